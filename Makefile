@@ -1,0 +1,34 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: setup quickstart test lint toy-benchmark clean
+
+setup: $(INSTALLED)
+
+# Remade only when the pins or the package's needs change.
+$(INSTALLED): requirements.txt setup.py
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "error: Python 3.10 or newer is needed; name it with: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || ($(PYTHON) -m pip install --user virtualenv && $(PYTHON) -m virtualenv $(VENV))
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
+	touch $(INSTALLED)
+
+quickstart: setup
+	$(BIN)/python tools/quickstart.py
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Hours: every method on the toy data, three seeds each; rewrites docs/toy_benchmark.md.
+toy-benchmark: setup
+	$(BIN)/python -m benchmarks.toy_benchmark
+
+clean:
+	rm -rf work_dirs/quickstart data/toy

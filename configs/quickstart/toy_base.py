@@ -1,0 +1,49 @@
+# What all runs on the toy street scenes share: a small network, small crops, short schedules for two CPU cores.
+#
+#   python tools/make_toy_dataset.py data/toy && python tools/convert_datasets/gta.py data/toy/gta && ...
+#   (make quickstart does all of it)
+#
+# The decoder is narrow (64 instead of 256 channels) and training starts from random weights; ImageNet weights are not
+# needed. Numbers on toy data compare methods with each other, not with the papers.
+_base_ = ["../_base_/default_runtime.py", "../_base_/schedules/adamw.py", "../_base_/schedules/mit_multipliers.py"]
+norm_cfg = dict(type="BN", requires_grad=True)
+model = dict(
+    type="EncoderDecoder",
+    pretrained=None,
+    backbone=dict(type="mit_b0", drop_path_rate=0.0),
+    decode_head=dict(
+        type="DAFormerHead",
+        in_channels=[32, 64, 160, 256],
+        in_index=[0, 1, 2, 3],
+        channels=64,
+        dropout_ratio=0.1,
+        num_classes=19,
+        norm_cfg=norm_cfg,
+        align_corners=False,
+        decoder_params=dict(
+            embed_dims=64,
+            embed_cfg=dict(type="mlp", act_cfg=None, norm_cfg=None),
+            embed_neck_cfg=dict(type="mlp", act_cfg=None, norm_cfg=None),
+            fusion_cfg=dict(
+                type="aspp",
+                sep=True,
+                dilations=(1, 6, 12, 18),
+                pool=False,
+                act_cfg=dict(type="ReLU"),
+                norm_cfg=norm_cfg,
+            ),
+        ),
+        loss_decode=dict(type="CrossEntropyLoss", loss_weight=1.0),
+    ),
+    test_cfg=dict(mode="whole"),
+)
+# from scratch: a higher rate and a shorter warm-up than with ImageNet weights
+optim_wrapper = dict(
+    optimizer=dict(lr=6e-4),
+    paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=1.0))),
+)
+param_scheduler = [dict(type="PolyWarmupLR", power=1.0, min_lr=0.0, warmup_iters=50, warmup_ratio=1e-6)]
+train_cfg = dict(max_iters=600, val_interval=600)
+default_hooks = dict(checkpoint=dict(interval=600), logger=dict(interval=20))
+custom_hooks = [dict(type="IterationRandomnessHook"), dict(type="DebugPicturesHook", interval=200)]
+env_cfg = dict(cudnn_benchmark=False)

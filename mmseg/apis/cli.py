@@ -1,0 +1,48 @@
+"""Shared by the command line tools: errors as messages, options as ``key=value``."""
+
+import argparse
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import mmseg
+from mmseg.errors import MMSegError
+
+
+def command(main: Callable[..., int | None]) -> Callable[..., int]:
+    """Turn a tool's main function into one that prints an explained error instead of a traceback (exit status 1)."""
+
+    @functools.wraps(main)
+    def run(*args, **kwargs) -> int:
+        try:
+            _refuse_foreign_package()
+            return main(*args, **kwargs) or 0
+        except MMSegError as error:
+            if os.environ.get("MMSEG_TRACEBACK"):
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+
+    return run
+
+
+def _refuse_foreign_package() -> None:
+    root = Path.cwd()
+    ours = root / "mmseg" / "__init__.py"
+    if ours.is_file() and (root / "run_experiments.py").is_file() and Path(mmseg.__file__).resolve() != ours.resolve():
+        raise MMSegError(
+            f"the package mmseg is imported from {Path(mmseg.__file__).parent}, not from this checkout; "
+            "uninstall the other one (pip uninstall mmsegmentation onedl-mmsegmentation) and run: pip install -e ."
+        )
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options key=value ...`` (also ``--options``, its published name)."""
+    from mmengine.config import DictAction
+
+    parser.add_argument(
+        "--cfg-options", "--options", dest="cfg_options", nargs="+", action=DictAction, metavar="KEY=VALUE",
+        help="override settings of the config, e.g. train_cfg.max_iters=100 uda.alpha=0.99",
+    )  # fmt: skip

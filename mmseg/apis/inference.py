@@ -1,0 +1,99 @@
+"""Predictions on one's own images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from torch import nn
+
+from mmseg import datasets, models  # noqa: F401  (fill the registries)
+from mmseg.apis.config import load_config
+from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
+from mmseg.errors import ConfigError, DataError
+from mmseg.models.pretrained import load_checkpoint
+from mmseg.registry import MODELS
+
+Image = str | Path | np.ndarray
+
+
+def init_segmentor(
+    config: str | Path | Config, checkpoint: str | Path | None = None, device: str | None = None
+) -> nn.Module:
+    """Build the network of a config and load weights for inference.
+
+    Args:
+        config: A config file or a loaded config; of a UDA config the student is built.
+        checkpoint: Weights; None leaves them random.
+        device: ``'cpu'``, ``'cuda:0'``…; None takes a GPU when there is one.
+
+    Returns:
+        The segmentor in eval mode, with ``cfg``, ``classes`` and ``palette`` attached.
+
+    Raises:
+        ConfigError, CheckpointError: Config or weights are missing or do not fit together.
+    """
+    cfg = config if isinstance(config, Config) else load_config(config)
+    model_cfg = {**cfg.model, "pretrained": None}
+    model_cfg.setdefault("data_preprocessor", dict(type="SegDataPreprocessor"))
+    model = MODELS.build(model_cfg)
+    model.classes, model.palette = CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
+    if checkpoint is not None:
+        meta = load_checkpoint(model, Path(checkpoint)).get("meta", {}).get("dataset_meta") or {}
+        model.classes = tuple(meta.get("classes", model.classes))
+        model.palette = [tuple(color) for color in meta.get("palette", model.palette)]
+    model.cfg = cfg
+    return model.to(device or get_device()).eval()
+
+
+def inference_segmentor(model: nn.Module, imgs: Image | Sequence[Image]) -> list[np.ndarray]:
+    """Segment images of any size, one after the other.
+
+    Args:
+        model: Made by :func:`init_segmentor`.
+        imgs: One or more files, or (H, W, 3) uint8 BGR arrays as OpenCV reads them.
+
+    Returns:
+        For each image its (H, W) uint8 map of train ids at the original size.
+
+    Raises:
+        DataError: A file is missing or is not an image.
+    """
+    return [_segment(model, img) for img in ([imgs] if isinstance(imgs, str | Path | np.ndarray) else imgs)]
+
+
+@torch.inference_mode()
+def _segment(model: nn.Module, img: Image) -> np.ndarray:
+    array = img if isinstance(img, np.ndarray) else read_image(img)
+    height, width = array.shape[:2]
+    resized = mmcv.imrescale(array, test_scale(model.cfg))
+    rgb = torch.from_numpy(np.ascontiguousarray(resized[..., ::-1].transpose(2, 0, 1)))
+    batch = model.data_preprocessor({"img": rgb[None]}, training=False)
+    logits = model.predict(batch["img"], size=(height, width))
+    return logits[0].argmax(0).byte().cpu().numpy()
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """(H, W, 3) uint8 BGR.
+
+    Raises:
+        DataError: The file is missing or is not an image.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such image")
+    array = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if array is None:
+        raise DataError(f"{path}: not an image that OpenCV can read")
+    return array
+
+
+def test_scale(cfg: Config) -> tuple[int, int]:
+    """The (width, height) box that the test pipeline of a config scales images into."""
+    for transform in cfg.test_dataloader.dataset.pipeline:
+        if transform["type"] == "Resize":
+            return tuple(transform["scale"])
+    raise ConfigError(f"{cfg.filename}: the test pipeline has no Resize")

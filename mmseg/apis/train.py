@@ -1,0 +1,64 @@
+"""Training from a config."""
+
+import copy
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch import nn
+
+from mmseg import datasets, engine, evaluation, models  # noqa: F401  (fill the registries)
+from mmseg.apis.config import check_known_keys, compose_model, num_classes
+from mmseg.datasets.verify import quick_check
+from mmseg.engine import SegmentationRunner
+from mmseg.errors import ConfigError
+from mmseg.models.pretrained import require_file
+from mmseg.registry import DATASETS
+
+
+def train(cfg: Config) -> nn.Module:
+    """Train as a config says; checkpoints, logs, pictures and scores go to ``cfg.work_dir``.
+
+    Args:
+        cfg: A complete config; ``work_dir`` defaults to ``work_dirs/<name of the config file>``.
+
+    Returns:
+        The trained model (with ``uda``: the method that holds the student).
+
+    Raises:
+        ConfigError, DataError, CheckpointError: Something is missing or does not fit; found before training starts.
+    """
+    check_before_training(cfg)
+    return build_runner(cfg).train()
+
+
+def check_before_training(cfg: Config) -> None:
+    """The cheap checks: weights present, config keys known, data in place, classes fitting."""
+    check_known_keys(cfg)
+    for path in (cfg.model.get("pretrained"), cfg.get("load_from")):
+        if path:
+            require_file(path)
+    quick_check(cfg)
+    _check_classes(cfg)
+
+
+def _check_classes(cfg: Config) -> None:
+    classes = DATASETS.build(cfg.val_dataloader.dataset).metainfo["classes"]
+    if len(classes) != num_classes(cfg):
+        raise ConfigError(
+            f"{cfg.filename}: the network predicts {num_classes(cfg)} classes, the data set has {len(classes)} "
+            f"({', '.join(classes[:5])}…); set model.decode_head.num_classes={len(classes)}"
+        )
+
+
+def build_runner(cfg: Config) -> Runner:
+    """A runner for a config; ``cfg`` itself stays as it is."""
+    cfg = copy.deepcopy(cfg)
+    cfg.model = compose_model(cfg)
+    if cfg.get("work_dir") is None:
+        cfg.work_dir = f"work_dirs/{Path(cfg.filename).stem}"
+    seed = cfg.get("randomness", {}).get("seed") or 0
+    cfg.randomness = dict(cfg.get("randomness", {}), seed=seed)
+    if cfg.get("train_dataloader"):
+        cfg.train_dataloader.dataset.seed = seed
+    return SegmentationRunner.from_cfg(cfg)

@@ -1,0 +1,43 @@
+"""From samples to a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from mmseg.errors import DataError
+from mmseg.registry import FUNCTIONS
+
+
+@FUNCTIONS.register_module(name="seg_collate")
+def uda_collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Stack tensors along a new first dimension; keep everything else as lists.
+
+    Args:
+        samples: B samples with the same keys.
+
+    Returns:
+        For example ``img`` (B, 3, H, W) uint8 and ``img_metas``, a list of B dicts.
+
+    Raises:
+        DataError: The samples have different sizes.
+    """
+    batch: dict[str, Any] = {}
+    for key in samples[0]:
+        values = [sample[key] for sample in samples]
+        if not isinstance(values[0], torch.Tensor):
+            batch[key] = values
+            continue
+        if len({value.shape for value in values}) > 1:
+            metas = "target_img_metas" if key.startswith("target_") else "img_metas"
+            found = ", ".join(
+                f"{sample[metas]['img_path']} {tuple(sample[key].shape[-2:])}" for sample in samples
+            )
+            raise DataError(
+                f"{key}: images of different size cannot form a batch (height, width): {found}; add "
+                "RandomCrop and Pad to the pipeline, or use batch_size=1"
+            )
+        batch[key] = torch.stack(values)
+    return batch

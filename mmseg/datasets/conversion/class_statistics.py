@@ -1,0 +1,37 @@
+"""The class statistics of a data set, which rare class sampling reads (DAFormer, section 3.2)."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mmseg.datasets.conversion.label_conversion import ConvertedLabel
+
+
+def write_class_statistics(out_dir: str, labels: Iterable[ConvertedLabel]) -> None:
+    """Write the three statistics files of a data set into ``out_dir``.
+
+    - ``sample_class_stats.json``: ``[{"<class>": pixels, ..., "file": path}, ...]``
+    - ``sample_class_stats_dict.json``: ``{path: {"<class>": pixels, ...}, ...}``
+    - ``samples_with_class.json``: ``{"<class>": [[path, pixels], ...], ...}``
+
+    Classes without a pixel are absent; files keep the order of ``labels``.
+    """
+    pixels_of_file = {label.path: {str(c): n for c, n in label.pixels.items()} for label in labels}
+    files_of_class: dict[str, list[tuple[str, int]]] = {}
+    for path, pixels in pixels_of_file.items():
+        for name, count in pixels.items():
+            files_of_class.setdefault(name, []).append((path, count))
+
+    os.makedirs(out_dir, exist_ok=True)
+    samples = [{**pixels, "file": path} for path, pixels in pixels_of_file.items()]
+    _write_json(os.path.join(out_dir, "sample_class_stats.json"), samples)
+    _write_json(os.path.join(out_dir, "sample_class_stats_dict.json"), pixels_of_file)
+    _write_json(os.path.join(out_dir, "samples_with_class.json"), files_of_class)
+
+
+def _write_json(path: str, content: Any) -> None:
+    temporary = Path(f"{path}.part")
+    temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    temporary.replace(path)  # an interrupted run leaves no half-written statistics

@@ -1,0 +1,125 @@
+"""Conversion of a whole data set with several processes."""
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mmseg.datasets.conversion.class_statistics import write_class_statistics
+from mmseg.datasets.conversion.label_conversion import (
+    ConvertedLabel,
+    LabelConversion,
+    convert_label,
+    find_labels,
+)
+from mmseg.errors import DataError
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """Result of a run.
+
+    Args:
+        converted: Number of labels written by this run.
+        skipped: Number of labels that an earlier run had finished.
+        counted: Number of labels in the class statistics.
+        damaged: Raw label and reason for each file that could not be converted.
+    """
+
+    converted: int
+    skipped: int
+    counted: int
+    damaged: list[tuple[str, str]]
+
+
+def find_raw_labels(conversion: LabelConversion, root: str, gt_dir: str) -> list[str]:
+    """Sorted raw labels below ``root/gt_dir``.
+
+    Raises:
+        DataError: A folder is missing or holds no raw label.
+    """
+    expected = f"expected {conversion.name} labels like {os.path.join('ROOT', conversion.example)}"
+    if not os.path.isdir(root):
+        raise DataError(f"{root}: folder not found; {expected}; {conversion.remedy}")
+    if not os.path.isdir(os.path.join(root, gt_dir)):
+        raise DataError(
+            f"{os.path.join(root, gt_dir)}: folder not found; {expected}; {conversion.remedy}, "
+            "or name the label folder with --gt-dir"
+        )
+    folders = [os.path.join(root, gt_dir, folder) for folder in conversion.label_folders]
+    found = [path for folder in folders for path in find_labels(folder, conversion.pattern)]
+    if not found:
+        raise DataError(
+            f"{', '.join(folders)}: no label file with a name like {conversion.pattern}; "
+            f"{expected}; {conversion.remedy}"
+        )
+    return sorted(found)
+
+
+def convert_dataset(
+    conversion: LabelConversion,
+    root: str,
+    gt_dir: str | None = None,
+    out_dir: str | None = None,
+    nproc: int = 4,
+) -> ConversionReport:
+    """Convert all raw labels of a data set and write its class statistics.
+
+    Labels that an earlier run has finished are counted, not converted again. Damaged files are reported and
+    left out of the statistics. The result does not depend on the number of processes.
+
+    Args:
+        conversion: The data set.
+        root: Its root folder. Paths in the statistics start with it as it is given here.
+        gt_dir: Label folder below ``root``; None means the published one.
+        out_dir: Folder of the statistics; None means ``root``.
+        nproc: Number of processes.
+
+    Raises:
+        DataError: Labels are missing, or a process was killed.
+    """
+    gt_dir = conversion.gt_dir if gt_dir is None else gt_dir
+    raw_labels = find_raw_labels(conversion, root, gt_dir)
+    results = list(_convert_labels(conversion, raw_labels, nproc))
+
+    label_dir = os.path.join(root, gt_dir)
+    pairs = list(zip(raw_labels, results, strict=True))
+    counted = [
+        label for raw, label in pairs if label.damage is None and conversion.is_counted(raw, label_dir)
+    ]
+    write_class_statistics(root if out_dir is None else out_dir, counted)
+
+    damaged = [(raw, label.damage) for raw, label in pairs if label.damage is not None]
+    skipped = sum(label.was_finished for label in results)
+    return ConversionReport(len(results) - skipped - len(damaged), skipped, len(counted), damaged)
+
+
+def _convert_labels(
+    conversion: LabelConversion, raw_labels: list[str], nproc: int
+) -> Iterator[ConvertedLabel]:
+    convert = partial(convert_label, conversion)
+    if nproc == 1:
+        yield from _track(map(convert, raw_labels), len(raw_labels), conversion.name)
+        return
+    chunksize = max(1, min(16, len(raw_labels) // (4 * nproc)))
+    with ProcessPoolExecutor(min(nproc, len(raw_labels))) as pool:
+        # The processes start before the progress bar does, whose thread must not be duplicated.
+        results = pool.map(convert, raw_labels, chunksize=chunksize)
+        try:
+            yield from _track(results, len(raw_labels), conversion.name)
+        except BrokenProcessPool as error:
+            raise DataError(
+                f"{conversion.name}: a conversion process was killed, probably for lack of memory; "
+                "call the converter again with a smaller --nproc, it goes on where it stopped"
+            ) from error
+
+
+def _track(results: Iterable[ConvertedLabel], total: int, name: str) -> Iterator[ConvertedLabel]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield from progress.track(results, total, description=name)

@@ -1,0 +1,175 @@
+"""Rare class sampling (DAFormer, Hoyer et al., CVPR 2022, Sec. 3.2): show rare classes more often."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+
+from mmseg.datasets.segmentation_dataset import SegmentationDataset
+from mmseg.errors import ConfigError, DataError
+
+STATISTICS_FILE = "sample_class_stats.json"
+CLASS_INDEX_FILE = "samples_with_class.json"
+
+
+def class_probabilities(pixels: dict[int, int], temperature: float) -> tuple[list[int], np.ndarray]:
+    r"""How often each class is drawn: :math:`P(c) = \mathrm{softmax}_c\,((1 - f_c) / T)` (Eq. 7 and 8).
+
+    Args:
+        pixels: Number of pixels of each class that occurs, over all files.
+        temperature: T; infinity gives equal probabilities.
+
+    Returns:
+        The classes by ascending number of pixels, and their probabilities, float32 (as published).
+    """
+    classes = sorted(pixels, key=lambda c: pixels[c])
+    counts = torch.tensor([pixels[c] for c in classes])
+    probabilities = torch.softmax((1 - counts / counts.sum()) / temperature, dim=-1)
+    return classes, probabilities.numpy()
+
+
+def read_statistics(dataset: SegmentationDataset, name: str) -> Any:
+    """Content of one of the statistics files in the root folder of a data set.
+
+    Raises:
+        DataError: The file is missing or damaged; the message says how to write it.
+    """
+    path = Path(dataset.data_root, name)
+    remedy = (
+        f"run python tools/convert_datasets/{dataset.converter}.py {dataset.data_root}"
+        if dataset.converter
+        else "write it with the statistics of the label maps, or set rare_class_sampling=None"
+    )
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise DataError(f"{dataset.data_root}: {name} is missing; {remedy}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: damaged JSON ({error}); {remedy}") from error
+
+
+class FileLookup:
+    """Find the index of a label file by the path that is written in the statistics.
+
+    Statistics may have been written elsewhere. The longest tail of the path that exists below the label
+    folder counts; if there is none, the bare file name does, as long as it is unique.
+    """
+
+    def __init__(self, dataset: SegmentationDataset) -> None:
+        self.ann_dir = dataset.ann_dir
+        self.is_partial = dataset.split is not None
+        self._by_path = {
+            f"{sample.name}{dataset.seg_map_suffix}": i for i, sample in enumerate(dataset.samples)
+        }
+        self._by_name: dict[str, list[int]] = {}
+        for path, index in self._by_path.items():
+            self._by_name.setdefault(Path(path).name, []).append(index)
+
+    def find(self, file: str) -> int | None:
+        """Index of a label file; None if the data set is limited by a split file and does not hold it.
+
+        Raises:
+            DataError: The data set is not limited and has no such file, or several that fit.
+        """
+        parts = Path(file).parts
+        for start in range(len(parts)):
+            index = self._by_path.get("/".join(parts[start:]))
+            if index is not None:
+                return index
+        candidates = self._by_name.get(parts[-1] if parts else "", [])
+        if len(candidates) == 1:
+            return candidates[0]
+        if not candidates and self.is_partial:
+            return None
+        found = f"{len(candidates)} files of that name" if candidates else "no such file"
+        raise DataError(
+            f"{STATISTICS_FILE} names {file}, but {self.ann_dir} holds {found}; the statistics belong to "
+            "other labels: convert the data set again"
+        )
+
+
+class RareClassSampling:
+    """Draw a class with a preference for rare ones, then a file that shows it.
+
+    Args:
+        source: The labelled data set; its root folder holds the statistics that the converters write.
+        min_pixels: A file is a candidate for a class that has more than this many pixels in it.
+        class_temp: Temperature T; lower prefers rare classes more.
+        min_crop_ratio: A crop is accepted if it holds more than ``min_pixels * min_crop_ratio`` pixels of the
+            class.
+
+    Attributes:
+        classes: Classes that occur, by ascending number of pixels.
+        probabilities: Their probabilities.
+        candidates: For each class, indices of the files to draw from.
+    """
+
+    def __init__(
+        self,
+        source: SegmentationDataset,
+        min_pixels: int = 3000,
+        class_temp: float = 0.01,
+        min_crop_ratio: float = 0.5,
+    ) -> None:
+        if class_temp <= 0:
+            raise ConfigError(
+                f"config: rare_class_sampling class_temp={class_temp}, expected a number above 0"
+            )
+        self.min_pixels = min_pixels
+        self.min_crop_pixels = min_pixels * min_crop_ratio
+        lookup = FileLookup(source)
+        pixels = self._count_pixels(read_statistics(source, STATISTICS_FILE), lookup, source)
+        self.classes, self.probabilities = class_probabilities(pixels, class_temp)
+        class_index = read_statistics(source, CLASS_INDEX_FILE)
+        self.candidates = {c: self._find_candidates(c, class_index, lookup, source) for c in self.classes}
+        print_log(f"RCS Classes: {self.classes}", logger="current")
+        print_log(f"RCS ClassProb: {[round(float(p), 6) for p in self.probabilities]}", logger="current")
+
+    def draw(self, rng: np.random.RandomState) -> tuple[int, int]:
+        """Draw (class, file index)."""
+        drawn = self.classes[rng.choice(len(self.classes), p=self.probabilities)]
+        candidates = self.candidates[drawn]
+        return drawn, candidates[rng.choice(len(candidates))]
+
+    def accepts(self, label: torch.Tensor, drawn: int) -> bool:
+        """Whether a crop with this label map (H, W) shows enough of the class."""
+        return int((label == drawn).sum()) > self.min_crop_pixels
+
+    @staticmethod
+    def _count_pixels(
+        statistics: Sequence[dict[str, Any]], lookup: FileLookup, source: SegmentationDataset
+    ) -> dict[int, int]:
+        pixels: Counter[int] = Counter()
+        for entry in statistics:
+            if lookup.find(entry["file"]) is not None:
+                pixels.update({int(c): count for c, count in entry.items() if c != "file"})
+        outside = sorted(c for c in pixels if not 0 <= c < source.num_classes)
+        if outside or not pixels:
+            found = f"holds the classes {outside}" if outside else "names no file of the data set"
+            raise DataError(
+                f"{Path(source.data_root, STATISTICS_FILE)}: {found}, expected classes 0 to "
+                f"{source.num_classes - 1} of the files in {source.ann_dir}; convert the data set again"
+            )
+        return dict(pixels)
+
+    def _find_candidates(
+        self, c: int, class_index: dict[str, list], lookup: FileLookup, source: SegmentationDataset
+    ) -> list[int]:
+        files = class_index.get(str(c), [])
+        found = [lookup.find(file) for file, count in files if count > self.min_pixels]
+        candidates = [index for index in found if index is not None]
+        if not candidates:
+            most = max((count for _, count in files), default=0)
+            raise DataError(
+                f"{source.data_root}: no file has more than {self.min_pixels} pixels of class {c} "
+                f"({source.classes[c]}); it is in {len(files)} files with at most {most} pixels. Lower "
+                "rare_class_sampling.min_pixels or add files that show the class"
+            )
+        return candidates

@@ -1,0 +1,272 @@
+"""Images and label maps in two folders: the base of all data sets."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from mmengine.utils import scandir
+from torch.utils.data import Dataset
+
+from mmseg.datasets.keyed_random import SAMPLE_STREAM, epoch_permutation, keyed_random_state
+from mmseg.datasets.pseudo_margins import PseudoMargins
+from mmseg.datasets.transforms.base import Results
+from mmseg.errors import ConfigError, DataError
+from mmseg.registry import DATASETS, TRANSFORMS
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Files of one image.
+
+    Attributes:
+        img_path: Image file.
+        seg_map_path: Label file, or None where labels are not used.
+        name: Path of the image below the image folder, without suffix.
+    """
+
+    img_path: str
+    seg_map_path: str | None
+    name: str
+
+
+@DATASETS.register_module()
+class SegmentationDataset(Dataset):
+    """Pairs of images and label maps, matched by name and sorted.
+
+    Subclasses only change the defaults below; each is also an argument. Folders are searched recursively.
+
+    Args:
+        data_root: Folder of the data set.
+        img_dir: Folder of the images, below ``data_root`` unless absolute.
+        ann_dir: Folder of the label maps, below ``data_root`` unless absolute. Without it there are no
+            labels.
+        img_suffix: End of the image file names.
+        seg_map_suffix: End of the label file names; label and image names agree in all but the suffix.
+        split: Text file with one name (without suffix) per line that limits the data set.
+        pipeline: Configs of the transforms.
+        test_mode: Positions are file indices and nothing is shuffled.
+        classes: Names of the classes; class c has label value c.
+        palette: One RGB colour per class.
+        id_map: Label value in the file → class; all other values are ignored. None: files hold classes.
+        load_labels: With False, label files are neither looked for nor read.
+        crop_pseudo_margins: Top, bottom, left and right margin in which pseudo-labels are not trusted.
+        seed: Seed of file order and augmentation.
+
+    Raises:
+        DataError: A folder is missing or empty, or labels are missing.
+        ConfigError: Classes and palette do not fit.
+    """
+
+    default_img_dir: ClassVar[str] = ""
+    default_ann_dir: ClassVar[str | None] = None
+    default_img_suffix: ClassVar[str] = ".png"
+    default_seg_map_suffix: ClassVar[str] = ".png"
+    default_classes: ClassVar[tuple[str, ...]] = ()
+    default_palette: ClassVar[list[tuple[int, int, int]]] = []
+    margin_reference_size: ClassVar[tuple[int, int] | None] = None
+    """(height, width) of the images that ``crop_pseudo_margins`` is given for."""
+    converter: ClassVar[str | None] = None
+    """Name of the script in ``tools/convert_datasets`` that writes train ids and class statistics."""
+
+    def __init__(
+        self,
+        data_root: str = "",
+        img_dir: str | None = None,
+        ann_dir: str | None = None,
+        img_suffix: str | None = None,
+        seg_map_suffix: str | None = None,
+        split: str | None = None,
+        pipeline: Sequence[dict] = (),
+        test_mode: bool = False,
+        classes: Sequence[str] | None = None,
+        palette: Sequence[Sequence[int]] | None = None,
+        id_map: dict[int, int] | None = None,
+        load_labels: bool = True,
+        crop_pseudo_margins: Sequence[int] | None = None,
+        seed: int = 0,
+    ) -> None:
+        ann_dir = self.default_ann_dir if ann_dir is None else ann_dir
+        self.data_root = data_root
+        self.img_dir = Path(data_root, self.default_img_dir if img_dir is None else img_dir)
+        self.ann_dir = Path(data_root, ann_dir) if ann_dir is not None and load_labels else None
+        self.img_suffix = self.default_img_suffix if img_suffix is None else img_suffix
+        self.seg_map_suffix = self.default_seg_map_suffix if seg_map_suffix is None else seg_map_suffix
+        self.split = split
+        self.classes, self.palette = self._resolve_classes(classes, palette)
+        self.id_lookup = None if id_map is None else self._id_lookup(id_map)
+        self.pseudo_margins = (
+            None
+            if crop_pseudo_margins is None
+            else PseudoMargins.from_config(crop_pseudo_margins, self.margin_reference_size)
+        )
+        self.test_mode = test_mode
+        self.seed = seed
+        self.transforms = [TRANSFORMS.build(cfg) for cfg in pipeline]
+        self._num_leading = len(list(takewhile(lambda transform: not transform.random, self.transforms)))
+        self.samples = self._find_samples()
+
+    # ------------------------------------------------------------------------------------------ what there is
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """``classes`` (tuple of names) and ``palette`` (list of RGB tuples)."""
+        return {"classes": self.classes, "palette": self.palette}
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether label maps are read."""
+        return self.ann_dir is not None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def without_labels(self) -> SegmentationDataset:
+        """The same images as a data set that never reads a label."""
+        unlabelled = copy.copy(self)
+        unlabelled.ann_dir = None
+        unlabelled.samples = [replace(sample, seg_map_path=None) for sample in self.samples]
+        return unlabelled
+
+    def _resolve_classes(
+        self, classes: Sequence[str] | None, palette: Sequence[Sequence[int]] | None
+    ) -> tuple[tuple[str, ...], list[tuple[int, int, int]]]:
+        names = tuple(self.default_classes if classes is None else classes)
+        colours = [(r, g, b) for r, g, b in (self.default_palette if palette is None else palette)]
+        owner = type(self).__name__
+        if not names:
+            raise ConfigError(f"config: {owner} needs classes, a list of class names")
+        if len(set(names)) != len(names):
+            raise ConfigError(f"config: {owner} classes are not distinct: {names}")
+        if len(colours) != len(names):
+            raise ConfigError(f"config: {owner} has {len(names)} classes but {len(colours)} palette colours")
+        return names, colours
+
+    def _id_lookup(self, id_map: dict[int, int]) -> np.ndarray:
+        """Table from raw id to train id. Its last entry is 255 and stands for all ids beyond."""
+        table = {int(raw_id): int(train_id) for raw_id, train_id in id_map.items()}
+        wrong = {r: t for r, t in table.items() if r < 0 or not (0 <= t < self.num_classes or t == 255)}
+        if wrong:
+            raise ConfigError(
+                f"config: id_map entries {wrong} of {type(self).__name__}, expected ids >= 0 mapped to 0 … "
+                f"{self.num_classes - 1} or 255"
+            )
+        lookup = np.full(max([255, *table]) + 2, 255, np.uint8)
+        lookup[list(table)] = list(table.values())
+        return lookup
+
+    # --------------------------------------------------------------------------------------------- file lists
+
+    def _find_samples(self) -> list[Sample]:
+        names = self._names()
+        if self.ann_dir is None:
+            return [Sample(str(self.img_dir / f"{name}{self.img_suffix}"), None, name) for name in names]
+        labels = set(self._list_files(self.ann_dir, self.seg_map_suffix, "label"))
+        missing = [name for name in names if name not in labels]
+        if missing:
+            shown = ", ".join(f"{name}{self.seg_map_suffix}" for name in missing[:3])
+            raise DataError(
+                f"{self.ann_dir}: {len(missing)} of {len(names)} images have no label, for example {shown}; "
+                f"{self._label_remedy()}"
+            )
+        return [
+            Sample(
+                str(self.img_dir / f"{name}{self.img_suffix}"),
+                str(self.ann_dir / f"{name}{self.seg_map_suffix}"),
+                name,
+            )
+            for name in names
+        ]
+
+    def _names(self) -> list[str]:
+        names = self._list_files(self.img_dir, self.img_suffix, "image")
+        if self.ann_dir == self.img_dir and len(self.seg_map_suffix) > len(self.img_suffix):
+            inner = self.seg_map_suffix.removesuffix(
+                self.img_suffix
+            )  # labels between the images are no images
+            names = [name for name in names if not name.endswith(inner)]
+        if self.split is None:
+            return names
+        try:
+            chosen = {line.strip() for line in Path(self.split).read_text().splitlines() if line.strip()}
+        except OSError as error:
+            raise DataError(f"{self.split}: the split file cannot be read ({error.strerror})") from error
+        unknown = sorted(chosen - set(names))
+        if unknown or not chosen:
+            found = (
+                f"{len(unknown)} names without image, for example {', '.join(unknown[:3])}"
+                if unknown
+                else "no name"
+            )
+            raise DataError(
+                f"{self.split}: {found}; expected one name per line, relative to {self.img_dir}, without "
+                f"{self.img_suffix}"
+            )
+        return sorted(chosen)
+
+    def _list_files(self, folder: Path, suffix: str, kind: str) -> list[str]:
+        """Sorted names, without suffix, of the files below a folder."""
+        remedy = self._label_remedy() if kind == "label" else "check data_root and img_dir of the config"
+        if not folder.is_dir():
+            raise DataError(
+                f"{folder}: the {kind} folder is missing (expected files *{suffix} there); {remedy}"
+            )
+        names = sorted(file.removesuffix(suffix) for file in scandir(folder, suffix, recursive=True))
+        if not names:
+            raise DataError(f"{folder}: the {kind} folder holds no file *{suffix}; {remedy}")
+        return names
+
+    def _label_remedy(self) -> str:
+        if self.converter is None:
+            return "check ann_dir and seg_map_suffix of the config"
+        return f"run python tools/convert_datasets/{self.converter}.py {self.data_root}"
+
+    # ------------------------------------------------------------------------------------------------ samples
+
+    def load(self, index: int) -> Results:
+        """Read file ``index`` and run the pipeline up to its first random transform."""
+        sample = self.samples[index]
+        results: Results = {
+            "img_path": sample.img_path,
+            "seg_map_path": sample.seg_map_path,
+            "name": sample.name,
+            "num_classes": self.num_classes,
+            "id_lookup": self.id_lookup,
+            "pseudo_margins": self.pseudo_margins,
+        }
+        for transform in self.transforms[: self._num_leading]:
+            results = transform(results)
+        return results
+
+    def augment(self, results: Results, rng: np.random.RandomState) -> Results:
+        """Run the rest of the pipeline; ``results`` stay as they are and can be augmented again."""
+        results = {**results, "rng": rng}
+        for transform in self.transforms[self._num_leading :]:
+            results = transform(results)
+        return results
+
+    def get(self, index: int, rng: np.random.RandomState) -> Results:
+        """Sample of file ``index`` with the augmentation that ``rng`` draws."""
+        return self.augment(self.load(index), rng)
+
+    def __getitem__(self, position: int) -> Results:
+        """Sample ``position`` of a run, a pure function of seed and position.
+
+        In training, positions have no upper end: every ``len(self)`` positions visit each file once, in a new
+        order.
+        """
+        rng = keyed_random_state(self.seed, SAMPLE_STREAM, position)
+        if self.test_mode:
+            return self.get(position, rng)
+        epoch, place = divmod(position, len(self))
+        return self.get(int(epoch_permutation(self.seed, epoch, len(self))[place]), rng)

@@ -1,0 +1,15 @@
+from mmseg.datasets.transforms.formatting import PackInputs
+from mmseg.datasets.transforms.geometry import Pad, RandomCrop, RandomFlip, Resize
+from mmseg.datasets.transforms.loading import LoadImage, LoadLabel
+from mmseg.datasets.transforms.photometric import PhotoMetricDistortion
+
+__all__ = [
+    "LoadImage",
+    "LoadLabel",
+    "PackInputs",
+    "Pad",
+    "PhotoMetricDistortion",
+    "RandomCrop",
+    "RandomFlip",
+    "Resize",
+]

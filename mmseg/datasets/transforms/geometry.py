@@ -1,0 +1,147 @@
+"""Transforms that move pixels: resize, crop, flip, pad. Image, label and mask always move together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import mmcv
+import numpy as np
+
+from mmseg.datasets.transforms.base import PIXEL_KEYS, Results, Transform
+from mmseg.datasets.transforms.loading import IGNORE_INDEX
+from mmseg.errors import ConfigError
+from mmseg.registry import TRANSFORMS
+
+
+def _pair(value: Sequence[int] | int, argument: str) -> tuple[int, int]:
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or any(not isinstance(v, int) or v < 1 for v in pair):
+        raise ConfigError(f"pipeline: {argument}={value!r}, expected two positive integers")
+    return pair
+
+
+@TRANSFORMS.register_module()
+class Resize(Transform):
+    """Resize bilinearly without anti-aliasing (labels and masks: nearest neighbour).
+
+    Args:
+        scale: (width, height) of the box to fit into; which of the two is the longer side does not matter.
+        keep_ratio: Keep the aspect ratio and fill the box as far as possible; otherwise resize to exactly
+            ``scale``.
+    """
+
+    def __init__(self, scale: Sequence[int], keep_ratio: bool = True) -> None:
+        self.scale = _pair(scale, "scale")
+        self.keep_ratio = keep_ratio
+
+    def __call__(self, results: Results) -> Results:
+        height, width = results["img"].shape[:2]
+        size = mmcv.rescale_size((width, height), self.scale) if self.keep_ratio else self.scale
+        new_width, new_height = (max(length, 1) for length in size)  # a very long, thin image keeps one pixel
+        for key in PIXEL_KEYS:
+            if key in results:
+                interpolation = "bilinear" if key == "img" else "nearest"
+                results[key] = mmcv.imresize(
+                    results[key], (new_width, new_height), interpolation=interpolation
+                )
+        results["img_shape"] = (new_height, new_width)
+        results["scale_factor"] = (new_width / width, new_height / height)
+        return results
+
+
+def draw_crop(
+    size: tuple[int, int], crop_size: tuple[int, int], rng: np.random.RandomState
+) -> tuple[slice, slice]:
+    """Draw a crop box uniformly: first the row, then the column.
+
+    Args:
+        size: (height, width) of the image.
+        crop_size: (height, width) of the crop; clipped to the image.
+        rng: Source of the two draws.
+    """
+    top, left = (
+        rng.randint(0, max(whole - part, 0) + 1) for whole, part in zip(size, crop_size, strict=True)
+    )
+    return slice(top, top + crop_size[0]), slice(left, left + crop_size[1])
+
+
+@TRANSFORMS.register_module()
+class RandomCrop(Transform):
+    """Crop at a random position, if possible not filled by a single class.
+
+    Args:
+        crop_size: (height, width).
+        cat_max_ratio: Draw up to ten further boxes until the crop holds more than one class and the largest
+            covers less than this share of the labelled pixels; 1 or larger accepts the first box.
+    """
+
+    random = True
+    redraws = 10
+
+    def __init__(self, crop_size: Sequence[int] | int, cat_max_ratio: float = 1.0) -> None:
+        self.crop_size = _pair(crop_size, "crop_size")
+        self.cat_max_ratio = cat_max_ratio
+
+    def __call__(self, results: Results) -> Results:
+        rng, size = results["rng"], results["img"].shape[:2]
+        box = draw_crop(size, self.crop_size, rng)
+        if self.cat_max_ratio < 1 and "gt_semantic_seg" in results:
+            for _ in range(self.redraws):
+                if self._is_varied(results["gt_semantic_seg"][box]):
+                    break
+                box = draw_crop(size, self.crop_size, rng)
+        for key in PIXEL_KEYS:
+            if key in results:
+                results[key] = results[key][box]
+        results["img_shape"] = results["img"].shape[:2]
+        return results
+
+    def _is_varied(self, label: np.ndarray) -> bool:
+        counts = np.bincount(label.ravel(), minlength=IGNORE_INDEX + 1)[:IGNORE_INDEX]
+        return bool(np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < self.cat_max_ratio)
+
+
+@TRANSFORMS.register_module()
+class RandomFlip(Transform):
+    """Mirror left and right with probability ``prob``."""
+
+    random = True
+
+    def __init__(self, prob: float = 0.5) -> None:
+        if not 0 <= prob <= 1:
+            raise ConfigError(f"pipeline: RandomFlip prob={prob}, expected a probability between 0 and 1")
+        self.prob = prob
+
+    def __call__(self, results: Results) -> Results:
+        results["flip"] = bool(results["rng"].rand() < self.prob)
+        if results["flip"]:
+            for key in PIXEL_KEYS:
+                if key in results:
+                    results[key] = results[key][:, ::-1]
+        return results
+
+
+@TRANSFORMS.register_module()
+class Pad(Transform):
+    """Pad at the bottom and right to at least ``size``.
+
+    Image pixels become 0 here; the data preprocessor sets everything outside ``img_shape`` to 0 again after
+    normalising. Labels are padded with 255, the pseudo-label mask with 0 (nothing to trust).
+
+    Args:
+        size: (height, width).
+    """
+
+    fill = {"img": 0, "gt_semantic_seg": IGNORE_INDEX, "valid_pseudo_mask": 0}
+
+    def __init__(self, size: Sequence[int] | int) -> None:
+        self.size = _pair(size, "size")
+
+    def __call__(self, results: Results) -> Results:
+        height, width = results["img"].shape[:2]
+        shape = (max(height, self.size[0]), max(width, self.size[1]))
+        if shape != (height, width):
+            for key in PIXEL_KEYS:
+                if key in results:
+                    results[key] = mmcv.impad(results[key], shape=shape, pad_val=self.fill[key])
+        return results

@@ -1,0 +1,147 @@
+"""Pairs of a labelled source sample and an unlabelled target sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from mmseg.datasets.keyed_random import SAMPLE_STREAM, keyed_random_state
+from mmseg.datasets.rare_class_sampling import RareClassSampling
+from mmseg.datasets.segmentation_dataset import SegmentationDataset
+from mmseg.datasets.transforms.base import PIXEL_KEYS, Results
+from mmseg.datasets.transforms.geometry import draw_crop
+from mmseg.errors import ConfigError
+from mmseg.registry import DATASETS
+
+RCS_ARGUMENTS = ("min_pixels", "class_temp", "min_crop_ratio")
+
+
+def _build(dataset: dict | SegmentationDataset) -> SegmentationDataset:
+    return DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+
+
+@DATASETS.register_module()
+class UDADataset(Dataset):
+    """Source and target of unsupervised domain adaptation.
+
+    Sample ``i`` is a function of ``(seed, i)`` alone. Source and target are drawn uniformly and
+    independently, or the source by rare class sampling. Target labels are never looked for.
+
+    Args:
+        source: Labelled data set, or its config.
+        target: Data set, or its config.
+        rare_class_sampling: ``dict(min_pixels=3000, class_temp=0.01, min_crop_ratio=0.5)``, see
+            :class:`~mmseg.datasets.rare_class_sampling.RareClassSampling`; None draws files uniformly.
+        sync_crop_size: (height, width) of a further crop at the same place in both samples.
+        seed: Seed of everything that is drawn.
+
+    Raises:
+        ConfigError: Source and target have different classes, or the source has no labels.
+    """
+
+    recrops = 10
+    """How often a source crop that shows too little of the drawn class is drawn again."""
+
+    def __init__(
+        self,
+        source: dict | SegmentationDataset,
+        target: dict | SegmentationDataset,
+        rare_class_sampling: dict | None = None,
+        sync_crop_size: Sequence[int] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.source = _build(source)
+        self.target = _build(
+            {**target, "load_labels": False} if isinstance(target, dict) else target.without_labels()
+        )
+        self.sync_crop_size = None if sync_crop_size is None else (sync_crop_size[0], sync_crop_size[1])
+        self.seed = seed
+        self._check()
+        self.rcs = None if rare_class_sampling is None else self._build_rcs(rare_class_sampling)
+
+    def _check(self) -> None:
+        if not self.source.has_labels:
+            raise ConfigError(
+                "config: the source of UDADataset has no labels; set ann_dir (and load_labels=True)"
+            )
+        if self.source.classes != self.target.classes:
+            differing = sorted(set(self.source.classes) ^ set(self.target.classes)) or "their order"
+            raise ConfigError(
+                f"config: source ({self.source.num_classes}) and target ({self.target.num_classes}) need the "
+                f"same classes in the same order; they differ in {differing}"
+            )
+
+    def _build_rcs(self, arguments: dict) -> RareClassSampling:
+        unknown = sorted(set(arguments) - set(RCS_ARGUMENTS))
+        if unknown:
+            raise ConfigError(
+                f"config: rare_class_sampling has no {unknown}; known: {', '.join(RCS_ARGUMENTS)}"
+            )
+        return RareClassSampling(self.source, **arguments)
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Classes and palette of the source, which the target shares."""
+        return self.source.metainfo
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self.source.num_classes
+
+    def __len__(self) -> int:
+        """Number of different pairs; positions may be larger."""
+        return len(self.source) * len(self.target)
+
+    def __getitem__(self, position: int) -> Results:
+        """Pair ``position`` of a run, a pure function of seed and position."""
+        return self.draw(keyed_random_state(self.seed, SAMPLE_STREAM, position))
+
+    def draw(self, rng: np.random.RandomState) -> Results:
+        """Draw a pair: source file, its crop, target file, its crop, in this order.
+
+        Returns:
+            ``img``, ``gt_semantic_seg``, ``img_metas`` of the source; ``target_img``, ``target_img_metas``
+            and, with pseudo margins, ``valid_pseudo_mask`` of the target.
+        """
+        source = self._draw_source(rng)
+        target = self.target.get(int(rng.choice(len(self.target))), rng)
+        if self.sync_crop_size is not None:
+            self._crop_both(source, target, self.sync_crop_size, rng)
+        pair = {key: source[key] for key in ("img", "gt_semantic_seg", "img_metas")}
+        pair.update(target_img=target["img"], target_img_metas=target["img_metas"])
+        if "valid_pseudo_mask" in target:
+            pair["valid_pseudo_mask"] = target["valid_pseudo_mask"]
+        return pair
+
+    def _draw_source(self, rng: np.random.RandomState) -> Results:
+        if self.rcs is None:
+            return self.source.get(int(rng.choice(len(self.source))), rng)
+        drawn, index = self.rcs.draw(rng)
+        loaded = self.source.load(index)  # decoded once, however many crops follow
+        sample = self.source.augment(loaded, rng)
+        for _ in range(self.recrops):
+            if self.rcs.accepts(sample["gt_semantic_seg"], drawn):
+                break
+            sample = self.source.augment(loaded, rng)
+        return sample
+
+    @staticmethod
+    def _crop_both(
+        source: Results, target: Results, crop_size: tuple[int, int], rng: np.random.RandomState
+    ) -> None:
+        """Cut the same box out of both samples."""
+        height, width = source["img"].shape[-2:]
+        rows, columns = draw_crop((height, width), crop_size, rng)
+        for sample in (source, target):
+            for key in PIXEL_KEYS:
+                if key in sample:
+                    sample[key] = sample[key][..., rows, columns].contiguous()
+            valid = (
+                min(max(extent - part.start, 0), part.stop - part.start)
+                for extent, part in zip(sample["img_metas"]["img_shape"], (rows, columns), strict=True)
+            )
+            sample["img_metas"] = {**sample["img_metas"], "img_shape": tuple(valid)}

@@ -1,0 +1,52 @@
+"""Learning-rate schedules in closed form: the rate of an iteration depends on nothing but its number."""
+
+from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
+from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
+
+from mmseg.registry import PARAM_SCHEDULERS
+
+
+@PARAM_SCHEDULERS.register_module()
+class PolyWarmupLR(LRSchedulerMixin, _ParamScheduler):
+    """Polynomial decay with a linear warm-up.
+
+    Without warm-up the rate of iteration t is ``(base - min_lr) * (1 - t / T) ** power + min_lr``; during the first
+    ``warmup_iters`` iterations it is multiplied by ``1 - (1 - t / warmup_iters) * (1 - warmup_ratio)``.
+
+    Args:
+        optimizer: The optimizer (wrapper) to drive.
+        power: Exponent of the decay.
+        min_lr: The rate at the end, the same for all parameter groups.
+        warmup_iters: Length of the warm-up; 0 = none.
+        warmup_ratio: Factor of the first iteration.
+        end: T, the number of iterations; the runner fills in the length of the run.
+        begin, by_epoch, last_step, verbose: As in mmengine; ``by_epoch`` has to be False.
+    """
+
+    def __init__(
+        self,
+        optimizer,
+        power: float = 1.0,
+        min_lr: float = 0.0,
+        warmup_iters: int = 0,
+        warmup_ratio: float = 1e-6,
+        begin: int = 0,
+        end: int = 40000,
+        last_step: int = -1,
+        by_epoch: bool = False,
+        verbose: bool = False,
+    ) -> None:
+        self.power = power
+        self.min_lr = min_lr
+        self.warmup_iters = warmup_iters
+        self.warmup_ratio = warmup_ratio
+        self.total_iters = end - begin
+        super().__init__(optimizer, begin=begin, end=end, last_step=last_step, by_epoch=by_epoch, verbose=verbose)
+
+    def _get_value(self) -> list[float]:
+        step = self.last_step
+        decay = max(0.0, 1 - step / self.total_iters) ** self.power
+        factor = 1.0
+        if step < self.warmup_iters:
+            factor = 1 - (1 - step / self.warmup_iters) * (1 - self.warmup_ratio)
+        return [((base - self.min_lr) * decay + self.min_lr) * factor for base in self.base_values]

@@ -1,0 +1,88 @@
+"""Scores of semantic segmentation from a confusion matrix, in float64."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+# Synthia has no terrain, truck and train; earlier work leaves out three further classes.
+NOT_IN_SUBSET: dict[str, frozenset[str]] = {
+    "16": frozenset({"terrain", "truck", "train"}),
+    "13": frozenset({"terrain", "truck", "train", "wall", "fence", "pole"}),
+}
+
+
+@dataclass(frozen=True)
+class SegmentationScores:
+    """Scores as fractions. A class that occurs neither in labels nor in predictions is NaN.
+
+    Args:
+        classes: Names of the C classes.
+        accuracy: Fraction of the labelled pixels that are predicted correctly (aAcc).
+        per_class: Name of a score (IoU, Acc, Dice, Fscore, Precision, Recall) to float64 values of shape (C,).
+        subsets: Name of a subset to the indices of its classes; each adds a mean IoU over these classes.
+    """
+
+    classes: tuple[str, ...]
+    accuracy: float
+    per_class: dict[str, Tensor]
+    subsets: dict[str, list[int]]
+
+    def mean(self, score: str, subset: str | None = None) -> float:
+        """Mean over the classes (of a subset) that occur."""
+        values = self.per_class[score]
+        return (values if subset is None else values[self.subsets[subset]]).nanmean().item()
+
+    def summary(self) -> Iterator[tuple[str, float]]:
+        """aAcc, mIoU, mAcc and the mean IoU of each subset, as fractions."""
+        yield "aAcc", self.accuracy
+        yield "mIoU", self.mean("IoU")
+        yield "mAcc", self.mean("Acc")
+        for subset in self.subsets:
+            yield f"mIoU{subset}", self.mean("IoU", subset)
+
+    def percent(self, scores: Sequence[str] = ("IoU", "Acc")) -> dict[str, float]:
+        """Summary and per-class values in percent, not rounded: ``mIoU``, …, ``IoU.road``, …, ``Acc.bicycle``."""
+        result = {name: 100 * value for name, value in self.summary()}
+        for score in scores:
+            values = (100 * self.per_class[score]).tolist()
+            result |= {f"{score}.{name}": value for name, value in zip(self.classes, values, strict=True)}
+        return result
+
+
+def segmentation_scores(
+    counts: Tensor, classes: Sequence[str], subsets: Mapping[str, list[int]] | None = None
+) -> SegmentationScores:
+    """Compute all scores.
+
+    With I pixels in the intersection, P predicted and L labelled as a class: IoU = I / (P + L - I),
+    Acc = Recall = I / L, Precision = I / P, Dice = 2 I / (P + L), and Fscore is the harmonic mean of precision and
+    recall. 0/0 is NaN.
+
+    Args:
+        counts: Pixels by label (rows) and prediction (columns), shape (C, C) or, with a further column for
+            predictions that are no class, (C, C + 1).
+        classes: Names of the C classes.
+        subsets: See :class:`SegmentationScores`.
+    """
+    counts = counts.cpu().double()
+    intersection = counts.diagonal()
+    labelled = counts.sum(1)
+    predicted = counts[:, : len(classes)].sum(0)
+    recall = intersection / labelled
+    precision = intersection / predicted
+    per_class = {
+        "IoU": intersection / (labelled + predicted - intersection),
+        "Acc": recall,
+        "Dice": 2 * intersection / (labelled + predicted),
+        "Fscore": 2 * precision * recall / (precision + recall),
+        "Precision": precision,
+        "Recall": recall,
+    }
+    accuracy = (intersection.sum() / labelled.sum()).item()
+    return SegmentationScores(tuple(classes), accuracy, per_class, dict(subsets or {}))
+
+
+def class_subset(name: str, classes: Sequence[str]) -> list[int]:
+    """Indices of the classes of a subset of :data:`NOT_IN_SUBSET`."""
+    return [index for index, cls in enumerate(classes) if cls not in NOT_IN_SUBSET[name]]

@@ -1,0 +1,69 @@
+"""From collated uint8 batches to what the network takes, on the device."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+
+from mmseg.registry import MODELS
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+@MODELS.register_module()
+class SegDataPreprocessor(BaseDataPreprocessor):
+    """Moves a batch to the device and normalises its images there: x = (v − mean) / std for values v in
+    0…255.
+
+    Args:
+        mean: Mean of the red, green and blue values.
+        std: Their standard deviations.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> None:
+        super().__init__(non_blocking=True)
+        # Not in the state dict: published checkpoints do not know them.
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, data: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
+        """A collated batch on the device.
+
+        ``img`` and ``target_img`` (B, 3, H, W) become normalised float32; what lies beyond the ``img_shape``
+        of their metas (padding at the right and bottom) becomes 0, the mean colour. ``gt_semantic_seg``
+        becomes int64. Everything else keeps its type.
+        """
+        device = self.mean.device
+        batch: dict[str, Any] = {
+            key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+            for key, value in data.items()
+        }
+        for key in ("img", "target_img"):
+            if key in batch:
+                batch[key] = self._normalise_batch(batch[key], batch.get(f"{key}_metas"))
+        if batch.get("gt_semantic_seg") is not None:
+            batch["gt_semantic_seg"] = batch["gt_semantic_seg"].long()
+        return batch
+
+    def _normalise_batch(self, img: Tensor, metas: Sequence[Mapping[str, Any]] | None) -> Tensor:
+        normalised = torch.sub(img, self.mean).div_(self.std)
+        for sample, meta in zip(normalised, metas or (), strict=False):
+            height, width = meta["img_shape"][:2]
+            if (height, width) != tuple(img.shape[2:]):
+                sample[:, height:] = 0
+                sample[:, :, width:] = 0
+        return normalised
+
+    def denormalize(self, img: Tensor) -> Tensor:
+        """Normalised (B, 3, H, W) to colours in [0, 1]."""
+        return (img * self.std + self.mean) / 255
+
+    def normalize01(self, img: Tensor) -> Tensor:
+        """Colours (B, 3, H, W) in [0, 1] to the network's input; the inverse of :meth:`denormalize`."""
+        return (img * 255 - self.mean) / self.std

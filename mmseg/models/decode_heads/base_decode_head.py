@@ -1,0 +1,153 @@
+"""What all decode heads share: choice of the input levels, classifier, loss and accuracy."""
+
+from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmengine.model import normal_init
+from torch import Tensor, nn
+
+from mmseg.errors import ConfigError
+from mmseg.models.losses.accuracy import pixel_accuracy
+from mmseg.registry import MODELS
+
+
+class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
+    """Features of an encoder to class scores.
+
+    Args:
+        in_channels: Channels of the input level, or of each level.
+        channels: Channels in front of the classifier.
+        num_classes: Number of classes.
+        dropout_ratio: Probability of leaving out a whole channel in front of the classifier.
+        norm_cfg: Normalisation of the head's convolutions; None gives convolutions with bias instead.
+        act_cfg: Activation of the head's convolutions.
+        in_index: Which of the encoder's levels to use: one (a head of one input) or several.
+        loss_decode: Config of the loss.
+        ignore_index: Label of pixels without a class.
+        align_corners: Convention of bilinear resizing.
+
+    Raises:
+        ConfigError: ``in_channels`` and ``in_index`` do not fit.
+    """
+
+    def __init__(
+        self,
+        in_channels: int | Sequence[int],
+        channels: int,
+        num_classes: int,
+        dropout_ratio: float = 0.1,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        in_index: int | Sequence[int] = -1,
+        loss_decode: dict | None = None,
+        ignore_index: int = 255,
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        if isinstance(in_channels, Sequence) != isinstance(in_index, Sequence) or (
+            isinstance(in_channels, Sequence)
+            and isinstance(in_index, Sequence)
+            and len(in_channels) != len(in_index)
+        ):
+            raise ConfigError(
+                f"{type(self).__name__}: in_channels={in_channels} and in_index={in_index} must name the "
+                "same levels: two integers, or two lists of equal length"
+            )
+        self.in_channels = in_channels
+        self.channels = channels
+        self.num_classes = num_classes
+        self.norm_cfg = norm_cfg
+        self.act_cfg = act_cfg or dict(type="ReLU")
+        self.in_index = in_index
+        self.ignore_index = ignore_index
+        self.align_corners = align_corners
+        self.loss_decode = MODELS.build(loss_decode or dict(type="CrossEntropyLoss"))
+        self.dropout = nn.Dropout2d(dropout_ratio) if dropout_ratio > 0 else nn.Identity()
+        self.conv_seg = nn.Conv2d(channels, num_classes, kernel_size=1)
+        normal_init(self.conv_seg, std=0.01)
+
+    @abstractmethod
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Class scores of all levels of an encoder.
+
+        Args:
+            features: (B, C_i, h_i, w_i) maps; the head takes those of ``in_index``.
+
+        Returns:
+            (B, num_classes, h, w) logits at the head's own stride.
+        """
+
+    def select(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """The input levels as a list."""
+        indices = self.in_index if isinstance(self.in_index, Sequence) else [self.in_index]
+        return [features[index] for index in indices]
+
+    def classify(self, feature_map: Tensor) -> Tensor:
+        """Dropout and 1×1 classifier."""
+        return self.conv_seg(self.dropout(feature_map))
+
+    def resize(self, feature_map: Tensor, size: Sequence[int]) -> Tensor:
+        """Bilinear resizing to (H, W); a map of that size is returned as it is."""
+        if tuple(feature_map.shape[2:]) == tuple(size):
+            return feature_map
+        return F.interpolate(feature_map, tuple(size), mode="bilinear", align_corners=self.align_corners)
+
+    def fuse(self, conv: ConvModule, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        """1×1 convolution, norm and activation of the concatenation of maps resized to a common size.
+
+        Resizing treats all channels alike, so it commutes with the convolution: each map meets its part of the
+        weights at its own size, and the wide concatenation is never made.
+
+        Args:
+            conv: Takes the channels of all maps together; kernel size 1.
+            maps: (B, C_i, h_i, w_i).
+            size: (H, W).
+
+        Returns:
+            (B, C, H, W).
+        """
+        parts = conv.conv.weight.split([feature_map.shape[1] for feature_map in maps], dim=1)
+        resized = [
+            self.resize(F.conv2d(feature_map, part), size)
+            for feature_map, part in zip(maps, parts, strict=True)
+        ]
+        fused = sum(resized[1:], start=resized[0])
+        if conv.conv.bias is not None:
+            fused = fused + conv.conv.bias[:, None, None]
+        if conv.with_norm:
+            fused = conv.norm(fused)
+        return conv.activate(fused) if conv.with_activation else fused
+
+    def forward_train(
+        self, features: Sequence[Tensor], gt_semantic_seg: Tensor, seg_weight: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Losses of a batch; a head whose output is more than one map overrides this.
+
+        Args:
+            features: What the segmentor's ``extract_feat`` returns.
+            gt_semantic_seg: (B, H, W) int64 labels.
+            seg_weight: (B, H, W) weights of the pixels in the loss, or None for 1.
+        """
+        return self.loss(self(features), gt_semantic_seg, seg_weight)
+
+    def loss(
+        self, logits: Tensor, gt_semantic_seg: Tensor, seg_weight: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Loss and accuracy at the size of the labels, in float32 also under autocast.
+
+        Args:
+            logits: (B, num_classes, h, w).
+            gt_semantic_seg: (B, H, W) int64 labels.
+            seg_weight: (B, H, W) weights of the pixels in the loss, or None for 1.
+
+        Returns:
+            ``loss_seg`` and ``acc_seg`` (percent of all pixels), both of shape () on the device of the
+            logits.
+        """
+        logits = self.resize(logits.float(), gt_semantic_seg.shape[1:])
+        return {
+            "loss_seg": self.loss_decode(logits, gt_semantic_seg, seg_weight, ignore_index=self.ignore_index),
+            "acc_seg": pixel_accuracy(logits, gt_semantic_seg),
+        }

@@ -1,0 +1,51 @@
+"""The all-MLP decoder of SegFormer (Xie et al., NeurIPS 2021, section 3.2)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmcv.cnn import ConvModule
+from torch import Tensor, nn
+
+from mmseg.errors import ConfigError
+from mmseg.models.decode_heads.base_decode_head import BaseDecodeHead
+from mmseg.models.decode_heads.daformer_head import LinearEmbedding
+from mmseg.registry import MODELS
+
+
+@MODELS.register_module()
+class SegFormerHead(BaseDecodeHead):
+    """Embeds every level linearly, upsamples all to the finest, concatenates and fuses them with a 1×1
+    convolution.
+
+    The levels are concatenated from fine to coarse, as in the weights released with DAFormer; SegFormer's own
+    code has the reverse order. ``conv_seg`` of the base class is unused but part of those weights.
+
+    Args:
+        decoder_params: ``embed_dim``, the channels of the embeddings.
+        kwargs: Arguments of :class:`BaseDecodeHead`.
+    """
+
+    def __init__(self, decoder_params: dict, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(self.in_channels, Sequence):
+            raise ConfigError(f"SegFormerHead: in_channels={self.in_channels}; expected one number per level")
+        if decoder_params.keys() != {"embed_dim"}:
+            raise ConfigError(
+                f"SegFormerHead: decoder_params has {sorted(decoder_params)}; expected ['embed_dim']"
+            )
+        embed_dim: int = decoder_params["embed_dim"]
+        self.conv_seg.requires_grad_(False)
+        self.linear_c = nn.ModuleDict(
+            {str(level): LinearEmbedding(width, embed_dim) for level, width in enumerate(self.in_channels)}
+        )
+        self.linear_fuse = ConvModule(
+            len(self.in_channels) * embed_dim, embed_dim, 1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg
+        )
+        self.linear_pred = nn.Conv2d(embed_dim, self.num_classes, 1)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Levels (B, C_i, h_i, w_i) to logits (B, num_classes, h_0, w_0)."""
+        levels = self.select(features)
+        embedded = [embed(level) for embed, level in zip(self.linear_c.values(), levels, strict=True)]
+        fused = self.fuse(self.linear_fuse, embedded, levels[0].shape[2:])
+        return self.linear_pred(self.dropout(fused))

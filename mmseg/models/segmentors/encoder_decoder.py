@@ -1,0 +1,248 @@
+"""A segmentation network: encoder, optional neck, decode head, and how it is trained and applied."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from mmseg.errors import ConfigError
+from mmseg.models.pretrained import load_pretrained_backbone
+from mmseg.models.segmentors.sliding_window import slide_inference
+from mmseg.registry import MODELS
+
+Losses = dict[str, Tensor]
+
+
+@MODELS.register_module()
+class EncoderDecoder(BaseModel):
+    """Encoder-decoder segmentor.
+
+    Args:
+        backbone: Config of the encoder.
+        decode_head: Config of the decode head.
+        neck: Config of the layers between them.
+        auxiliary_head: Config, or list of configs, of heads that only add losses in training.
+        pretrained: File with ImageNet weights of the backbone, loaded by :meth:`init_weights`.
+        test_cfg: ``dict(mode='whole')``, or ``dict(mode='slide', crop_size=(h, w), stride=(h, w))`` with,
+            optionally, ``batched_slide`` (all windows at once) and ``max_windows_per_forward`` (crops in one
+            pass).
+        data_preprocessor: Config of the data preprocessor; by default ImageNet statistics.
+
+    Raises:
+        ConfigError: A part is unknown, or ``test_cfg`` is incomplete.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        decode_head: dict,
+        neck: dict | None = None,
+        auxiliary_head: dict | Sequence[dict] | None = None,
+        pretrained: str | None = None,
+        test_cfg: dict | None = None,
+        data_preprocessor: dict | None = None,
+    ) -> None:
+        super().__init__(
+            data_preprocessor=MODELS.build(data_preprocessor or dict(type="SegDataPreprocessor"))
+        )
+        self.backbone = MODELS.build(backbone)
+        self.neck = MODELS.build(neck) if neck else None
+        self.decode_head = MODELS.build(decode_head)
+        if isinstance(auxiliary_head, Sequence):
+            self.auxiliary_head: nn.Module | None = nn.ModuleList(MODELS.build(cfg) for cfg in auxiliary_head)
+        else:
+            self.auxiliary_head = MODELS.build(auxiliary_head) if auxiliary_head else None
+        self.pretrained = pretrained
+        self.test_cfg = check_test_cfg(test_cfg or dict(mode="whole"))
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self.decode_head.num_classes
+
+    def init_weights(self) -> None:
+        """Load the pretrained weights; all other layers have their initial values since they were built.
+
+        Raises:
+            CheckpointError: The file is missing, unreadable, or of another network.
+        """
+        if self.pretrained:
+            load_pretrained_backbone(self.backbone, self.pretrained)
+
+    # ---------------------------------------------------------------- network
+
+    def extract_feat(self, img: Tensor) -> Any:
+        """Features of (B, 3, H, W) as the heads take them: here a list of maps."""
+        features = self.backbone(img)
+        return self.neck(features) if self.neck is not None else features
+
+    def encode_decode(self, img: Tensor, upscale_pred: bool = True) -> Tensor:
+        """Float32 logits of a normalised image in one pass.
+
+        Args:
+            img: (B, 3, H, W).
+            upscale_pred: Resize to (H, W) bilinearly instead of returning the head's own stride.
+
+        Returns:
+            (B, C, H, W), or (B, C, h, w).
+        """
+        logits = self.decode_head(self.extract_feat(img)).float()
+        return resize_logits(logits, img.shape[2:]) if upscale_pred else logits
+
+    def forward_train(
+        self,
+        img: Tensor,
+        gt_semantic_seg: Tensor,
+        seg_weight: Tensor | None = None,
+        return_feat: bool = False,
+    ) -> tuple[Losses, Any]:
+        """Losses of a batch.
+
+        Args:
+            img: (B, 3, H, W), normalised.
+            gt_semantic_seg: (B, H, W) int64 labels.
+            seg_weight: (B, H, W) weights of the pixels in the loss, or None for 1.
+            return_feat: Return the features too.
+
+        Returns:
+            ``decode.loss_seg``, ``decode.acc_seg`` and those of auxiliary heads, and the features or None.
+        """
+        features = self.extract_feat(img)
+        losses = add_prefix(self.decode_head.forward_train(features, gt_semantic_seg, seg_weight), "decode")
+        for prefix, head in self._auxiliary_heads():
+            losses |= add_prefix(head.forward_train(features, gt_semantic_seg, seg_weight), prefix)
+        return losses, features if return_feat else None
+
+    def _auxiliary_heads(self) -> list[tuple[str, Any]]:
+        if self.auxiliary_head is None:
+            return []
+        if isinstance(self.auxiliary_head, nn.ModuleList):
+            return [(f"aux_{index}", head) for index, head in enumerate(self.auxiliary_head)]
+        return [("aux", self.auxiliary_head)]
+
+    # -------------------------------------------------------------- inference
+
+    @torch.no_grad()
+    def predict(self, img: Tensor, size: Sequence[int] | None = None) -> Tensor:
+        """Logits as ``test_cfg`` says: of the whole image, or averaged over sliding windows.
+
+        Args:
+            img: (B, 3, H, W), normalised.
+            size: (H, W) of the result; by default that of the image.
+
+        Returns:
+            (B, C, *size) float32.
+        """
+        if self.test_cfg["mode"] == "whole":
+            logits = self.encode_decode(img)
+        else:
+            crop, stride = self.test_cfg["crop_size"], self.test_cfg["stride"]
+            windows: int | None = None if self.test_cfg.get("batched_slide", False) else 1
+            limit = self.test_cfg.get("max_windows_per_forward")
+            if windows is None and limit is not None:
+                windows = max(1, limit // img.shape[0])
+            logits = slide_inference(self.encode_decode, img, crop, stride, windows)
+        return resize_logits(logits, size or img.shape[2:])
+
+    def predict_probabilities(
+        self, img: Tensor, size: Sequence[int] | None = None, flip: bool = False
+    ) -> Tensor:
+        """Class probabilities (B, C, *size); with ``flip`` the mean with those of the mirrored image."""
+        probabilities = self.predict(img, size).softmax(dim=1)
+        if flip:
+            mirrored = self.predict(img.flip(3), size).softmax(dim=1).flip(3)
+            probabilities = (probabilities + mirrored) / 2
+        return probabilities
+
+    def _predict_samples(
+        self, img: Tensor, img_metas: Sequence[Mapping[str, Any]], gt_semantic_seg: Tensor | None
+    ) -> list[dict[str, Any]]:
+        samples = []
+        logits = self.predict(img)
+        for index, meta in enumerate(img_metas):
+            height, width = meta["img_shape"][:2]  # without the padding of a batch
+            sample_logits = logits[index : index + 1, :, :height, :width]
+            pred = resize_logits(sample_logits, meta["ori_shape"][:2]).argmax(dim=1)[0]
+            sample = dict(pred=pred.to(torch.uint8) if self.num_classes <= 256 else pred)
+            if gt_semantic_seg is not None:
+                sample["gt"] = gt_semantic_seg[index]
+            samples.append(sample | dict(img_path=meta["img_path"]))
+        return samples
+
+    # ----------------------------------------------------------------- mmengine
+
+    def forward(
+        self,
+        img: Tensor,
+        gt_semantic_seg: Tensor | None = None,
+        seg_weight: Tensor | None = None,
+        img_metas: Sequence[Mapping[str, Any]] | None = None,
+        mode: str = "tensor",
+        **_: Any,
+    ) -> Any:
+        """Entry of mmengine's runner; keys of a batch that a plain segmentor has no use for are ignored.
+
+        Args:
+            img: (B, 3, H, W), normalised.
+            gt_semantic_seg: (B, H, W) int64 labels; needed for ``loss``, optional for ``predict``.
+            seg_weight: (B, H, W) weights of the pixels in the loss.
+            img_metas: One dict per image; ``predict`` reads ``ori_shape``, ``img_shape`` and ``img_path``.
+            mode: ``loss``, ``predict`` or ``tensor``.
+
+        Returns:
+            ``loss``: the losses. ``predict``: per image a dict of ``pred`` (H, W) at the original size,
+                ``gt`` where
+            given, and ``img_path``. ``tensor``: logits (B, C, H, W).
+        """
+        if mode == "tensor":
+            return self.encode_decode(img)
+        if mode == "predict":
+            if img_metas is None:
+                raise ValueError("EncoderDecoder: mode='predict' needs img_metas; found none")
+            return self._predict_samples(img, img_metas, gt_semantic_seg)
+        if mode == "loss":
+            if gt_semantic_seg is None:
+                raise ValueError("EncoderDecoder: mode='loss' needs gt_semantic_seg; found none")
+            return self.forward_train(img, gt_semantic_seg, seg_weight)[0]
+        raise ValueError(f"EncoderDecoder: mode={mode!r}; expected 'loss', 'predict' or 'tensor'")
+
+
+def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
+    """Bilinear resizing to (H, W); logits of that size are returned as they are."""
+    if tuple(logits.shape[2:]) == tuple(size):
+        return logits
+    return F.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
+
+
+def add_prefix(losses: Losses, prefix: str) -> Losses:
+    """``{'loss_seg': …}`` to ``{'<prefix>.loss_seg': …}``."""
+    return {f"{prefix}.{name}": value for name, value in losses.items()}
+
+
+def check_test_cfg(test_cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """The same dict if it describes a way of inference.
+
+    Raises:
+        ConfigError: The mode is unknown, or sizes of the sliding window are missing or do not cover the
+            image.
+    """
+    optional = {"batched_slide", "max_windows_per_forward"}
+    known = {"mode", "crop_size", "stride"} | optional
+    mode, unknown = test_cfg.get("mode"), sorted(test_cfg.keys() - known)
+    if mode not in ("whole", "slide") or unknown:
+        raise ConfigError(
+            f"test_cfg: mode={mode!r}, unknown entries {unknown}; expected mode 'whole' or 'slide' "
+            f"and at most {sorted(known)}"
+        )
+    if mode == "slide":
+        crop, stride = test_cfg.get("crop_size", ()), test_cfg.get("stride", ())
+        pairs = len(crop) == len(stride) == 2
+        if not pairs or not all(0 < step <= length for step, length in zip(stride, crop, strict=True)):
+            raise ConfigError(
+                f"test_cfg: crop_size={crop}, stride={stride}; mode 'slide' needs two pairs (height, width) "
+                "with 0 < stride <= crop_size"
+            )
+    return dict(test_cfg)

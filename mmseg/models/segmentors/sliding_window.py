@@ -1,0 +1,78 @@
+"""Inference in overlapping windows whose logits are averaged."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Window(NamedTuple):
+    """Rows ``top``…``bottom`` − 1 and columns ``left``…``right`` − 1 of an image."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def of(self, image: Tensor) -> Tensor:
+        """The window of (B, C, H, W) as a view (B, C, bottom − top, right − left)."""
+        return image[:, :, self.top : self.bottom, self.left : self.right]
+
+
+def sliding_windows(size: Sequence[int], crop: Sequence[int], stride: Sequence[int]) -> list[Window]:
+    """Windows that cover an image row by row.
+
+    All have the same size: a window that would leave the image is shifted back to fit. An image smaller than
+    the crop in one axis gets windows of the image's own length there.
+
+    Args:
+        size: (H, W) of the image.
+        crop: (H, W) of a window.
+        stride: Vertical and horizontal step, not above the crop.
+    """
+
+    def spans(length: int, span: int, step: int) -> list[tuple[int, int]]:
+        count = max(length - span + step - 1, 0) // step + 1
+        ends = [min(index * step + span, length) for index in range(count)]
+        return [(max(end - span, 0), end) for end in ends]
+
+    rows, columns = (spans(*axis) for axis in zip(size, crop, stride, strict=True))
+    return [Window(*row, *column) for row in rows for column in columns]
+
+
+def slide_inference(
+    network: Callable[[Tensor], Tensor],
+    image: Tensor,
+    crop: Sequence[int],
+    stride: Sequence[int],
+    windows_per_forward: int | None = 1,
+) -> Tensor:
+    """Logits of an image as the mean over all windows that see a pixel.
+
+    Args:
+        network: Maps (N, 3, h, w) to logits (N, C, h, w).
+        image: (B, 3, H, W).
+        crop: (H, W) of a window.
+        stride: Vertical and horizontal step.
+        windows_per_forward: How many windows (of all B images each) go through the network at once; None for
+            all.
+
+    Returns:
+        (B, C, H, W).
+    """
+    batch_size, _, height, width = image.shape
+    windows = sliding_windows((height, width), crop, stride)
+    chunk_size = windows_per_forward or len(windows)
+    total: Tensor | None = None
+    count = image.new_zeros((1, 1, height, width))
+    for start in range(0, len(windows), chunk_size):
+        chunk = windows[start : start + chunk_size]
+        logits = network(torch.cat([window.of(image) for window in chunk]))
+        if total is None:
+            total = logits.new_zeros((batch_size, logits.shape[1], height, width))
+        for window, window_logits in zip(chunk, logits.split(batch_size), strict=True):
+            window.of(total).add_(window_logits)
+            window.of(count).add_(1)
+    assert total is not None  # there is at least one window
+    return total.div_(count)

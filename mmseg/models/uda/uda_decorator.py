@@ -1,0 +1,130 @@
+"""The training step of every unsupervised domain adaptation method.
+
+A method is a generator of loss groups. The step it runs is::
+
+    teachers follow the student
+    for losses in method.objectives(batch):     # e.g. source, mixed, masked
+        backward(sum of losses)                 # frees the graph before the next group is computed
+    optimizer step
+
+A new method subclasses :class:`UDADecorator` and writes ``objectives``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+
+from mmseg.errors import ConfigError
+from mmseg.models.segmentors.encoder_decoder import Losses
+from mmseg.models.uda.ema_teacher import EMATeacher
+from mmseg.registry import MODELS
+
+
+@dataclass(frozen=True)
+class UDABatch:
+    """One source and one target mini-batch on the device.
+
+    Attributes:
+        img: (B, 3, H, W) normalised source crops.
+        gt_semantic_seg: (B, H, W) int64 source labels, 255 = ignore.
+        target_img: (B, 3, H, W) normalised target crops.
+        valid_pseudo_mask: (B, H, W) bool, where target pseudo-labels may be trusted; None = everywhere.
+        pictures: What a method wants to have drawn: name -> (B, 3, H, W) normalised image, (B, H, W) label map
+            (integer) or (B, H, W) weight in [0, 1] (float). Filled by ``objectives``, drawn by a hook, costs nothing.
+    """
+
+    img: Tensor
+    gt_semantic_seg: Tensor
+    target_img: Tensor
+    valid_pseudo_mask: Tensor | None = None
+    pictures: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: dict) -> "UDABatch":
+        """Pick the fields out of a collated and preprocessed batch."""
+        missing = [key for key in ("img", "gt_semantic_seg", "target_img") if key not in data]
+        if missing:
+            raise ConfigError(
+                f"training batch: {', '.join(missing)} missing (found {', '.join(data)}); "
+                "a UDA method needs train_dataloader.dataset of type 'UDADataset'"
+            )
+        return cls(data["img"], data["gt_semantic_seg"], data["target_img"], data.get("valid_pseudo_mask"))
+
+
+class UDADecorator(BaseModel):
+    """A segmentor (the student) together with a way to adapt it.
+
+    Args:
+        model: The student segmentor, as a config or a module.
+        data_preprocessor: Moves a batch to the device and normalises it.
+
+    Attributes:
+        model: The student; the only network that is tested and (unless a method adds one) optimised.
+        iteration: Number of finished training steps; part of the checkpoint.
+        teachers: The EMA teachers that follow the student, updated before each step.
+    """
+
+    def __init__(self, model: dict | nn.Module, data_preprocessor: dict | nn.Module | None = None) -> None:
+        if not isinstance(data_preprocessor, nn.Module):
+            data_preprocessor = MODELS.build(data_preprocessor or dict(type="SegDataPreprocessor"))
+        super().__init__(data_preprocessor)
+        self.model = MODELS.build(model) if isinstance(model, dict) else model
+        self.iteration = 0
+        self.teachers: list[EMATeacher] = []
+
+    def objectives(self, batch: UDABatch) -> Iterator[Losses]:
+        """Yield the groups of losses of one step; each group is back-propagated and freed before the next one.
+
+        Names that contain ``loss`` are summed and back-propagated, all others are only logged.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has to define objectives()")
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict:
+        """Run one iteration.
+
+        Args:
+            data: A collated batch of :class:`~mmseg.datasets.UDADataset`.
+            optim_wrapper: Holds the student's optimizer.
+
+        Returns:
+            Loss and accuracy scalars (on the device, detached) by name, and ``pictures`` (see :class:`UDABatch`).
+        """
+        batch = UDABatch.from_dict(self.data_preprocessor(data, training=True))
+        for teacher in self.teachers:
+            teacher.update(self.model, self.iteration)
+
+        optim_wrapper.zero_grad()
+        log: dict = {}
+        objectives = self.objectives(batch)
+        while True:
+            with optim_wrapper.optim_context(self):  # autocast covers the forward passes only
+                losses = next(objectives, None)
+            if losses is None:
+                break
+            total = torch.stack(
+                [value.float().mean() for name, value in losses.items() if "loss" in name]
+            ).sum()
+            optim_wrapper.backward(total)
+            log.update({name: value.detach() for name, value in losses.items()})
+        optim_wrapper.step()
+        self.iteration += 1
+        return {**log, "pictures": batch.pictures}
+
+    def forward(self, *args, **kwargs):
+        """Test-time forward of the student; see the segmentor."""
+        return self.model(*args, **kwargs)
+
+    def init_weights(self) -> None:
+        """Initialise the student; methods copy it into their other networks."""
+        self.model.init_weights()
+
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor(self.iteration)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.iteration = int(state)
+

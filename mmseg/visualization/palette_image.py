@@ -1,0 +1,65 @@
+"""Label maps as pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from mmseg.errors import ConfigError
+
+Palette = Sequence[Sequence[int]]
+Pixels = npt.NDArray[np.uint8]
+
+
+def _color_table(palette: Palette) -> Pixels:
+    """Colour of each label value, shape (256, 3); black beyond the palette."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(palette)] = palette
+    return table
+
+
+def save_palette_png(path: str | Path, label_map: Pixels, palette: Palette) -> None:
+    """Write train ids as an indexed PNG: programs read the ids, viewers show the colours.
+
+    Args:
+        path: File to write; its folder must exist.
+        label_map: Shape (H, W), uint8; values beyond the palette are shown black.
+        palette: RGB of each class, 0 … 255.
+
+    Raises:
+        ValueError: The label map is not two-dimensional uint8.
+    """
+    if label_map.ndim != 2 or label_map.dtype != np.uint8:
+        raise ValueError(f"label map of shape {label_map.shape}, {label_map.dtype}; expected (H, W), uint8")
+    image = Image.fromarray(label_map)
+    image.putpalette(_color_table(palette).ravel().tolist())  # turns the grey image into an indexed one
+    image.save(path, format="PNG")
+
+
+def blend(image_rgb: Pixels, label_map: Pixels, palette: Palette, opacity: float = 0.5) -> Pixels:
+    """Mix an image with the colours of its labels.
+
+    Args:
+        image_rgb: Shape (H, W, 3), uint8.
+        label_map: Shape (H, W), uint8. Where it is no class of the palette, the image stays as it is.
+        palette: RGB of each class, 0 … 255.
+        opacity: Share of the label colours, 0 … 1.
+
+    Returns:
+        Shape (H, W, 3), uint8 RGB.
+
+    Raises:
+        ConfigError: The opacity is outside 0 … 1.
+        ValueError: Image and label map differ in size.
+    """
+    if not 0 <= opacity <= 1:
+        raise ConfigError(
+            f"opacity {opacity}; expected a number from 0 (only the image) to 1 (only the labels)"
+        )
+    if image_rgb.shape != (*label_map.shape, 3):
+        raise ValueError(f"image of shape {image_rgb.shape} for a label map of shape {label_map.shape}")
+    mixed = (1 - opacity) * image_rgb + opacity * _color_table(palette)[label_map]
+    is_class = (label_map < len(palette))[..., None]
+    return np.where(is_class, mixed.round().astype(np.uint8), image_rgb)

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+version: dict[str, str] = {}
+exec(Path(__file__).with_name("mmseg").joinpath("version.py").read_text(encoding="utf-8"), version)
+
+setup(
+    name="mmseg-uda",
+    version=version["__version__"],
+    description="Domain-adaptive semantic segmentation: DAFormer and its successors in one framework",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["mmseg", "mmseg.*"]),
+    install_requires=[
+        "torch>=2.11,<2.14",
+        "onedl-mmengine>=0.10.12,<0.11",
+        "onedl-mmcv>=2.3.6,<2.4",
+        "kornia>=0.8,<0.10",
+        "numpy>=1.26",
+        "pillow>=10",
+        "rich>=13",
+        "matplotlib>=3.8",
+        "tensorboard>=2.16",
+        "cityscapesscripts>=2.2.4",
+    ],
+    extras_require={"dev": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.9", "mypy>=1.13"]},
+)

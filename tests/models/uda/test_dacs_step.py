@@ -1,0 +1,204 @@
+"""Two consecutive DACS steps against the stored numbers of the published implementation."""
+
+import copy
+
+import pytest
+import torch
+from golden_data import gen, load, norm
+from torch import nn
+
+from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
+from mmseg.models.data_preprocessor import SegDataPreprocessor
+from mmseg.models.uda import DACS, dacs
+from mmseg.registry import MODELS
+
+THINGS = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
+NORM = dict(type="BN", requires_grad=True)
+SEGMENTOR = dict(
+    type="EncoderDecoder",
+    backbone=dict(type="mit_b0", drop_path_rate=0.0),
+    decode_head=dict(
+        type="DAFormerHead",
+        in_channels=[32, 64, 160, 256],
+        in_index=[0, 1, 2, 3],
+        channels=256,
+        dropout_ratio=0.0,
+        num_classes=19,
+        norm_cfg=NORM,
+        decoder_params=dict(
+            embed_dims=256,
+            embed_cfg=dict(type="mlp", act_cfg=None, norm_cfg=None),
+            embed_neck_cfg=dict(type="mlp", act_cfg=None, norm_cfg=None),
+            fusion_cfg=dict(
+                type="aspp", sep=True, dilations=(1, 6, 12, 18), pool=False, act_cfg=dict(type="ReLU"), norm_cfg=NORM
+            ),
+        ),
+    ),
+)
+NO_AUGMENTATION = dict(blur=False, color_jitter_probability=1.0)
+CASES = {
+    "step_dacs_daformer": dict(
+        alpha=0.999,
+        pseudo_threshold=0.16,
+        imnet_feature_dist_lambda=0.005,
+        imnet_feature_dist_classes=THINGS,
+        imnet_feature_dist_scale_min_ratio=0.75,
+        pseudo_weight_ignore_top=4,
+        pseudo_weight_ignore_bottom=16,
+    ),
+    "step_dacs_plain": dict(alpha=0.99, pseudo_threshold=0.16),
+    "step_dacs_srconly": dict(source_only=True),
+}
+
+
+class Normalised(SegDataPreprocessor):
+    """The stored inputs are normalised already."""
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        return data
+
+
+def batch(iteration: int) -> dict[str, torch.Tensor]:
+    shape = (2, 3, 128, 128)
+    return dict(
+        img=torch.from_numpy(gen.image(100 + iteration, shape, 16)),
+        target_img=torch.from_numpy(gen.image(200 + iteration, shape, 16)),
+        gt_semantic_seg=torch.from_numpy(gen.label(110 + iteration, (2, 1, 128, 128), 32, ignore_frac=0.1))[:, 0],
+    )
+
+
+def fill(module: nn.Module) -> None:
+    gen.fill({key: value for key, value in module.state_dict().items() if not key.endswith("_extra_state")})
+
+
+def build(settings: dict) -> tuple[DACS, object]:
+    method = DACS(copy.deepcopy(SEGMENTOR), **NO_AUGMENTATION, **settings, data_preprocessor=Normalised())
+    fill(method)
+    optim_wrapper = GroupedOptimWrapperConstructor(
+        dict(
+            type="OptimWrapper",
+            optimizer=dict(type="AdamW", lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01, fused=True),
+        ),
+        dict(custom_keys=dict(head=dict(lr_mult=10.0), pos_block=dict(decay_mult=0.0), norm=dict(decay_mult=0.0))),
+    )(method)
+    return method.train(), optim_wrapper
+
+
+class Recorder:
+    """Keeps what the student was trained on, and the gradients before they are cleared."""
+
+    def __init__(self, method: DACS) -> None:
+        self.calls: list[tuple] = []
+        forward = method.model.forward_train
+
+        def record(img, label, seg_weight=None, return_feat=False):
+            self.calls.append((img.detach(), label, seg_weight))
+            return forward(img, label, seg_weight=seg_weight, return_feat=return_feat)
+
+        method.model.forward_train = record
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_two_steps_equal_the_published_ones(name, monkeypatch):
+    golden = load(name)
+    method, optim_wrapper = build(CASES[name])
+    recorder = Recorder(method)
+    state_names = [key for key in method.state_dict() if key != "_extra_state"]
+    assert state_names == list(golden["state_names"])
+
+    for iteration, (loss_rtol, grad_rtol) in enumerate([(1e-5, 1e-3), (5e-4, 2e-2)]):
+        if not method.source_only:
+            mask = torch.from_numpy(golden[f"it{iteration}_mix_mask"])[:, 0].bool()
+            monkeypatch.setattr(dacs, "mix_masks", lambda label, chosen, mask=mask: mask)
+        gradients = capture_gradients(method, optim_wrapper, monkeypatch)
+        recorder.calls.clear()
+        log = method.train_step(batch(iteration), optim_wrapper)
+
+        scalars = {key: float(value) for key, value in log.items() if key != "pictures"}
+        expected = dict(zip(golden[f"it{iteration}_log_names"], golden[f"it{iteration}_log_values_f64"], strict=True))
+        assert set(scalars) == set(expected)
+        for key, value in expected.items():
+            tolerance = loss_rtol if "loss" in key or iteration else 1e-6
+            assert scalars[key] == pytest.approx(value, rel=tolerance), (iteration, key)
+        assert set(gradients) == set(golden[f"it{iteration}_grad_names"])
+        found = torch.tensor([gradients[key] for key in golden[f"it{iteration}_grad_names"]]).double()
+        torch.testing.assert_close(
+            found, torch.from_numpy(norm(golden[f"it{iteration}_grad_digest"])), rtol=grad_rtol, atol=1e-7
+        )
+        check_calls(golden, iteration, recorder.calls)
+        check_state(golden, iteration, method)
+
+
+def capture_gradients(method, optim_wrapper, monkeypatch) -> dict[str, float]:
+    gradients: dict[str, float] = {}
+    step = type(optim_wrapper).step
+
+    def record(*args, **kwargs):
+        for key, parameter in method.named_parameters():
+            if parameter.grad is not None:
+                gradients[key.removeprefix("model.")] = float(parameter.grad.double().norm())
+        step(optim_wrapper, *args, **kwargs)
+
+    monkeypatch.setattr(optim_wrapper, "step", record)
+    return gradients
+
+
+def check_calls(golden, iteration, calls) -> None:
+    for index, (img, label, weight) in enumerate(calls):
+        stored = golden[f"it{iteration}_call{index}_img_digest"]
+        torch.testing.assert_close(norm(gen.digest(img)), norm(stored), rtol=1e-6, atol=0)
+        if f"it{iteration}_call{index}_label" in golden:
+            expected = torch.from_numpy(golden[f"it{iteration}_call{index}_label"])[:, 0]
+            assert (label == expected).float().mean() >= 0.995
+        if weight is not None:
+            expected = torch.from_numpy(golden[f"it{iteration}_call{index}_weight_s2"])
+            torch.testing.assert_close(weight[:, ::2, ::2], expected, rtol=1e-3, atol=1e-3)
+
+
+def check_state(golden, iteration, method) -> None:
+    state = method.state_dict()
+    found = [norm(gen.digest(state[key])) for key in golden["state_names"]]
+    expected = norm(golden[f"it{iteration}_state_digest"])
+    torch.testing.assert_close(torch.tensor(found), torch.from_numpy(expected), rtol=2e-3, atol=1e-6)
+
+
+def test_teacher_ignores_dropout_and_takes_no_gradient():
+    segmentor = copy.deepcopy(SEGMENTOR)
+    segmentor["backbone"]["drop_path_rate"] = 0.5
+    segmentor["decode_head"]["dropout_ratio"] = 0.5
+    method = DACS(segmentor, data_preprocessor=Normalised()).train()
+    assert not any(parameter.requires_grad for parameter in method.ema_model.parameters())
+    assert all(parameter.requires_grad for parameter in method.model.parameters())
+    img = batch(0)["target_img"]
+    first, second = (method.teacher.label(img) for _ in range(2))
+    assert torch.equal(first.label, second.label)
+    assert not torch.equal(method.model.encode_decode(img), method.model.encode_decode(img))
+
+
+def test_iteration_is_part_of_the_state():
+    method, optim_wrapper = build(CASES["step_dacs_srconly"])
+    method.train_step(batch(0), optim_wrapper)
+    other, _ = build(CASES["step_dacs_srconly"])
+    other.load_state_dict(method.state_dict())
+    assert other.iteration == 1
+
+
+def test_a_step_synchronises_nothing_but_the_drawn_decisions(monkeypatch):
+    """No loss, label or mask is read back by the host during a step."""
+    method, optim_wrapper = build(CASES["step_dacs_daformer"])
+    reads = []
+    for name in ("item", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__"):
+        original = getattr(torch.Tensor, name)
+
+        def spy(self, *args, _name=name, _original=original, **kwargs):
+            if self.numel() > 4 or self.requires_grad:
+                reads.append(_name)
+            return _original(self, *args, **kwargs)
+
+        monkeypatch.setattr(torch.Tensor, name, spy)
+    method.train_step(batch(0), optim_wrapper)
+    assert reads == []
+
+
+def test_registered_under_its_name():
+    assert MODELS.get("DACS") is DACS
