@@ -9,8 +9,7 @@ _base_ = [
     "../_base_/models/daformer_sepaspp_mitb5.py",
     "../_base_/datasets/uda_gta_to_cityscapes_512x512.py",
     "../_base_/uda/dacs_a999_fdthings.py",
-    "../_base_/schedules/adamw.py",
-    "../_base_/schedules/mit_multipliers.py",
+    "../_base_/schedules/adamw_mit.py",
     "../_base_/schedules/poly10warm.py",
 ]
 # Bonnet and rectification artefacts of Cityscapes get no pseudo-labels.

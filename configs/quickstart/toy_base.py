@@ -5,7 +5,15 @@
 #
 # The decoder is narrow (64 instead of 256 channels) and training starts from random weights; ImageNet weights are not
 # needed. Numbers on toy data compare methods with each other, not with the papers.
-_base_ = ["../_base_/default_runtime.py", "../_base_/schedules/adamw.py", "../_base_/schedules/mit_multipliers.py"]
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/schedules/adamw_mit.py",
+    "../_base_/datasets/parts/loaders.py",
+    "toy_data.py",
+]
+train_dataloader = dict(num_workers=1)
+val_dataloader = dict(num_workers=1, dataset=_base_.cityscapes_val)
+test_dataloader = val_dataloader
 norm_cfg = dict(type="BN", requires_grad=True)
 model = dict(
     type="EncoderDecoder",
@@ -42,7 +50,7 @@ optim_wrapper = dict(
     optimizer=dict(lr=6e-4),
     paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=1.0))),
 )
-param_scheduler = [dict(type="PolyWarmupLR", power=1.0, min_lr=0.0, warmup_iters=50, warmup_ratio=1e-6)]
+param_scheduler = [dict(type="PolyWarmupLR", by_epoch=False, power=1.0, min_lr=0.0, warmup_iters=50, warmup_ratio=1e-6)]
 train_cfg = dict(max_iters=600, val_interval=600)
 default_hooks = dict(checkpoint=dict(interval=600), logger=dict(interval=20))
 custom_hooks = [dict(type="IterationRandomnessHook"), dict(type="DebugPicturesHook", interval=200)]

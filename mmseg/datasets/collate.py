@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from mmengine.registry import FUNCTIONS  # the runner looks the name up in the root registry only
 
 from mmseg.errors import DataError
-from mmseg.registry import FUNCTIONS
 
 
 @FUNCTIONS.register_module(name="seg_collate")

@@ -45,7 +45,7 @@ def read_statistics(dataset: SegmentationDataset, name: str) -> Any:
     remedy = (
         f"run python tools/convert_datasets/{dataset.converter}.py {dataset.data_root}"
         if dataset.converter
-        else "write it with the statistics of the label maps, or set rare_class_sampling=None"
+        else "run python tools/verify_dataset.py CONFIG --write-statistics, or set rare_class_sampling=None"
     )
     try:
         return json.loads(path.read_text())
@@ -129,6 +129,9 @@ class RareClassSampling:
         self.classes, self.probabilities = class_probabilities(pixels, class_temp)
         class_index = read_statistics(source, CLASS_INDEX_FILE)
         self.candidates = {c: self._find_candidates(c, class_index, lookup, source) for c in self.classes}
+
+    def log(self) -> None:
+        """Write the classes and their probabilities to the log of the run."""
         print_log(f"RCS Classes: {self.classes}", logger="current")
         print_log(f"RCS ClassProb: {[round(float(p), 6) for p in self.probabilities]}", logger="current")
 

@@ -233,10 +233,9 @@ class SegmentationDataset(Dataset):
 
     # ------------------------------------------------------------------------------------------------ samples
 
-    def load(self, index: int) -> Results:
-        """Read file ``index`` and run the pipeline up to its first random transform."""
-        sample = self.samples[index]
-        results: Results = {
+    def describe(self, sample: Sample) -> Results:
+        """What a pipeline starts with: the files, and how to understand them."""
+        return {
             "img_path": sample.img_path,
             "seg_map_path": sample.seg_map_path,
             "name": sample.name,
@@ -244,6 +243,10 @@ class SegmentationDataset(Dataset):
             "id_lookup": self.id_lookup,
             "pseudo_margins": self.pseudo_margins,
         }
+
+    def load(self, index: int) -> Results:
+        """Read file ``index`` and run the pipeline up to its first random transform."""
+        results = self.describe(self.samples[index])
         for transform in self.transforms[: self._num_leading]:
             results = transform(results)
         return results

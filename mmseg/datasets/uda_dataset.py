@@ -23,6 +23,18 @@ def _build(dataset: dict | SegmentationDataset) -> SegmentationDataset:
     return DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
 
 
+def build_rcs(source: SegmentationDataset, arguments: dict) -> RareClassSampling:
+    """Rare class sampling from its part of the config.
+
+    Raises:
+        ConfigError: An argument is unknown.
+    """
+    unknown = sorted(set(arguments) - set(RCS_ARGUMENTS))
+    if unknown:
+        raise ConfigError(f"config: rare_class_sampling has no {unknown}; known: {', '.join(RCS_ARGUMENTS)}")
+    return RareClassSampling(source, **arguments)
+
+
 @DATASETS.register_module()
 class UDADataset(Dataset):
     """Source and target of unsupervised domain adaptation.
@@ -60,7 +72,9 @@ class UDADataset(Dataset):
         self.sync_crop_size = None if sync_crop_size is None else (sync_crop_size[0], sync_crop_size[1])
         self.seed = seed
         self._check()
-        self.rcs = None if rare_class_sampling is None else self._build_rcs(rare_class_sampling)
+        self.rcs = None if rare_class_sampling is None else build_rcs(self.source, rare_class_sampling)
+        if self.rcs is not None:
+            self.rcs.log()
 
     def _check(self) -> None:
         if not self.source.has_labels:
@@ -73,14 +87,6 @@ class UDADataset(Dataset):
                 f"config: source ({self.source.num_classes}) and target ({self.target.num_classes}) need the "
                 f"same classes in the same order; they differ in {differing}"
             )
-
-    def _build_rcs(self, arguments: dict) -> RareClassSampling:
-        unknown = sorted(set(arguments) - set(RCS_ARGUMENTS))
-        if unknown:
-            raise ConfigError(
-                f"config: rare_class_sampling has no {unknown}; known: {', '.join(RCS_ARGUMENTS)}"
-            )
-        return RareClassSampling(self.source, **arguments)
 
     @property
     def metainfo(self) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """What happens with predictions and scores: PNG files, a JSON file, TensorBoard."""
 
-import json
-import math
 from pathlib import Path
 
 import cv2
 from mmengine.dist import master_only
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 
+from mmseg.evaluation import IoUMetric, write_scores
 from mmseg.registry import HOOKS
 from mmseg.visualization.palette_image import blend, save_palette_png
 
@@ -24,21 +24,19 @@ class ResultsHook(Hook):
 
     @master_only
     def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
-        if metrics:
-            self._write(runner, metrics, runner.iter)
-            classes = {name.replace(".", "/"): value for name, value in metrics.items() if "." in name}
-            runner.visualizer.add_scalars(classes, step=runner.iter)
+        self._write(runner, runner.val_evaluator, runner.iter)
+        classes = {name.replace(".", "/"): value for name, value in (metrics or {}).items() if "." in name}
+        runner.visualizer.add_scalars(classes, step=runner.iter)
 
     @master_only
     def after_test_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
-        if metrics:
-            self._write(runner, metrics, None)
+        self._write(runner, runner.test_evaluator, None)
 
     @staticmethod
-    def _write(runner, metrics: dict[str, float], iteration: int | None) -> None:
-        scores = {name: None if math.isnan(value) else value for name, value in metrics.items()}
-        path = Path(runner.work_dir) / "results.json"
-        path.write_text(json.dumps({"iteration": iteration, **scores}, indent=2) + "\n")
+    def _write(runner, evaluator: Evaluator, iteration: int | None) -> None:
+        for metric in evaluator.metrics:
+            if isinstance(metric, IoUMetric) and metric.scores is not None:
+                write_scores(Path(runner.work_dir) / "results.json", metric.scores, iteration)
 
 
 @HOOKS.register_module()

@@ -7,16 +7,16 @@ from torch import Tensor
 class ConfusionMatrix:
     """Pixels counted by label and prediction, on the device of the predictions.
 
-    Memory does not depend on the number of images, and no update waits for the device: pixels that do not count
-    get rows of their own instead of being selected away, which would need their number on the host.
+    Memory does not depend on the number of images, and no update waits for the device: pixels that do not
+    count get rows of their own instead of being selected away, which would need their number on the host.
 
     Args:
         num_classes: Number of classes C.
         ignore_index: Label of pixels that do not count.
 
     Attributes:
-        counts: int64, shape (C + 2, C + 1). Rows are the labels 0 … C-1, then ignored pixels, then labels that do
-            not exist. Columns are the predictions 0 … C-1, then anything else.
+        counts: int64, shape (C + 2, C + 1). Rows are the labels 0 … C-1, then ignored pixels, then labels
+            that do not exist. Columns are the predictions 0 … C-1, then anything else.
     """
 
     def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
@@ -48,9 +48,9 @@ class ConfusionMatrix:
         row = label.masked_fill((label < 0) | (label >= classes), classes + 1)
         row = row.masked_fill(label == self.ignore_index, classes)
 
-        # torch.bincount reads its largest input on the host. Adding ones does not, and integers add up exactly.
+        # torch.bincount reads its largest input on the host; adding ones does not. Integers add up exactly.
         index = row * (classes + 1) + column
         image = torch.zeros(self.counts.numel(), dtype=torch.int64, device=pred.device)
         image = image.scatter_add_(0, index, torch.ones_like(index)).view_as(self.counts)
-        self.counts = self.counts.to(pred.device) + image
+        self.counts = self.counts.to(pred.device, non_blocking=True) + image
         return image

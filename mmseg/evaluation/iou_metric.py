@@ -24,12 +24,13 @@ MAX_NAMED_FILES = 10
 class IoUMetric(BaseMetric):
     """Intersection over union and accuracy over a data set, accumulated where the predictions are.
 
-    Each data sample is a dict with ``pred`` (H, W) and ``gt`` (H, W), integer tensors on any device, and ``img_path``.
-    Processes of a distributed evaluation add their confusion matrices, so the result is that of one process.
+    Each data sample is a dict with ``pred`` (H, W) and ``gt`` (H, W), integer tensors on any device, and
+    ``img_path``. Processes of a distributed evaluation add their confusion matrices, so the result is that of
+    one process.
 
     Args:
-        class_subsets: Mean IoUs to report beside that over all classes: '16' and '13' of Synthia. They apply when the
-            classes are the 19 of Cityscapes.
+        class_subsets: Mean IoUs to report beside that over all classes: '16' and '13' of Synthia. They apply
+            when the classes are the 19 of Cityscapes.
         ignore_index: Label of pixels that do not count.
         collect_device: See mmengine; matrices are summed whatever it is.
         prefix: Put before the names of the scores, as ``prefix/mIoU``.
@@ -54,7 +55,7 @@ class IoUMetric(BaseMetric):
         unknown = set(class_subsets) - set(NOT_IN_SUBSET)
         if unknown:
             raise ConfigError(
-                f"IoUMetric: class_subsets contains {sorted(unknown, key=str)}; known are {list(NOT_IN_SUBSET)}"
+                f"IoUMetric: unknown class_subsets {sorted(unknown)}; known are {list(NOT_IN_SUBSET)}"
             )
         self.class_subsets = tuple(class_subsets)
         self.ignore_index = ignore_index
@@ -86,8 +87,8 @@ class IoUMetric(BaseMetric):
             pred, gt, path = sample["pred"], sample["gt"], str(sample["img_path"])
             if pred.shape != gt.shape:
                 raise DataError(
-                    f"{path}: prediction of size {tuple(pred.shape)}, label of size {tuple(gt.shape)}; image and "
-                    "label file must have the same height and width"
+                    f"{path}: prediction of size {tuple(pred.shape)}, label of size {tuple(gt.shape)}; "
+                    "image and label file must have the same height and width"
                 )
             if self._matrix is None:
                 self._matrix = ConfusionMatrix(len(self.classes), self.ignore_index)
@@ -99,22 +100,31 @@ class IoUMetric(BaseMetric):
         """Sum over all processes and compute the scores. All processes return the same.
 
         Args:
-            size: Number of images of the data set. Samplers repeat images until every process has equally many;
-                repeated ones are left out.
+            size: Number of images of the data set. Samplers repeat images until every process has equally
+                many; repeated ones are left out.
 
         Raises:
             DataError: See :meth:`compute_metrics`.
         """
         matrix = self._matrix or ConfusionMatrix(len(self.classes), self.ignore_index)
         counts = matrix.counts.clone()
-        own_share = math.ceil((size - dist.get_rank()) / dist.get_world_size())
-        if self._last_image is not None and len(self._paths) > own_share:
+        if self._last_image is not None and self._is_last_repeated(size):
             counts -= self._last_image
         dist.all_reduce(counts)
-        invalid = [entry for entries in dist.all_gather_object(self._invalid_images()) for entry in entries]
+        gathered = dist.all_gather_object(self._invalid_images())
+        invalid = sorted({entry for entries in gathered for entry in entries})
         self._reset()
         metrics = self._compute(counts, invalid)
         return {f"{self.prefix}/{key}": value for key, value in metrics.items()} if self.prefix else metrics
+
+    def _is_last_repeated(self, size: int) -> bool:
+        """Whether the last image of this process was only added to give all processes equally many.
+
+        Samplers deal images out in turns, so that process r of n has images r, r + n, r + 2n, ….
+        """
+        processes = dist.get_world_size()
+        own_share = math.ceil((size - dist.get_rank()) / processes)
+        return processes > 1 and len(self._paths) > own_share
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Scores of the images processed so far by this process.
@@ -123,8 +133,8 @@ class IoUMetric(BaseMetric):
             results: Not used: the matrix is all that is kept.
 
         Returns:
-            aAcc, mIoU, mAcc, the mean IoU of each class subset, and IoU.<class> and Acc.<class>, in percent, rounded
-            to two decimals; NaN for classes that occur neither in labels nor in predictions.
+            aAcc, mIoU, mAcc, the mean IoU of each class subset, and IoU.<class> and Acc.<class>, in percent,
+            rounded to two decimals; NaN for classes that occur neither in labels nor in predictions.
 
         Raises:
             DataError: A label has values that are neither a class nor ignored.
@@ -152,13 +162,11 @@ class IoUMetric(BaseMetric):
 
     def _raise_invalid(self, invalid: list[tuple[str, int]]) -> None:
         files = "".join(f"\n  {path}: {count} pixels" for path, count in invalid[:MAX_NAMED_FILES])
-        more = (
-            f"\n  and {len(invalid) - MAX_NAMED_FILES} further images"
-            if len(invalid) > MAX_NAMED_FILES
-            else ""
-        )
+        unnamed = len(invalid) - MAX_NAMED_FILES
+        more = f"\n  and {unnamed} further images" if unnamed > 0 else ""
         raise DataError(
-            f"labels with values that are neither a class nor ignored; expected 0 to {len(self.classes) - 1} or "
-            f"{self.ignore_index}; convert the labels to train ids (tools/convert_datasets) or correct the number "
-            f"of classes. Labels of the images:{files}{more}"
+            "label values that are neither a class nor ignored; "
+            f"expected 0 to {len(self.classes) - 1} or {self.ignore_index}; "
+            "convert the labels to train ids (tools/convert_datasets) or correct the data set's classes. "
+            f"Found in the labels of:{files}{more}"
         )

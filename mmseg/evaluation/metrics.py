@@ -19,7 +19,7 @@ class SegmentationScores:
     Args:
         classes: Names of the C classes.
         accuracy: Fraction of the labelled pixels that are predicted correctly (aAcc).
-        per_class: Name of a score (IoU, Acc, Dice, Fscore, Precision, Recall) to float64 values of shape (C,).
+        per_class: float64 values of shape (C,) by score: IoU, Acc, Dice, Fscore, Precision, Recall.
         subsets: Name of a subset to the indices of its classes; each adds a mean IoU over these classes.
     """
 
@@ -42,7 +42,7 @@ class SegmentationScores:
             yield f"mIoU{subset}", self.mean("IoU", subset)
 
     def percent(self, scores: Sequence[str] = ("IoU", "Acc")) -> dict[str, float]:
-        """Summary and per-class values in percent, not rounded: ``mIoU``, …, ``IoU.road``, …, ``Acc.bicycle``."""
+        """Summary and per-class values in percent, not rounded: ``mIoU``, …, ``IoU.road``, …"""
         result = {name: 100 * value for name, value in self.summary()}
         for score in scores:
             values = (100 * self.per_class[score]).tolist()
@@ -56,8 +56,8 @@ def segmentation_scores(
     """Compute all scores.
 
     With I pixels in the intersection, P predicted and L labelled as a class: IoU = I / (P + L - I),
-    Acc = Recall = I / L, Precision = I / P, Dice = 2 I / (P + L), and Fscore is the harmonic mean of precision and
-    recall. 0/0 is NaN.
+    Acc = Recall = I / L, Precision = I / P, Dice = 2 I / (P + L); Fscore is the harmonic mean of precision
+    and recall. 0/0 is NaN.
 
     Args:
         counts: Pixels by label (rows) and prediction (columns), shape (C, C) or, with a further column for

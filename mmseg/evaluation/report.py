@@ -38,10 +38,13 @@ def summary_table(scores: SegmentationScores) -> Table:
 
 def format_scores(scores: SegmentationScores) -> str:
     """Both tables as plain text."""
+    return f"{_as_text(per_class_table(scores))}\n\n{_as_text(summary_table(scores))}"
+
+
+def _as_text(table: Table) -> str:
     with io.StringIO() as text:
-        console = Console(file=text, width=100, color_system=None)
-        console.print(per_class_table(scores), summary_table(scores))
-        return text.getvalue()
+        Console(file=text, width=100, color_system=None, markup=False, emoji=False).print(table)
+        return text.getvalue().strip()
 
 
 def log_scores(scores: SegmentationScores) -> None:
@@ -52,8 +55,8 @@ def log_scores(scores: SegmentationScores) -> None:
 def write_scores(path: str | Path, scores: SegmentationScores, iteration: int | None = None) -> None:
     """Write all scores in percent with full precision as JSON.
 
-    The file holds the iteration, the means and every score of every class (``IoU.road``, ``Dice.road``, …). Classes
-    that occur neither in the labels nor in the predictions are null.
+    The file holds the iteration, the means and every score of every class (``IoU.road``, ``Dice.road``, …).
+    Classes that occur neither in the labels nor in the predictions are null.
     """
     values = {
         name: None if math.isnan(value) else value

@@ -5,6 +5,8 @@ are an error, not a warning, since the network would run and give nonsense.
 """
 
 import _codecs
+import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,8 +87,7 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadRepor
     if report.fitting_share < MIN_FITTING_SHARE:
         raise CheckpointError(
             f"{path}: {report.fitting_share:.0%} of the weights fit the backbone, expected at least "
-            f"{MIN_FITTING_SHARE:.0%}; {report.examples()}. Use the ImageNet weights of the backbone that the "
-            "config names"
+            f"{MIN_FITTING_SHARE:.0%}; {report.examples()}. Use ImageNet weights of the config's backbone"
         )
     backbone.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
     rest = report.examples()
@@ -115,7 +116,7 @@ def load_checkpoint(model: nn.Module, path: str | Path, network: str = "model") 
         CheckpointError: The file is missing or unreadable, or holds another network than ``model``.
     """
     state = read_state_dict(path)
-    if any(name.startswith("model.") for name in state):
+    if network != "model" or any(name.startswith("model.") for name in state):
         prefix = f"{network}."
         state = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
         if not state:
@@ -179,9 +180,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(_checkpoint_types()):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load has no common error type for damaged files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        forbidden = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it holds a {forbidden[1]}, which weights do not need" if forbidden else "it is damaged"
         raise CheckpointError(
-            f"{path}: not a readable PyTorch checkpoint ({reason}); download or train it again"
+            f"{path}: not a readable PyTorch checkpoint: {reason}; download or train it again"
         ) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: found a {type(content).__name__}; expected a dict of weights")
@@ -198,4 +200,12 @@ def _checkpoint_types() -> list[Any]:
         for core in ("core", "_core")
         for name, function in (("scalar", scalar), ("_reconstruct", reconstruct))
     ]
-    return [HistoryBuffer, np.ndarray, np.dtype, _codecs.encode, *number_types, *both_numpy_names]
+    statistic = (_history_statistic, "builtins.getattr")
+    return [HistoryBuffer, np.ndarray, np.dtype, _codecs.encode, statistic, *number_types, *both_numpy_names]
+
+
+def _history_statistic(owner: object, name: str) -> Any:
+    """Stands for ``getattr`` while a file is read: a history names its methods by it, nothing else may."""
+    if owner is not HistoryBuffer or name not in ("min", "max", "current", "mean"):
+        raise pickle.UnpicklingError("GLOBAL getattr of anything else")
+    return getattr(HistoryBuffer, name)

@@ -1,6 +1,6 @@
 """Pictures of a training step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -8,21 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmseg.visualization.palette_image import Palette, colorize
+
 COLUMNS = 4
 CAPTION_HEIGHT = 18
-IGNORE_COLOR = (0, 0, 0)
-
-
-def colorize(label: np.ndarray, palette: Sequence[tuple[int, int, int]]) -> np.ndarray:
-    """(H, W) label map -> (H, W, 3) uint8 RGB; values beyond the palette (ignore) are black."""
-    table = np.zeros((256, 3), np.uint8)
-    table[:] = IGNORE_COLOR
-    table[: len(palette)] = palette
-    return table[label.astype(np.uint8)]
 
 
 def to_rgb(
-    picture: Tensor, denormalize: Callable[[Tensor], Tensor], palette: Sequence[tuple[int, int, int]]
+    picture: Tensor, denormalize: Callable[[Tensor], Tensor], palette: Palette
 ) -> list[np.ndarray]:
     """Turn one entry of a step's pictures into RGB images.
 
@@ -46,7 +39,7 @@ def to_rgb(
 def draw_step(
     pictures: dict[str, Tensor],
     denormalize: Callable[[Tensor], Tensor],
-    palette: Sequence[tuple[int, int, int]],
+    palette: Palette,
     out_dir: Path,
     prefix: str,
 ) -> list[Path]:

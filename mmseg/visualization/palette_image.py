@@ -20,6 +20,19 @@ def _color_table(palette: Palette) -> Pixels:
     return table
 
 
+def colorize(label_map: npt.NDArray, palette: Palette) -> Pixels:
+    """Colours of a label map.
+
+    Args:
+        label_map: Shape (H, W), values 0 … 255; values beyond the palette (ignore) become black.
+        palette: RGB of each class, 0 … 255.
+
+    Returns:
+        Shape (H, W, 3), uint8 RGB.
+    """
+    return _color_table(palette)[label_map.astype(np.uint8)]
+
+
 def save_palette_png(path: str | Path, label_map: Pixels, palette: Palette) -> None:
     """Write train ids as an indexed PNG: programs read the ids, viewers show the colours.
 

@@ -55,11 +55,19 @@ def make_custom(root, names=("a", "b", "c")):
 
 
 LAYOUTS = [
-    (CityscapesDataset, "leftImg8bit/train/bonn/b_1_leftImg8bit.png", "gtFine/train/bonn/b_1_gtFine_labelTrainIds.png"),
+    (
+        CityscapesDataset,
+        "leftImg8bit/train/bonn/b_1_leftImg8bit.png",
+        "gtFine/train/bonn/b_1_gtFine_labelTrainIds.png",
+    ),
     (GTADataset, "images/00001.png", "labels/00001_labelTrainIds.png"),
     (SynthiaDataset, "RGB/0000001.png", "GT/LABELS/0000001_labelTrainIds.png"),
     (ACDCDataset, "rgb_anon/train/G_1_rgb_anon.png", "gt/train/G_1_gt_labelTrainIds.png"),
-    (DarkZurichDataset, "rgb_anon/train/night/G/G_1_rgb_anon.png", "gt/train/night/G/G_1_gt_labelTrainIds.png"),
+    (
+        DarkZurichDataset,
+        "rgb_anon/train/night/G/G_1_rgb_anon.png",
+        "gt/train/night/G/G_1_gt_labelTrainIds.png",
+    ),
     (MapillaryDataset, "training/images/x.jpg", "training/labels/x_labelTrainIds.png"),
 ]
 
@@ -175,10 +183,14 @@ def test_missing_and_empty_folders(tmp_path):
     with pytest.raises(DataError, match=r"gta/images: the image folder holds no file \*\.png"):
         DATASETS.build(cfg)
     write_image(tmp_path / "gta" / "images" / "1.png")
-    with pytest.raises(DataError, match=r"gta/labels: the label folder is missing .*convert_datasets/gta\.py .*gta"):
+    with pytest.raises(
+        DataError, match=r"gta/labels: the label folder is missing .*convert_datasets/gta\.py .*gta"
+    ):
         DATASETS.build(cfg)
     write_label(tmp_path / "gta" / "labels" / "1.png")
-    with pytest.raises(DataError, match=r"holds no file \*_labelTrainIds\.png; run python tools/convert_datasets/gta"):
+    with pytest.raises(
+        DataError, match=r"holds no file \*_labelTrainIds\.png; run python tools/convert_datasets/gta"
+    ):
         DATASETS.build(cfg)
 
 
@@ -186,7 +198,9 @@ def test_missing_labels_are_counted_and_named(tmp_path):
     cfg = make_custom(tmp_path, ["a", "b", "c", "d", "e", "f"])
     for name in "bcdef":
         (tmp_path / "labels" / f"{name}.png").unlink()
-    with pytest.raises(DataError, match=r"5 of 6 images have no label, for example b\.png, c\.png, d\.png; check"):
+    with pytest.raises(
+        DataError, match=r"5 of 6 images have no label, for example b\.png, c\.png, d\.png; check"
+    ):
         DATASETS.build(cfg)
 
 
@@ -228,7 +242,9 @@ def test_unreadable_files(tmp_path):
 def test_image_and_label_of_different_size(tmp_path):
     dataset = DATASETS.build(dict(make_custom(tmp_path, ["a"]), pipeline=LOAD))
     write_label(tmp_path / "labels" / "a.png", (24, 47))
-    with pytest.raises(DataError, match=r"labels/a\.png: the label is 47x24 pixels, its image .*a\.png is 48x24"):
+    with pytest.raises(
+        DataError, match=r"labels/a\.png: the label is 47x24 pixels, its image .*a\.png is 48x24"
+    ):
         dataset[0]
 
 

@@ -224,6 +224,16 @@ def test_crop_looks_for_more_than_one_class():
     assert 0.35 < found / 200 < 0.58
 
 
+def test_crop_gives_up_after_ten_further_draws():
+    results = {"img": np.zeros((64, 512, 3), np.uint8), "gt_semantic_seg": np.zeros((64, 512), np.uint8)}
+    rng, expected = np.random.RandomState(5), np.random.RandomState(5)
+    RandomCrop((32, 32), 0.75)({**results, "rng": rng})
+    for _ in range(11):
+        expected.randint(0, 33)  # the row first
+        expected.randint(0, 481)
+    assert rng.randint(2**31) == expected.randint(2**31)
+
+
 def test_photometric_distortion_draws_in_published_order():
     """Contrast is the only step that is left once the draws say so."""
 
@@ -239,7 +249,9 @@ def test_photometric_distortion_draws_in_published_order():
             return self.values.pop(0)
 
     image = np.full((2, 2, 3), 101, np.uint8)
-    script = Script(0, 1, 1, 1.5, 0, 0)  # no brightness; contrast first, on, factor 1.5; no saturation; no hue
+    script = Script(
+        0, 1, 1, 1.5, 0, 0
+    )  # no brightness; contrast first, on, factor 1.5; no saturation; no hue
     result = PhotoMetricDistortion()({"img": image, "rng": script})["img"]
     assert (result == 151).all(), "151.5 is rounded down"
     assert script.values == []

@@ -6,12 +6,13 @@ World coordinates are metres: x to the right, y up from the ground, z along the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.floating]
+Array = npt.NDArray[Any]
 NEAR_PLANE = 1.0
 """Distance in metres before which nothing is built."""
 
@@ -61,9 +62,7 @@ class Camera:
         """Image points (..., 2) of world points (..., 3) in front of the camera."""
         x, y, z = np.moveaxis(points, -1, 0)
         scale = self.focal / z
-        return np.stack(
-            [self.vanishing_x + scale * x, self.horizon + scale * (self.elevation - y)], axis=-1
-        )
+        return np.stack([self.vanishing_x + scale * x, self.horizon + scale * (self.elevation - y)], axis=-1)
 
     def border_distance(self, x: float) -> float:
         """Distance in metres at which something on the ground at ``x`` enters the image from the side."""
@@ -85,7 +84,7 @@ def inverse_depth(pixels: Array, depths: Array) -> Array:
 
 
 def clip_to_image(polygon: Array, width: int, height: int) -> Array:
-    """Part of a polygon (N, 2) within one pixel around the image (Sutherland and Hodgman, 1974); (0, 2) if none.
+    """Part of a polygon (N, 2) within one pixel around the image, (0, 2) if none (Sutherland, Hodgman 1974).
 
     The margin hides the edges that the method adds along the border when the outline is not convex.
     """
@@ -128,13 +127,13 @@ def upright(outline: Array, x: float, z: float, heading: float = 0.0) -> Array:
 
 
 def on_ground(x0: float, x1: float, z0: float, z1: float) -> Array:
-    """Corners (4, 3) of a rectangle on the ground."""
+    """Corners (4, 3) of a rectangle on the ground; ``x0`` and ``x1`` in any order."""
     z0 = max(z0, NEAR_PLANE)
     return np.array([[x0, 0, z0], [x1, 0, z0], [x1, 0, z1], [x0, 0, z1]], dtype=float)
 
 
 def rectangle(x0: float, x1: float, y0: float, y1: float) -> Array:
-    """Outline (4, 2) of a rectangle."""
+    """Outline (4, 2) of a rectangle; the bounds of an axis in any order."""
     return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], dtype=float)
 
 
@@ -148,7 +147,7 @@ def ellipse(x: float, y: float, radius_x: float, radius_y: float | None = None, 
 def blob(rng: np.random.Generator, x: float, y: float, radius_x: float, radius_y: float) -> Array:
     """Outline (18, 2) of an irregular round shape, for example the crown of a tree."""
     outline = ellipse(0, 0, radius_x, radius_y, corners=18) * rng.uniform(0.82, 1.12, (18, 1))
-    return outline + (x, y)
+    return outline + np.array([x, y])
 
 
 def patch(quad: Array, rectangles: Array) -> Array:
@@ -232,5 +231,5 @@ class Prism:
         return {
             name: face
             for name, face in faces.items()
-            if np.dot(np.cross(face[1] - face[0], face[3] - face[0]), eye - face[0]) > 0
+            if np.dot(np.cross(face[1] - face[0], face[3] - face[0]), eye - face[0]) < 0
         }

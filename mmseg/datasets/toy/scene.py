@@ -68,7 +68,13 @@ class Scene:
         self._append(label, pixels, material, 0.0, 1.0, plane, is_detail=False)
 
     def add_patches(
-        self, label: str, face: Array, rectangles: Array, material: str, variant: float = 0.0, shade: float = 1.0
+        self,
+        label: str,
+        face: Array,
+        rectangles: Array,
+        material: str,
+        variant: float = 0.0,
+        shade: float = 1.0,
     ) -> None:
         """Add rectangles, fractions (N, 4) of a face (4, 3), as details; see :func:`patch`."""
         face_pixels = self.camera.project(face)

@@ -10,7 +10,8 @@ from mmseg.datasets.toy.geometry import Array, Prism, ellipse, on_ground
 from mmseg.datasets.toy.scene import Scene
 
 Rectangle = tuple[float, float, float, float]
-Decals = Mapping[str, Mapping[str, Sequence[Rectangle]]]
+FaceDecals = Mapping[str, Sequence[Rectangle]]
+Decals = Mapping[str, FaceDecals]
 """Rectangles (left, right, bottom, top as fractions) by face, then by material."""
 
 FLANKS = ("left", "right")
@@ -44,7 +45,10 @@ TRUCK_CAB: Decals = {
     "right": {"glass": [(0.15, 0.7, 0.5, 0.85)]},
 }
 TRUCK_CARGO: Decals = {
-    "rear": {"bumper": [(0, 1, 0, 0.07), (0.485, 0.515, 0.07, 0.97)], "tail light": [(0.02, 0.14, 0.01, 0.06), (0.86, 0.98, 0.01, 0.06)]},
+    "rear": {
+        "bumper": [(0, 1, 0, 0.07), (0.485, 0.515, 0.07, 0.97)],
+        "tail light": [(0.02, 0.14, 0.01, 0.06), (0.86, 0.98, 0.01, 0.06)],
+    },
     "left": {"cargo stripe": [(0.15, 0.85, 0.35, 0.65)]},
     "right": {"cargo stripe": [(0.15, 0.85, 0.35, 0.65)]},
 }
@@ -65,8 +69,12 @@ BUS_BODY: Decals = {
     "right": {"glass": [*BUS_WINDOWS, (0.2, 0.3, 0.05, 0.42), (0.7, 0.8, 0.05, 0.42)]},
 }
 TRAIN_WINDOWS = [(0.03 + 0.0964 * i, 0.1 + 0.0964 * i, 0.5, 0.78) for i in range(10)]
-TRAIN_FLANK = {"train band": [(0.0, 1.0, 0.12, 0.38)], "glass": TRAIN_WINDOWS, "train roof": [(0, 1, 0.9, 1.0)]}
-TRAIN_END = {
+TRAIN_FLANK: FaceDecals = {
+    "train band": [(0.0, 1.0, 0.12, 0.38)],
+    "glass": TRAIN_WINDOWS,
+    "train roof": [(0, 1, 0.9, 1.0)],
+}
+TRAIN_END: FaceDecals = {
     "train band": [(0.0, 1.0, 0.12, 0.38)],
     "glass": [(0.12, 0.88, 0.48, 0.8)],
     "headlight": [(0.1, 0.22, 0.2, 0.3), (0.78, 0.9, 0.2, 0.3)],
@@ -117,7 +125,7 @@ def add_car(scene: Scene, rng: np.random.Generator, x: float, z: float, heading:
     width, length = rng.uniform(1.7, 1.9), rng.uniform(3.9, 4.7)
     waist, roof = rng.uniform(0.85, 0.98), rng.uniform(1.45, 1.75)
     _add_shadow(scene, x, z, width, length, heading)
-    lower = Prism.build(x, z, width, length, 0.3, waist, heading, (0.03, 0.03, 0.05))
+    lower = Prism.build(x, z, width, length, 0.24, waist, heading, (0.03, 0.03, 0.05))
     _add_wheels(scene, "car", lower.visible_faces(scene.camera.elevation), 0.34)
     _add_decals(scene, "car", scene.add_prism("car", lower, "car paint", variant), CAR_BODY, variant)
     rear = rng.choice([0.3, 0.7])
@@ -138,7 +146,7 @@ def add_truck(scene: Scene, rng: np.random.Generator, x: float, z: float, headin
     _add_wheels(scene, "truck", base.visible_faces(scene.camera.elevation), 0.5)
     scene.add_prism("truck", base, "bumper")
     pieces = [(cab, "truck paint", TRUCK_CAB), (cargo, "cargo", TRUCK_CARGO)]
-    pieces.sort(key=lambda piece: -float(np.abs(piece[0].corners[:, [0, 2]]).min(axis=0).sum()))
+    pieces.sort(key=lambda piece: -float(np.linalg.norm(piece[0].corners.mean(axis=0))))
     for prism, material, decals in pieces:
         _add_decals(scene, "truck", scene.add_prism("truck", prism, material, variant), decals, variant)
 
@@ -156,10 +164,9 @@ def add_train(scene: Scene, rng: np.random.Generator, x: float, z: float, headin
     """A tram: two long cars, close to the ground and without visible wheels, with a coloured band."""
     variant, length = rng.random(), rng.uniform(11.0, 14.0)
     direction = np.array([np.sin(heading), np.cos(heading)])
-    for offset in sorted((-0.52, 0.52), key=lambda side: -side * direction[1]):
-        middle = np.array([x, z]) + offset * length * direction
+    _add_shadow(scene, x, z, 2.5, 2 * length, heading)
+    middles = [np.array([x, z]) + offset * length * direction for offset in (-0.52, 0.52)]
+    for middle in sorted(middles, key=lambda position: -float(np.linalg.norm(position))):
         body = Prism.build(middle[0], middle[1], 2.7, length, 0.15, 3.7, heading, (0.12, 0.12, 0.12))
         faces = scene.add_prism("train", body, "train paint", variant)
         _add_decals(scene, "train", faces, TRAIN_BODY, variant)
-        if offset < 0:
-            _add_shadow(scene, x, z, 0, 0, heading)

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import drop as bricks
 from torch import Tensor, nn
@@ -62,7 +61,7 @@ class DropPath(bricks.DropPath):
 
 
 class OverlapPatchEmbed(nn.Module):
-    """Strided convolution of overlapping patches and a layer norm (section 3.1, "Overlapped Patch Merging")."""
+    """Strided convolution of overlapping patches, then a layer norm ("Overlapped Patch Merging")."""
 
     def __init__(self, in_channels: int, channels: int, kernel_size: int, stride: int) -> None:
         super().__init__()
@@ -184,7 +183,8 @@ class MixVisionTransformer(nn.Module):
             self.add_module(
                 f"patch_embed{stage}", OverlapPatchEmbed(in_channels, channels, kernel_size, stride)
             )
-        rates = iter(torch.linspace(0, drop_path_rate, sum(depths)).tolist())
+        last_block = max(sum(depths) - 1, 1)
+        rates = (drop_path_rate * index / last_block for index in range(sum(depths)))
         for stage, (channels, depth) in enumerate(zip(embed_dims, depths, strict=True), start=1):
             heads, reduction = num_heads[stage - 1], sr_ratios[stage - 1]
             blocks = [Block(channels, heads, mlp_ratio, reduction, next(rates)) for _ in range(depth)]

@@ -97,8 +97,8 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
     def fuse(self, conv: ConvModule, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
         """1×1 convolution, norm and activation of the concatenation of maps resized to a common size.
 
-        Resizing treats all channels alike, so it commutes with the convolution: each map meets its part of the
-        weights at its own size, and the wide concatenation is never made.
+        Resizing treats all channels alike, so it commutes with the convolution: each map meets its part of
+        the weights at its own size, and the wide concatenation is never made.
 
         Args:
             conv: Takes the channels of all maps together; kernel size 1.

@@ -14,14 +14,14 @@ from mmseg.registry import MODELS
 
 @MODELS.register_module()
 class SegFormerHead(BaseDecodeHead):
-    """Embeds every level linearly, upsamples all to the finest, concatenates and fuses them with a 1×1
-    convolution.
+    """Embeds every level linearly, upsamples all to the finest and fuses them with a 1×1 convolution.
 
     The levels are concatenated from fine to coarse, as in the weights released with DAFormer; SegFormer's own
     code has the reverse order. ``conv_seg`` of the base class is unused but part of those weights.
 
     Args:
-        decoder_params: ``embed_dim``, the channels of the embeddings.
+        decoder_params: ``embed_dim``, the channels of the embeddings; the published configs add
+            ``conv_kernel_size=1``.
         kwargs: Arguments of :class:`BaseDecodeHead`.
     """
 
@@ -29,9 +29,13 @@ class SegFormerHead(BaseDecodeHead):
         super().__init__(**kwargs)
         if not isinstance(self.in_channels, Sequence):
             raise ConfigError(f"SegFormerHead: in_channels={self.in_channels}; expected one number per level")
-        if decoder_params.keys() != {"embed_dim"}:
+        if not {"embed_dim"} <= decoder_params.keys() <= {"embed_dim", "conv_kernel_size"}:
             raise ConfigError(
                 f"SegFormerHead: decoder_params has {sorted(decoder_params)}; expected ['embed_dim']"
+            )
+        if decoder_params.get("conv_kernel_size", 1) != 1:
+            raise ConfigError(
+                f"SegFormerHead: conv_kernel_size={decoder_params['conv_kernel_size']}; only 1 is supported"
             )
         embed_dim: int = decoder_params["embed_dim"]
         self.conv_seg.requires_grad_(False)

@@ -1,0 +1,226 @@
+"""Find out what is wrong with the data of a config before training does.
+
+The quick check lists files, pairs them, compares the class statistics with the list and loads one sample of
+each data set. The full check reads every image and label as well.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.logging import print_log
+from rich.progress import track
+
+from mmseg.datasets.conversion.class_statistics import write_class_statistics
+from mmseg.datasets.conversion.label_conversion import ConvertedLabel
+from mmseg.datasets.keyed_random import SAMPLE_STREAM, keyed_random_state
+from mmseg.datasets.rare_class_sampling import STATISTICS_FILE, FileLookup, read_statistics
+from mmseg.datasets.segmentation_dataset import Sample, SegmentationDataset
+from mmseg.datasets.transforms import LoadImage, LoadLabel, Pad, RandomCrop
+from mmseg.datasets.uda_dataset import UDADataset, build_rcs
+from mmseg.errors import DataError
+from mmseg.registry import DATASETS
+
+LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+
+
+@dataclass
+class Part:
+    """One data set of a config and what was found out about it.
+
+    Attributes:
+        name: Where the config uses it: train, train source, train target, val, test.
+        cfg: Its config.
+        rcs: Arguments of rare class sampling, for a source that is sampled so.
+        dataset: The data set, once it could be opened.
+        problems: What has to be mended.
+        warnings: What may be intended.
+    """
+
+    name: str
+    cfg: dict
+    rcs: dict | None = None
+    dataset: SegmentationDataset | None = None
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """What reading one image and its label showed: pixels per class (empty without label), or a problem."""
+
+    pixels: dict[int, int] = field(default_factory=dict)
+    problem: str | None = None
+
+
+def quick_check(cfg: Config) -> None:
+    """Check what can be checked in seconds; training calls this before it starts.
+
+    Args:
+        cfg: Config with ``train_dataloader``, ``val_dataloader`` and ``test_dataloader``; each may be
+            missing.
+
+    Raises:
+        DataError: Lists everything that is wrong.
+        ConfigError: A part of the config does not exist or does not fit.
+    """
+    parts = open_parts(cfg)
+    for part in parts:
+        _check_statistics(part)
+        for warning in part.warnings:
+            print_log(f"{part.name}: {warning}", logger="current", level=logging.WARNING)
+    problems = [f"{part.name}: {problem}" for part in parts for problem in part.problems]
+    if len(problems) == 1:
+        raise DataError(problems[0])
+    if problems:
+        raise DataError("\n  ".join([f"{len(problems)} problems with the data:", *problems]))
+
+
+def verify(cfg: Config, num_threads: int = 4, write_statistics: bool = False) -> list[Part]:
+    """Check everything, reading each file once.
+
+    Args:
+        cfg: As for :func:`quick_check`.
+        num_threads: Files that are read at the same time.
+        write_statistics: Count the classes of sources and write the files that rare class sampling needs.
+
+    Returns:
+        All data sets of the config; ``problems`` are empty where everything is fine.
+    """
+    parts = open_parts(cfg)
+    for part in parts:
+        if part.dataset is None:
+            continue
+        checks = _check_files(part, part.dataset, num_threads)
+        if write_statistics and part.name == "train source" and not part.problems:
+            _write_statistics(part.dataset, checks)
+        _check_statistics(part)
+        if part.rcs is not None and not part.problems:
+            part.problems += _compare_statistics(part.dataset, checks)
+    return parts
+
+
+def open_parts(cfg: Config) -> list[Part]:
+    """Open every data set of a config once and load its first sample."""
+    parts = _parts(cfg)
+    for part in parts:
+        try:
+            dataset = DATASETS.build(part.cfg)
+            if isinstance(dataset, SegmentationDataset):
+                part.dataset = dataset
+                _check_first_sample(part, dataset)
+        except DataError as error:
+            part.problems.append(str(error))
+    by_name = {part.name: part.dataset for part in parts}
+    source, target = by_name.get("train source"), by_name.get("train target")
+    if source is not None and target is not None:
+        UDADataset(source, target)  # raises where classes do not fit
+    return parts
+
+
+def _parts(cfg: Config) -> list[Part]:
+    parts: list[Part] = []
+    for loader in LOADERS:
+        dataset = (cfg.get(loader) or {}).get("dataset")
+        name = loader.removesuffix("_dataloader")
+        if dataset is None:
+            continue
+        if dataset.get("type") == "UDADataset":
+            parts.append(Part(f"{name} source", dataset["source"], dataset.get("rare_class_sampling")))
+            parts.append(Part(f"{name} target", {**dataset["target"], "load_labels": False}))
+        elif not any(part.cfg == dataset for part in parts):  # validation and test are often the same
+            parts.append(Part(name, dataset))
+    return parts
+
+
+def _check_first_sample(part: Part, dataset: SegmentationDataset) -> None:
+    """Run the pipeline once and compare its crop with the image it cuts from."""
+    results = dataset.load(0)
+    for crop in (transform for transform in dataset.transforms if isinstance(transform, RandomCrop)):
+        (height, width), (crop_height, crop_width) = results["img_shape"], crop.crop_size
+        if height >= crop_height and width >= crop_width:
+            continue
+        message = (
+            f"{results['img_path']}: the crop of {crop_width}x{crop_height} pixels is larger than the "
+            f"resized image, {width}x{height}"
+        )
+        pads = [transform.size for transform in dataset.transforms if isinstance(transform, Pad)]
+        if not any(size[0] >= crop_height and size[1] >= crop_width for size in pads):
+            part.problems.append(
+                f"{message}; lower crop_size, raise the scale of Resize, or add Pad to the pipeline"
+            )
+            return
+        part.warnings.append(f"{message}; it is going to be padded")
+    dataset.augment(results, keyed_random_state(0, SAMPLE_STREAM, 0))
+
+
+def _check_statistics(part: Part) -> None:
+    if part.rcs is None or part.dataset is None:
+        return
+    try:
+        build_rcs(part.dataset, part.rcs)
+    except DataError as error:
+        part.problems.append(str(error))
+
+
+def _check_files(part: Part, dataset: SegmentationDataset, num_threads: int) -> list[FileCheck]:
+    def check(sample: Sample) -> FileCheck:
+        return _check_file(dataset, sample)
+
+    with ThreadPoolExecutor(num_threads) as pool:
+        checks = list(
+            track(pool.map(check, dataset.samples), description=part.name, total=len(dataset), transient=True)
+        )
+    known = set(part.problems)  # the first sample has been read before
+    part.problems += [
+        check.problem for check in checks if check.problem is not None and check.problem not in known
+    ]
+    return checks
+
+
+def _check_file(dataset: SegmentationDataset, sample: Sample) -> FileCheck:
+    results = {**dataset.describe(sample), "pseudo_margins": None}
+    try:
+        results = LoadLabel()(LoadImage()(results))
+    except DataError as error:
+        return FileCheck(problem=str(error))
+    if "gt_semantic_seg" not in results:
+        return FileCheck()
+    counts = np.bincount(results["gt_semantic_seg"].ravel(), minlength=dataset.num_classes)
+    return FileCheck({c: int(n) for c, n in enumerate(counts[: dataset.num_classes]) if n})
+
+
+def _write_statistics(dataset: SegmentationDataset, checks: Iterable[FileCheck]) -> None:
+    pairs = zip(dataset.samples, checks, strict=True)
+    labels = [ConvertedLabel(str(sample.seg_map_path), check.pixels) for sample, check in pairs]
+    write_class_statistics(dataset.data_root, labels)
+
+
+def _compare_statistics(dataset: SegmentationDataset, checks: list[FileCheck]) -> list[str]:
+    """Differences between the class statistics and the labels that were read."""
+    path, lookup, problems = Path(dataset.data_root, STATISTICS_FILE), FileLookup(dataset), []
+    listed = set()
+    for entry in read_statistics(dataset, STATISTICS_FILE):
+        index = lookup.find(entry["file"])
+        if index is None:
+            continue
+        listed.add(index)
+        expected = {int(c): count for c, count in entry.items() if c != "file"}
+        if expected != checks[index].pixels:
+            problems.append(
+                f"{path}: the pixels per class of {entry['file']} are given as {expected}, the label holds "
+                f"{checks[index].pixels}; convert the data set again"
+            )
+    missing = [str(sample.seg_map_path) for i, sample in enumerate(dataset.samples) if i not in listed]
+    if missing:
+        problems.append(
+            f"{path}: {len(missing)} labels are not listed and would never be drawn, for example "
+            f"{missing[0]}; convert the data set again"
+        )
+    return problems

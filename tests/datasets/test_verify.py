@@ -1,0 +1,326 @@
+"""What is found out about data before training: every message a user can get, and the data set configs."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from mmseg.datasets.verify import quick_check, verify
+from mmseg.errors import ConfigError, DataError
+from mmseg.registry import DATASETS
+from tools.verify_dataset import main
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "configs" / "_base_" / "datasets"
+
+
+def write(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), array)
+
+
+def write_pair(root, image, label, seed, size=(32, 64)):
+    rng = np.random.RandomState(seed)
+    write(root / image, rng.randint(0, 256, (*size, 3)).astype(np.uint8))
+    if label is not None:
+        write(root / label, rng.randint(0, 3, size).astype(np.uint8))
+
+
+def pipeline(*extra, crop=16, scale=(64, 32)):
+    return [
+        dict(type="LoadImage"),
+        dict(type="LoadLabel"),
+        dict(type="Resize", scale=scale),
+        dict(type="RandomCrop", crop_size=crop),
+        *extra,
+        dict(type="PackInputs"),
+    ]
+
+
+@pytest.fixture
+def cfg(tmp_path):
+    """A GTA-like source with statistics, a Cityscapes-like target and labelled validation images."""
+    gta, cityscapes = tmp_path / "gta", tmp_path / "cityscapes"
+    for i in range(3):
+        write_pair(gta, f"images/{i:05d}.png", f"labels/{i:05d}_labelTrainIds.png", i)
+        write_pair(cityscapes, f"leftImg8bit/train/bonn/{i}_leftImg8bit.png", None, 10 + i)
+        name = f"{{}}/val/ulm/{i}_{{}}.png"
+        image, label = (
+            name.format("leftImg8bit", "leftImg8bit"),
+            name.format("gtFine", "gtFine_labelTrainIds"),
+        )
+        write_pair(cityscapes, image, label, 20 + i)
+    write_statistics(gta)
+    val = dict(
+        dataset=dict(
+            type="CityscapesDataset",
+            data_root=str(cityscapes),
+            img_dir="leftImg8bit/val",
+            ann_dir="gtFine/val",
+            test_mode=True,
+            pipeline=[dict(type="LoadImage"), dict(type="LoadLabel"), dict(type="PackInputs")],
+        )
+    )
+    source = dict(type="GTADataset", data_root=str(gta), pipeline=pipeline())
+    target = dict(type="CityscapesDataset", data_root=str(cityscapes), pipeline=pipeline())
+    rcs = dict(min_pixels=100, class_temp=0.01, min_crop_ratio=0.5)
+    train = dict(dataset=dict(type="UDADataset", source=source, target=target, rare_class_sampling=rcs))
+    return Config(dict(train_dataloader=train, val_dataloader=val, test_dataloader=val))
+
+
+def write_statistics(root):
+    statistics, index = [], {}
+    for path in sorted((root / "labels").iterdir()):
+        label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        counts = {str(c): int((label == c).sum()) for c in np.unique(label)}
+        statistics.append({**counts, "file": f"data/gta/labels/{path.name}"})
+        for c, count in counts.items():
+            index.setdefault(c, []).append([f"data/gta/labels/{path.name}", count])
+    (root / "sample_class_stats.json").write_text(json.dumps(statistics))
+    (root / "samples_with_class.json").write_text(json.dumps(index))
+
+
+def gta(cfg):
+    return Path(cfg.train_dataloader.dataset.source.data_root)
+
+
+def problems(cfg):
+    return {part.name: part.problems for part in verify(cfg, num_threads=2) if part.problems}
+
+
+def test_good_data_has_no_problem(cfg):
+    quick_check(cfg)
+    parts = verify(cfg, num_threads=2)
+    assert [part.name for part in parts] == ["train source", "train target", "val"]
+    assert [len(part.dataset) for part in parts] == [3, 3, 3]
+    assert [part.dataset.has_labels for part in parts] == [True, False, True]
+    assert not any(part.problems or part.warnings for part in parts)
+
+
+def test_loaders_may_be_missing(cfg):
+    cfg.val_dataloader = cfg.test_dataloader = None
+    quick_check(cfg)
+    assert len(verify(Config(dict(test_dataloader=cfg.train_dataloader)))) == 2
+
+
+def test_quick_check_lists_everything_at_once(cfg):
+    (gta(cfg) / "sample_class_stats.json").unlink()
+    cfg.val_dataloader.dataset.data_root = "/nowhere"
+    with pytest.raises(DataError) as error:
+        quick_check(cfg)
+    lines = str(error.value).splitlines()
+    assert lines[0] == "2 problems with the data:"
+    assert "train source: " in lines[1] and "run python tools/convert_datasets/gta.py" in lines[1]
+    assert "val: /nowhere/leftImg8bit/val: the image folder is missing" in lines[2]
+    assert set(problems(cfg)) == {"train source", "val"}
+
+
+def test_quick_check_finds_missing_pairs(cfg):
+    (gta(cfg) / "labels" / "00001_labelTrainIds.png").unlink()
+    message = (
+        r"^train source: .*labels: 1 of 3 images have no label, for example 00001_labelTrainIds\.png; run"
+    )
+    with pytest.raises(DataError, match=message):
+        quick_check(cfg)
+
+
+def test_quick_check_reads_the_first_sample(cfg):
+    path = gta(cfg) / "images" / "00000.png"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(DataError, match=r"00000\.png: the file is truncated"):
+        quick_check(cfg)
+    assert [len(found) for found in problems(cfg).values()] == [1], "named once"
+
+
+def test_quick_check_refuses_statistics_of_other_files(cfg):
+    for path in ("images/00002.png", "labels/00002_labelTrainIds.png"):
+        (gta(cfg) / path).unlink()
+    with pytest.raises(DataError, match=r"00002_labelTrainIds\.png, but .* no such file"):
+        quick_check(cfg)
+
+
+def test_quick_check_refuses_a_class_that_is_too_rare(cfg):
+    cfg.train_dataloader.dataset.rare_class_sampling.min_pixels = 3000
+    with pytest.raises(DataError, match="no file has more than 3000 pixels of class"):
+        quick_check(cfg)
+
+
+def test_crop_larger_than_the_image(cfg, monkeypatch):
+    logged = []
+    monkeypatch.setattr("mmseg.datasets.verify.print_log", lambda message, **_: logged.append(message))
+    source = cfg.train_dataloader.dataset.source
+    source.pipeline = pipeline(crop=(40, 48))
+    with pytest.raises(
+        DataError, match=r"crop of 48x40 pixels is larger than the resized image, 64x32; .*add Pad"
+    ):
+        quick_check(cfg)
+    source.pipeline = pipeline(dict(type="Pad", size=(40, 40)), crop=(40, 48))
+    with pytest.raises(DataError, match="is larger"):
+        quick_check(cfg)
+    source.pipeline = pipeline(dict(type="Pad", size=(40, 48)), crop=(40, 48))
+    quick_check(cfg)
+    assert len(logged) == 1 and logged[0].startswith("train source: ")
+    assert "larger than the resized image, 64x32; it is going to be padded" in logged[0]
+    assert DATASETS.build(source)[0]["img"].shape == (3, 40, 48)
+
+
+def test_config_errors_are_not_data_errors(cfg):
+    cfg.train_dataloader.dataset.target.classes = ["a", "b"]
+    cfg.train_dataloader.dataset.target.palette = [[0, 0, 0], [1, 1, 1]]
+    with pytest.raises(ConfigError, match="same classes"):
+        quick_check(cfg)
+    cfg.train_dataloader.dataset.source.pipeline[3].crop_sise = 3
+    with pytest.raises(ConfigError, match="crop_size"):
+        quick_check(cfg)
+
+
+def test_full_check_reads_every_file(cfg):
+    root = gta(cfg)
+    write(root / "labels/00001_labelTrainIds.png", np.full((32, 64), 30, np.uint8))
+    write(root / "labels/00002_labelTrainIds.png", np.zeros((32, 63), np.uint8))
+    target = Path(cfg.train_dataloader.dataset.target.data_root, "leftImg8bit/train/bonn/2_leftImg8bit.png")
+    target.write_bytes(target.read_bytes()[:-30])
+    quick_check(cfg)
+    found = problems(cfg)
+    assert len(found["train source"]) == 2 and len(found["train target"]) == 1
+    assert re.search(r"00001_\S+: label values 30 found, expected 0 to 18", found["train source"][0])
+    assert re.search(
+        r"00002_\S+: the label is 63x32 pixels, its image \S+ is 64x32", found["train source"][1]
+    )
+    assert "2_leftImg8bit.png: the file is truncated" in found["train target"][0]
+
+
+def test_full_check_compares_statistics_with_labels(cfg):
+    path = gta(cfg) / "sample_class_stats.json"
+    statistics = json.loads(path.read_text())
+    statistics[1]["0"] += 1
+    path.write_text(json.dumps(statistics[:2]))
+    found = problems(cfg)["train source"]
+    assert re.search(r"pixels per class of data/gta/labels/00001_labelTrainIds\.png are given as", found[0])
+    assert re.search(r"1 labels are not listed .* 00002_labelTrainIds\.png".replace(" .* ", ".*"), found[1])
+    assert len(found) == 2
+
+
+def test_statistics_of_own_data_can_be_written(cfg):
+    root = gta(cfg)
+    for name in ("sample_class_stats.json", "samples_with_class.json"):
+        (root / name).unlink()
+    source = cfg.train_dataloader.dataset.source
+    source.update(
+        type="CustomDataset", img_dir="images", ann_dir="labels", seg_map_suffix="_labelTrainIds.png"
+    )
+    source.update(classes=DATASETS.build(cfg.val_dataloader.dataset).classes)
+    with pytest.raises(
+        DataError, match=r"sample_class_stats\.json is missing; .*verify_dataset\.py .*--write-stat"
+    ):
+        quick_check(cfg)
+    assert not any(part.problems for part in verify(cfg, write_statistics=True))
+    quick_check(cfg)
+    entry = json.loads((root / "sample_class_stats.json").read_text())[2]
+    label = cv2.imread(str(root / "labels/00002_labelTrainIds.png"), cv2.IMREAD_UNCHANGED)
+    assert {c: n for c, n in entry.items() if c != "file"} == {str(c): (label == c).sum() for c in range(3)}
+
+
+def test_tool_prints_a_summary_and_fails_with_a_list(cfg, tmp_path, capsys):
+    config = tmp_path / "config.py"
+    cfg.dump(config)
+    assert main([str(config)]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"train target\s*│ CityscapesDataset\s*│ 3\s*│ no", printed)
+    assert "error" not in printed
+    write(gta(cfg) / "labels/00001_labelTrainIds.png", np.full((32, 64), 30, np.uint8))
+    assert main([str(config), "--quick"]) == 0
+    tool = [sys.executable, str(ROOT / "tools" / "verify_dataset.py"), str(config)]
+    result = subprocess.run(tool, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 1, result.stderr
+    assert re.search(
+        r"error: train source: \S+00001_labelTrainIds\.png: label values 30 found", result.stdout
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- configs
+
+# file: (source, its box, crop ratio, photometric), (target, its box) or None, validation
+EXPECTED = {
+    "uda_gta_to_cityscapes": (("GTADataset", (1280, 720), 0.75, False), ("CityscapesDataset", (1024, 512))),
+    "uda_synthia_to_cityscapes": (
+        ("SynthiaDataset", (1280, 760), 0.75, False),
+        ("CityscapesDataset", (1024, 512)),
+    ),
+    "uda_cityscapes_to_acdc": (("CityscapesDataset", (1024, 512), 0.75, False), ("ACDCDataset", (960, 540))),
+    "uda_cityscapes_to_darkzurich": (
+        ("CityscapesDataset", (1024, 512), 0.75, False),
+        ("DarkZurichDataset", (960, 540)),
+    ),
+    "gta_to_cityscapes": (("GTADataset", (1280, 720), 0.75, True), None),
+    "cityscapes": (("CityscapesDataset", (1024, 512), 0.75, True), None),
+}
+
+
+def side(dataset):
+    transforms = {transform["type"]: transform for transform in dataset["pipeline"]}
+    for key, argument in (("RandomCrop", "crop_size"), ("Pad", "size")):
+        assert tuple(transforms[key][argument]) == (512, 512)
+    assert transforms["RandomFlip"]["prob"] == 0.5
+    crop_ratio = transforms["RandomCrop"].get("cat_max_ratio", 1.0)
+    scale = tuple(transforms["Resize"]["scale"])
+    return dataset["type"], scale, crop_ratio, "PhotoMetricDistortion" in transforms
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_published_resizing_and_cropping(name):
+    cfg = Config.fromfile(CONFIGS / f"{name}_512x512.py")
+    source, target = EXPECTED[name]
+    train = cfg.train_dataloader
+    assert (train.batch_size, train.sampler.type, train.collate_fn.type) == (
+        2,
+        "PositionSampler",
+        "seg_collate",
+    )
+    if target is None:
+        assert side(train.dataset) == source
+    else:
+        assert train.dataset.type == "UDADataset"
+        assert side(train.dataset.source) == source
+        assert side(train.dataset.target) == (*target, 1.0, False)
+        assert not train.dataset.target.load_labels
+    val = cfg.val_dataloader.dataset
+    expected = target or ("CityscapesDataset", (1024, 512))
+    order = [transform["type"] for transform in val.pipeline]
+    assert (val.type, tuple(val.pipeline[1].scale)) == expected
+    assert order == ["LoadImage", "Resize", "LoadLabel", "PackInputs"]
+    assert val.test_mode and cfg.val_dataloader.batch_size == 1
+    assert cfg.test_dataloader == cfg.val_dataloader
+    subsets = cfg.val_evaluator.get("class_subsets", ())
+    assert tuple(subsets) == (("16", "13") if "synthia" in name else ())
+    assert cfg.test_evaluator == cfg.val_evaluator
+
+
+def test_every_dataset_config_is_tested():
+    assert {path.name for path in CONFIGS.glob("*.py")} == {f"{name}_512x512.py" for name in EXPECTED}
+
+
+def test_dataset_config_runs_with_overrides(cfg):
+    published = Config.fromfile(CONFIGS / "uda_gta_to_cityscapes_512x512.py")
+    data = cfg.train_dataloader.dataset
+    overrides = {
+        "train_dataloader.dataset.source.data_root": data.source.data_root,
+        "train_dataloader.dataset.target.data_root": data.target.data_root,
+        "val_dataloader.dataset.data_root": data.target.data_root,
+        "test_dataloader.dataset.data_root": data.target.data_root,
+        "train_dataloader.dataset.rare_class_sampling": data.rare_class_sampling,
+        "train_dataloader.dataset.target.crop_pseudo_margins": [30, 240, 30, 30],
+    }
+    published.merge_from_dict(overrides)
+    quick_check(published)
+    sample = DATASETS.build(published.train_dataloader.dataset)[0]
+    assert sample["img"].shape == sample["target_img"].shape == (3, 512, 512)
+    assert sample["img_metas"]["scale_factor"] == (20.0, 20.0)
+    expected_margin = round(30 * 32 / 1024) * 16
+    assert expected_margin == 16 and not sample["valid_pseudo_mask"][:expected_margin].any()

@@ -1,0 +1,254 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from golden_data import gen, listing, load, norm
+from mmcv.cnn import ConvModule
+from networks import filled, gradient_digests, model_config, tensor, train_without_randomness
+
+from mmseg.errors import ConfigError
+from mmseg.models.decode_heads import BaseDecodeHead
+from mmseg.models.decode_heads.aspp import ASPPWrapper
+from mmseg.models.decode_heads.isa import ISALayer, SelfAttentionBlock
+from mmseg.models.necks import SegFormerAdapter
+from mmseg.registry import MODELS
+
+CASES = [
+    ("daformer_sepaspp_b0", "daformer_sepaspp_mitb5", "mit_b0"),
+    ("daformer_sepaspp_b5", "daformer_sepaspp_mitb5", "mit_b5"),
+    ("daformer_conv1_b5", "daformer_conv1_mitb5", "mit_b5"),
+    ("daformer_aspp_b0", "daformer_aspp_mitb5", "mit_b0"),
+    ("daformer_bottleneck_b5", "daformer_sepaspp_bottleneck_mitb5", "mit_b5"),
+    ("segformer_b5", "segformer_b5", "mit_b5"),
+]
+LISTINGS = {
+    "daformer_sepaspp_mitb5": "statedict_seg_mit_b0_daformer",
+    "daformer_conv1_mitb5": "statedict_seg_daformer_conv1_mitb5",
+    "daformer_aspp_mitb5": "statedict_seg_daformer_aspp_mitb5",
+    "daformer_isa_mitb5": "statedict_seg_daformer_isa_mitb5",
+    "daformer_sepaspp_bottleneck_mitb5": "statedict_seg_daformer_bottleneck_mitb5",
+    "segformer_b5": "statedict_seg_segformer_b5",
+}
+
+
+def features(channels: list[int]) -> list[torch.Tensor]:
+    """Levels of an encoder at strides 4 to 32 of a 64×96 image."""
+    shapes = [(2, width, 16 >> level, 24 >> level) for level, width in enumerate(channels)]
+    return [tensor(level) for level in gen.feats(21, shapes)]
+
+
+@pytest.mark.parametrize("case, config, backbone", CASES)
+def test_head_equals_the_published_one(case: str, config: str, backbone: str) -> None:
+    cfg, golden = model_config(config, backbone), load(f"head_{case}")
+    head, levels = filled(cfg.decode_head).eval(), features(cfg.decode_head.in_channels)
+    if "neck" in cfg:
+        levels = MODELS.build(cfg.neck)(levels)
+    with torch.no_grad():
+        np.testing.assert_allclose(head(levels), golden["logits"], atol=1e-4, rtol=0)
+
+    train_without_randomness(head)
+    logits = head(levels)
+    np.testing.assert_allclose(logits.detach(), golden["train_logits"], atol=3e-4, rtol=0)
+    losses = head.loss(logits, tensor(gen.label(22, (2, 1, 64, 96), 8)[:, 0]))
+    assert [losses[name].shape for name in golden["loss_names"]] == [(), ()]
+    np.testing.assert_allclose(
+        [losses[name].item() for name in golden["loss_names"]], golden["loss_values_f64"], rtol=1e-5
+    )
+
+    losses["loss_seg"].backward()
+    names, digests = gradient_digests(head)
+    assert names == list(golden["grad_names"])
+    # A bias in front of a batch norm has the gradient 0: what is left there (1e-8) is rounding.
+    np.testing.assert_allclose(norm(digests), norm(golden["grad_digest"]), rtol=1e-3, atol=1e-7)
+    statistics = {name: value for name, value in head.state_dict().items() if "running" in name}
+    assert list(statistics) == list(golden["bn_names"])
+    digests = np.stack([gen.digest(value.numpy()) for value in statistics.values()])
+    np.testing.assert_allclose(norm(digests), norm(golden["bn_digest"]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("config", LISTINGS)
+def test_names_shapes_and_order_of_the_state_dict(config: str) -> None:
+    backbone = "mit_b0" if config == "daformer_sepaspp_mitb5" else "mit_b5"
+    with torch.device("meta"):
+        state = MODELS.build(model_config(config, backbone)).state_dict()
+    rows = [
+        [name, "x".join(map(str, value.shape)) or "scalar", str(value.dtype).removeprefix("torch.")]
+        for name, value in state.items()
+    ]
+    assert rows == listing(LISTINGS[config])
+
+
+@pytest.mark.parametrize(
+    "config, parameters",
+    [
+        ("daformer_conv1_mitb5", 530_707),
+        ("daformer_sepaspp_mitb5", 3_712_275),
+        ("daformer_aspp_mitb5", 9_969_939),
+        ("daformer_isa_mitb5", 1_058_579),
+        ("daformer_sepaspp_bottleneck_mitb5", 3_163_155),
+        ("segformer_b5", 3_167_398),
+    ],
+)
+def test_number_of_parameters(config: str, parameters: int) -> None:
+    with torch.device("meta"):
+        head = MODELS.build(model_config(config).decode_head)
+    assert sum(parameter.numel() for parameter in head.parameters()) == parameters
+
+
+def small_head(**changes: Any) -> dict:
+    fusion = dict(type="conv", kernel_size=1, act_cfg=dict(type="ReLU"), norm_cfg=dict(type="BN"))
+    head = dict(
+        type="DAFormerHead",
+        in_channels=[4, 6],
+        in_index=[0, 1],
+        channels=8,
+        num_classes=5,
+        decoder_params=dict(embed_dims=8, embed_cfg=dict(type="mlp"), fusion_cfg=fusion),
+    )
+    return head | changes
+
+
+def test_fusing_before_resizing_is_the_convolution_of_the_concatenation() -> None:
+    torch.manual_seed(0)
+    head = MODELS.build(small_head())
+    maps = [torch.randn(2, 3, 8, 12), torch.randn(2, 4, 3, 5)]
+    for norm_cfg in (None, dict(type="BN")):
+        conv = ConvModule(7, 6, 1, norm_cfg=norm_cfg)
+        concatenated = torch.cat([head.resize(level, (8, 12)) for level in maps], dim=1)
+        torch.testing.assert_close(head.fuse(conv, maps, (8, 12)), conv(concatenated))
+
+
+@pytest.mark.parametrize("layer", ["id", "conv", "sep_conv"])
+def test_other_embeddings(layer: str) -> None:
+    block = {} if layer == "id" else dict(kernel_size=3, norm_cfg=dict(type="BN"), act_cfg=dict(type="ReLU"))
+    cfg = small_head()
+    cfg["decoder_params"].update(embed_dims=[4, 6], embed_cfg=dict(type=layer, **block))
+    head = MODELS.build(cfg)
+    logits = head([torch.randn(2, 4, 8, 8), torch.randn(2, 6, 4, 4)])
+    assert logits.shape == (2, 5, 8, 8)
+    weights = [p for name, p in head.named_parameters() if name.startswith("embed") and p.ndim == 4]
+    assert len(weights) == {"id": 0, "conv": 2, "sep_conv": 4}[layer]
+
+
+def test_last_level_has_its_own_embedding() -> None:
+    cfg = small_head()
+    block = dict(norm_cfg=dict(type="BN"), act_cfg=dict(type="ReLU"))
+    cfg["decoder_params"]["embed_neck_cfg"] = dict(type="conv", kernel_size=3, **block)
+    head = MODELS.build(cfg)
+    assert head.embed_layers["0"].proj.weight.shape == (8, 4)
+    assert head.embed_layers["1"].conv.weight.shape == (8, 6, 3, 3)
+
+
+def test_image_pool_adds_a_constant_branch() -> None:
+    torch.manual_seed(0)
+    aspp = ASPPWrapper(4, 6, sep=False, dilations=(1, 2), pool=True, norm_cfg=None, act_cfg=None)
+    features = torch.randn(2, 4, 5, 7)
+    pooled = aspp.image_pool(features)
+    branches = [pooled.expand(-1, -1, 5, 7)] + [module(features) for module in aspp.aspp_modules]
+    torch.testing.assert_close(aspp(features), aspp.bottleneck(torch.cat(branches, dim=1)))
+
+
+def test_interlaced_attention_looks_across_cells_then_inside_them() -> None:
+    torch.manual_seed(0)
+    block = SelfAttentionBlock(6, 4, 1, norm_cfg=None, act_cfg=None).double()
+    features = torch.randn(1, 6, 4, 6, dtype=torch.float64)
+    for strided in (True, False):
+        expected = torch.empty_like(features)
+        query, key = block.query_project(features)[0], block.key_project(features)[0]
+        value = block.value_project(features)[0]
+        for row in range(4):
+            for column in range(6):
+                # Cells of 2×3 pixels; the group of a pixel, as rows and columns.
+                if strided:
+                    rows, columns = slice(row % 2, None, 2), slice(column % 3, None, 3)
+                else:
+                    rows = slice(row // 2 * 2, row // 2 * 2 + 2)
+                    columns = slice(column // 3 * 3, column // 3 * 3 + 3)
+                keys = key[:, rows, columns].flatten(1)
+                attention = (query[:, row, column] @ keys / 4**0.5).softmax(dim=0)
+                expected[0, :, row, column] = value[:, rows, columns].flatten(1) @ attention
+        torch.testing.assert_close(block(features, (2, 3), strided), block.output_project(expected))
+
+
+def test_interlaced_attention_of_incomplete_cells_is_centred() -> None:
+    torch.manual_seed(0)
+    layer = ISALayer(3, 4, 4, (4, 4), 1, norm_cfg=None, act_cfg=None)
+    features = torch.randn(1, 3, 5, 8)
+    projected = layer.in_conv(features)
+    padded = torch.nn.functional.pad(projected, (0, 0, 1, 2))
+    padded = layer.local_relation(layer.global_relation(padded, (4, 4), True), (4, 4), False)
+    torch.testing.assert_close(layer(features), padded[:, :, 1:6])
+
+
+def test_head_of_one_level() -> None:
+    class Classifier(BaseDecodeHead):
+        def forward(self, features):
+            return self.classify(self.select(features)[0])
+
+    head = Classifier(in_channels=6, channels=6, num_classes=3, in_index=-1).eval()
+    levels = [torch.randn(1, 4, 8, 8), torch.randn(1, 6, 4, 4)]
+    torch.testing.assert_close(head(levels), head.conv_seg(levels[1]))
+    assert head.conv_seg.weight.std().item() < 0.03 and not head.conv_seg.bias.any()
+
+
+def test_unused_classifier_of_segformer_needs_no_gradient() -> None:
+    cfg = model_config("segformer_b5", "mit_b0").decode_head
+    cfg.decoder_params.embed_dim = 16
+    head = MODELS.build(cfg)
+    head(features(cfg.in_channels)).mean().backward()
+    assert all(p.grad is not None for p in head.parameters() if p.requires_grad)
+    assert not head.conv_seg.weight.requires_grad
+
+
+def test_loss_under_autocast_is_float32() -> None:
+    torch.manual_seed(0)
+    head = MODELS.build(small_head(dropout_ratio=0.0)).eval()
+    levels, label = [torch.randn(1, 4, 8, 8), torch.randn(1, 6, 4, 4)], torch.randint(0, 5, (1, 16, 16))
+    expected = head.forward_train(levels, label)["loss_seg"]
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = head(levels)
+        loss = head.loss(logits, label)["loss_seg"]
+    assert logits.dtype == torch.bfloat16 and loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-3)
+
+
+def test_adapter_upsamples_chosen_levels() -> None:
+    levels = [torch.randn(1, 2, 8, 8), torch.randn(1, 2, 4, 4)]
+    adapted = SegFormerAdapter(out_layers=[1], scales=[4])(levels)
+    assert adapted[0] is levels[0] and adapted[1].shape == (1, 2, 16, 16)
+    assert SegFormerAdapter().factors == {3: 4}
+    with pytest.raises(ConfigError, match="one scale per layer"):
+        SegFormerAdapter(out_layers=[2, 3], scales=[4])
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(in_index=[0]), "must name the same levels"),
+        (dict(in_channels=4), "must name the same levels"),
+        (dict(in_channels=4, in_index=0), "expected one number per level"),
+        (dict(channel=3), "did you mean 'channels'"),
+        (dict(decoder_params=dict(embed_dims=8)), "expected .*fusion_cfg"),
+        (
+            dict(decoder_params=dict(embed_dims=[8], embed_cfg=dict(type="mlp"), fusion_cfg=dict(type="id"))),
+            r"embed_dims=\[8\] for 2 levels",
+        ),
+        (
+            dict(decoder_params=dict(embed_dims=8, embed_cfg=dict(type="mpl"), fusion_cfg=dict(type="id"))),
+            "'mpl' is unknown; expected one of id, mlp",
+        ),
+        (
+            dict(decoder_params=dict(embed_dims=8, embed_cfg=dict(type="mlp"), fusion_cfg=dict(type="aspp"))),
+            "do not fit a layer of type 'aspp'",
+        ),
+        (dict(type="SegFormerHead"), r"expected \['embed_dim'\]"),
+        (
+            dict(type="SegFormerHead", decoder_params=dict(embed_dim=8, conv_kernel_size=3)),
+            "conv_kernel_size=3; only 1",
+        ),
+    ],
+)
+def test_wrong_head_configs_are_explained(change: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        MODELS.build(small_head(**change))

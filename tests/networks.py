@@ -1,0 +1,53 @@
+"""Networks as the stored numbers of the published implementation describe them."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from golden_data import gen
+from mmengine.config import Config, ConfigDict
+from torch import Tensor, nn
+
+import mmseg.models  # noqa: F401  (fills the registry)
+from mmseg.models.backbones.mix_transformer import ARCHITECTURES
+from mmseg.registry import MODELS
+
+CONFIGS = Path(__file__).parent.parent / "configs" / "_base_" / "models"
+
+
+def model_config(name: str, backbone: str = "mit_b5") -> ConfigDict:
+    """Model of a base config without pretrained weights, for the given MiT."""
+    cfg = Config.fromfile(CONFIGS / f"{name}.py").model
+    cfg.pretrained = None
+    cfg.backbone.type = backbone
+    cfg.decode_head.in_channels = list(ARCHITECTURES[backbone][0])
+    return cfg
+
+
+def filled(cfg: dict) -> nn.Module:
+    """Build a part and give it the weights of the stored cases."""
+    part = MODELS.build(cfg)
+    gen.fill(part.state_dict())
+    return part
+
+
+def train_without_randomness(module: nn.Module) -> nn.Module:
+    """Train mode (batch statistics) with all dropout and drop-path probabilities 0."""
+    module.train()
+    for part in module.modules():
+        if isinstance(part, nn.Dropout2d):
+            part.p = 0.0
+        if hasattr(part, "drop_prob"):
+            part.drop_prob = 0.0
+    return module
+
+
+def gradient_digests(module: nn.Module) -> tuple[list[str], np.ndarray]:
+    """Names and digests of the parameters that have a gradient."""
+    gradients = {name: p.grad.numpy() for name, p in module.named_parameters() if p.grad is not None}
+    return list(gradients), np.stack([gen.digest(gradient) for gradient in gradients.values()])
+
+
+def tensor(array: np.ndarray) -> Tensor:
+    """Shorthand for torch.from_numpy."""
+    return torch.from_numpy(array)
