@@ -25,7 +25,9 @@ def unique_name(name: str) -> str:
 
 def git_revision() -> str:
     """The checkout's commit, or an empty string outside of git."""
-    result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     return result.stdout.strip()
 
 
@@ -49,7 +51,9 @@ def write_child_config(parent: Path, name: str, exp: str) -> Path:
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--config", required=True, help="config file to run")
     parser.add_argument("--machine", choices=["local"], default="local", help="where to run")
     add_cfg_options(parser)

@@ -1,7 +1,8 @@
 """Compare the parts of DAFormer on the toy street scenes: ``python -m benchmarks.toy_benchmark``.
 
 Trains every row of the table over several seeds (two runs side by side, one core each), then writes
-``docs/toy_benchmark.md`` and one picture of all methods on the same target images. Finished runs are kept and reused.
+``docs/toy_benchmark.md`` and one picture of all methods on the same target images. Finished runs are kept and
+reused.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from pathlib import Path
 import torch
 
 from mmseg.apis.run_dir import find_checkpoint
-from tools.quickstart import draw, write_data
+from tools.quickstart import write_data
 
 DATA_ROOT = Path("data/toy")
 SOURCE_ONLY = "source-only"
@@ -45,7 +46,9 @@ class Row:
 
 ROWS = {
     SOURCE_ONLY: Row("source_only", "source labels only"),
-    "source-only, longer": Row("source_only_longer", "continued on the source for as long as the rows below", adapts=True),
+    "source-only, longer": Row(
+        "source_only_longer", "continued on the source for as long as the rows below", adapts=True
+    ),
     "DACS": Row("dacs", "self-training with ClassMix", adapts=True),
     "DACS + RCS": Row("dacs_rcs", "and rare class sampling", adapts=True),
     "DACS + FD": Row("dacs_fd", "and thing-class feature distance", adapts=True, anchor=True),
@@ -69,7 +72,9 @@ def train(name: str, seed: int, work_dir: Path) -> None:
     start = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     with (out / "output.txt").open("w") as log:
-        subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log, check=True)
+        subprocess.run(
+            command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log, check=True
+        )
     (out / "seconds.txt").write_text(f"{time.monotonic() - start:.0f}\n")
     print(f"{name}, seed {seed}: {scores(work_dir, name, seed)['mIoU']:.1f} mIoU", flush=True)
 
@@ -86,7 +91,11 @@ def run_all(work_dir: Path, seeds: Sequence[int], jobs: int) -> None:
     """First what the adaptation starts from, then everything else."""
     with ThreadPoolExecutor(jobs) as pool:
         for names in ([SOURCE_ONLY], [name for name in ROWS if name != SOURCE_ONLY]):
-            list(pool.map(lambda run: train(*run, work_dir), [(name, seed) for seed in seeds for name in names]))
+            list(
+                pool.map(
+                    lambda run: train(*run, work_dir), [(name, seed) for seed in seeds for name in names]
+                )
+            )
 
 
 def markdown(work_dir: Path, seeds: Sequence[int], minutes: float) -> str:
@@ -97,13 +106,20 @@ def markdown(work_dir: Path, seeds: Sequence[int], minutes: float) -> str:
         spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
         each = ", ".join(f"{value:.1f}" for value in values)
         lines.append(f"| {name} | {row.meaning} | {statistics.mean(values):.1f}{spread} | {each} |")
-    machine = f"{os.cpu_count()} CPU cores ({platform.machine()}), Python {platform.python_version()}, torch {torch.__version__}"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    machine = f"{os.cpu_count()} CPU cores ({platform.machine()}), {versions}"
     text = Path("docs/toy_benchmark.head.md").read_text()
-    return f"{text}\n" + "\n".join(lines) + f"\n\nMachine: {machine}. All runs together took {minutes:.0f} minutes.\n"
+    return (
+        f"{text}\n"
+        + "\n".join(lines)
+        + f"\n\nMachine: {machine}. All runs together took {minutes:.0f} minutes.\n"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one core each")
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/toy_benchmark"))
@@ -111,7 +127,9 @@ def main() -> None:
     start = time.monotonic()
     write_data(DATA_ROOT, smoke=False)
     run_all(args.work_dir, args.seeds, args.jobs)
-    Path("docs/toy_benchmark.md").write_text(markdown(args.work_dir, args.seeds, (time.monotonic() - start) / 60))
+    Path("docs/toy_benchmark.md").write_text(
+        markdown(args.work_dir, args.seeds, (time.monotonic() - start) / 60)
+    )
     print(f"docs/toy_benchmark.md written in {(time.monotonic() - start) / 60:.0f} min")
 
 

@@ -12,8 +12,8 @@ import cv2
 
 from mmseg.apis import inference_segmentor, init_segmentor
 from mmseg.apis.cli import command
-from mmseg.apis.inference import read_image
 from mmseg.datasets.classes import CITYSCAPES_PALETTE
+from mmseg.datasets.transforms.loading import read_image
 from mmseg.errors import DataError
 from mmseg.visualization.palette_image import blend
 
@@ -24,14 +24,18 @@ def find_images(path: Path) -> list[Path]:
     """The image itself, or all images in a folder (without earlier results)."""
     if path.is_file():
         return [path]
-    images = sorted(p for p in path.glob("*") if p.suffix.lower() in SUFFIXES and not p.stem.endswith("_pred"))
+    images = sorted(
+        p for p in path.glob("*") if p.suffix.lower() in SUFFIXES and not p.stem.endswith("_pred")
+    )
     if not images:
         raise DataError(f"{path}: neither an image nor a folder with images ({', '.join(SUFFIXES)})")
     return images
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("img", type=Path, help="image or folder")
     parser.add_argument("config", help="config of the network")
     parser.add_argument("checkpoint", help="its weights")
@@ -51,11 +55,10 @@ def main(argv: list[str] | None = None) -> None:
     model = init_segmentor(args.config, args.checkpoint, args.device)
     palette = CITYSCAPES_PALETTE if args.palette == "cityscapes" else model.palette
     for path in images:
-        image = read_image(path)
-        label = inference_segmentor(model, image)[0]
+        label = inference_segmentor(model, path)[0]
         out = (args.out_dir or path.parent) / f"{path.stem}_pred{path.suffix}"
         out.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(out), blend(image[..., ::-1], label, palette, args.opacity)[..., ::-1])
+        cv2.imwrite(str(out), blend(read_image(str(path)), label, palette, args.opacity)[..., ::-1])
         print(out)
 
 

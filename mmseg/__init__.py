@@ -1,5 +1,11 @@
 """Domain-adaptive semantic segmentation: DAFormer and its successors from one experiment ID."""
 
+import os
+
+# OpenMP threads that wait spin by default: as soon as another process (a data worker, a second run) needs the
+# core, a step on the CPU takes 30 times as long. Has to be set before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from mmseg._torchvision import declare_missing_operators
 from mmseg.version import __version__
 

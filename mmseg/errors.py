@@ -1,7 +1,8 @@
 """The errors a user can cause and mend.
 
-Each message names the thing at fault, what was found, what was expected and what to do. The command line tools print
-the message alone; anything that is not one of these is a defect of the framework and keeps its traceback.
+Each message names the thing at fault, what was found, what was expected and what to do. The command line
+tools print the message alone; anything that is not one of these is a defect of the framework and keeps its
+traceback.
 """
 
 

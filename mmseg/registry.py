@@ -1,7 +1,7 @@
 """One registry per kind of part.
 
-A part is built from ``dict(type='Name', **arguments)``. Every registry is a child of mmengine's registry of the same
-kind, so parts of mmengine and mmcv can be named in a config as well.
+A part is built from ``dict(type='Name', **arguments)``. Every registry is a child of mmengine's registry of
+the same kind, so parts of mmengine and mmcv can be named in a config as well.
 """
 
 import difflib
@@ -13,6 +13,9 @@ from mmengine.registry import Registry, build_from_cfg
 
 from mmseg.errors import ConfigError
 
+BUILD_ARGUMENTS = {"type", "_scope_", "_delete_", "constructor", "paramwise_cfg", "optimizer", "priority"}
+"""Keys of a part's config that are not arguments of its class."""
+
 
 def build_checked(cfg: dict, registry: Registry, default_args: dict | None = None, **kwargs: Any) -> Any:
     """Build a registered part and refuse arguments it does not know.
@@ -20,34 +23,56 @@ def build_checked(cfg: dict, registry: Registry, default_args: dict | None = Non
     Raises:
         ConfigError: The type is not registered, or an argument is unknown; the closest known names are given.
     """
-    name = cfg.get("type") if isinstance(cfg, dict) else None
-    part = registry.get(name) if isinstance(name, str) else name
-    if part is None:
-        close = difflib.get_close_matches(str(name), registry.module_dict, n=3)
-        raise ConfigError(
-            f"config: type={name!r} is not a registered {registry.name}"
-            + (f"; did you mean {' or '.join(close)}?" if close else f"; known: {', '.join(registry.module_dict)}")
-        )
-    _check_arguments(part, {key for key in cfg if key not in ("type", "_scope_")})
+    check_part(cfg, registry)
     return build_from_cfg(cfg, registry, default_args)
 
 
-def _check_arguments(part: Any, given: set[str]) -> None:
-    known: set[str] = set()
-    for cls in inspect.getmro(part) if inspect.isclass(part) else [part]:
-        function = cls.__dict__.get("__init__") if inspect.isclass(cls) else cls
-        if function is None:
-            continue
-        parameters = inspect.signature(function).parameters.values()
-        known |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break  # whatever is not named here cannot be passed on to a base class
-    else:
-        return  # keyword arguments are accepted all the way down
-    for key in sorted(given - known):
+def check_part(cfg: Any, registry: Registry, place: str = "") -> None:
+    """Check type and argument names of a part's config without building it.
+
+    Args:
+        cfg: The part's config.
+        registry: Where its type is looked up.
+        place: Where the part stands in the config, for messages.
+
+    Raises:
+        ConfigError: There is no type, it is not registered, or an argument is unknown.
+    """
+    where = f"config, {place}" if place else "config"
+    if not isinstance(cfg, dict) or "type" not in cfg:
+        raise ConfigError(f"{where}: expected dict(type=...) of a {registry.name}, found {cfg!r}")
+    name = cfg["type"]
+    part = registry.get(name) if isinstance(name, str) else name
+    if part is None:
+        close = difflib.get_close_matches(str(name), registry.module_dict, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(registry.module_dict)}"
+        raise ConfigError(f"{where}: type={name!r} is not a registered {registry.name}; {hint}")
+    known = accepted_arguments(part)
+    if known is None:
+        return
+    for key in sorted(set(cfg) - BUILD_ARGUMENTS - known):
         close = difflib.get_close_matches(key, known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known - {'self'}))}"
-        raise ConfigError(f"config: {part.__name__} has no argument {key!r}{hint}")
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+        raise ConfigError(f"{where}: {part.__name__} has no argument {key!r}; {hint}")
+
+
+def accepted_arguments(part: Any) -> set[str] | None:
+    """Names of the arguments of a class or function; None when it takes any.
+
+    ``**kwargs`` of a constructor are taken to be passed on to the base class.
+    """
+    functions = [part]
+    if inspect.isclass(part):
+        functions = [cls.__dict__["__init__"] for cls in inspect.getmro(part) if "__init__" in cls.__dict__]
+    names: set[str] = set()
+    for function in functions:
+        if function is object.__init__:
+            return None
+        parameters = list(inspect.signature(function).parameters.values())
+        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return names - {"self"}
+    return None
 
 
 def _child(name: str, parent: Registry, *locations: str) -> Registry:
@@ -58,12 +83,11 @@ MODELS = _child("model", root.MODELS, "mmseg.models")
 DATASETS = _child("dataset", root.DATASETS, "mmseg.datasets")
 DATA_SAMPLERS = _child("data sampler", root.DATA_SAMPLERS, "mmseg.datasets")
 TRANSFORMS = _child("transform", root.TRANSFORMS, "mmseg.datasets")
-FUNCTIONS = _child("function", root.FUNCTIONS, "mmseg.datasets")
 HOOKS = _child("hook", root.HOOKS, "mmseg.engine")
 LOOPS = _child("loop", root.LOOPS, "mmseg.engine")
 PARAM_SCHEDULERS = _child("parameter scheduler", root.PARAM_SCHEDULERS, "mmseg.engine")
+OPTIMIZERS = _child("optimizer", root.OPTIMIZERS, "mmseg.engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child("optimizer constructor", root.OPTIM_WRAPPER_CONSTRUCTORS, "mmseg.engine")
 OPTIM_WRAPPERS = _child("optimizer wrapper", root.OPTIM_WRAPPERS, "mmseg.engine")
 METRICS = _child("metric", root.METRICS, "mmseg.evaluation")
-LOG_PROCESSORS = _child("log processor", root.LOG_PROCESSORS, "mmseg.engine")
 VISUALIZERS = _child("visualizer", root.VISUALIZERS, "mmseg.visualization")

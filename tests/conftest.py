@@ -3,7 +3,3 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent))
-
-import torch
-
-torch.set_num_threads(2)

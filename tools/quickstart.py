@@ -1,7 +1,8 @@
 """From nothing to adapted predictions on toy street scenes: ``make quickstart``.
 
-Writes toy data in the GTA and Cityscapes layouts, converts it, trains a network on the source alone, adapts it to the
-target with DAFormer, tests both and draws their predictions side by side. Every step is a command you can type.
+Writes toy data in the GTA and Cityscapes layouts, converts it, trains a network on the source alone, adapts
+it to the target with DAFormer, tests both and draws their predictions side by side. Every step is a command
+you can type.
 """
 
 import argparse
@@ -27,10 +28,16 @@ NUM_PICTURES = 4
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data-root", type=Path, default=Path("data/toy"), help="where the toy data goes")
-    parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/quickstart"), help="where the runs go")
-    parser.add_argument("--smoke", action="store_true", help="a few iterations on a few images: does it run at all?")
+    parser.add_argument(
+        "--work-dir", type=Path, default=Path("work_dirs/quickstart"), help="where the runs go"
+    )
+    parser.add_argument(
+        "--smoke", action="store_true", help="a few iterations on a few images: does it run at all?"
+    )
     return parser.parse_args()
 
 
@@ -40,14 +47,31 @@ def run(title: str, *command: str) -> None:
     print("$", shlex.join(command), flush=True)
     result = subprocess.run(command, env={**os.environ, "PYTHON": sys.executable}, check=False)
     if result.returncode:
-        sys.exit(f"quickstart: the step '{title}' failed (exit status {result.returncode}); see the output above")
+        sys.exit(
+            f"quickstart: the step '{title}' failed (exit status {result.returncode}); see the output above"
+        )
 
 
 def write_data(root: Path, smoke: bool) -> None:
     sizes = ["--train", "8", "--val", "2"] if smoke else ["--train", "400", "--val", "40"]
-    run("Write toy data", sys.executable, "tools/make_toy_dataset.py", str(root), "--sets", "gta,cityscapes", *sizes)
+    run(
+        "Write toy data",
+        sys.executable,
+        "tools/make_toy_dataset.py",
+        str(root),
+        "--sets",
+        "gta,cityscapes",
+        *sizes,
+    )
     for name in ("gta", "cityscapes"):
-        run(f"Convert {name}", sys.executable, f"tools/convert_datasets/{name}.py", str(root / name), "--nproc", "2")
+        run(
+            f"Convert {name}",
+            sys.executable,
+            f"tools/convert_datasets/{name}.py",
+            str(root / name),
+            "--nproc",
+            "2",
+        )
 
 
 def data_options(root: Path, *train_keys: str) -> list[str]:
@@ -56,10 +80,17 @@ def data_options(root: Path, *train_keys: str) -> list[str]:
     return options + [f"train_dataloader.dataset.{key}" for key in train_keys]
 
 
-def train_and_test(name: str, config: str, work_dir: Path, smoke: bool, options: list[str], *arguments: str) -> dict:
+def train_and_test(
+    name: str, config: str, work_dir: Path, smoke: bool, options: list[str], *arguments: str
+) -> dict:
     """Train one config, test its last checkpoint, return the scores."""
     if smoke:
-        options = [*options, "train_cfg.max_iters=3", "train_cfg.val_interval=3", "default_hooks.logger.interval=1"]
+        options = [
+            *options,
+            "train_cfg.max_iters=3",
+            "train_cfg.val_interval=3",
+            "default_hooks.logger.interval=1",
+        ]
         options += ["default_hooks.checkpoint.interval=3"]
     command = ["tools/train.py", config, "--work-dir", str(work_dir), *arguments, "--cfg-options", *options]
     run(f"Train {name}", sys.executable, *command)
@@ -74,7 +105,8 @@ def draw(work_dir: Path, data_root: Path, runs: dict[str, Path]) -> Path:
     chosen = images[:: max(1, len(images) // NUM_PICTURES)][:NUM_PICTURES]
     names = [path.relative_to(folder / "leftImg8bit/val") for path in chosen]
     truth = [
-        folder / "gtFine/val" / str(name).replace("_leftImg8bit.png", "_gtFine_labelTrainIds.png") for name in names
+        folder / "gtFine/val" / str(name).replace("_leftImg8bit.png", "_gtFine_labelTrainIds.png")
+        for name in names
     ]
     columns = {"truth": [np.array(Image.open(path)) for path in truth]}
     for caption, run_dir in runs.items():
@@ -100,7 +132,9 @@ def main() -> None:
         "source-only", "configs/quickstart/source_only.py", source_only, args.smoke, options
     )
     weights = (source_only / "last_checkpoint").read_text().strip()
-    options = data_options(data_root, f"source.data_root={data_root}/gta", f"target.data_root={data_root}/cityscapes")
+    options = data_options(
+        data_root, f"source.data_root={data_root}/gta", f"target.data_root={data_root}/cityscapes"
+    )
     scores["DAFormer"] = train_and_test(
         "DAFormer", "configs/quickstart/daformer.py", daformer, args.smoke, options, "--load-from", weights
     )

@@ -11,13 +11,19 @@ from mmseg.apis.config import load_config
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="config file")
-    parser.add_argument("--work-dir", help="where to write logs and checkpoints (default: work_dirs/<config name>)")
+    parser.add_argument(
+        "--work-dir", help="where to write logs and checkpoints (default: work_dirs/<config name>)"
+    )
     parser.add_argument("--load-from", help="checkpoint to start from; its weights go into the student")
     parser.add_argument("--resume-from", help="checkpoint of an interrupted run to continue")
-    parser.add_argument("--resume", action="store_true", help="continue from the newest checkpoint in the work dir")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue from the newest checkpoint in the work dir"
+    )
     parser.add_argument("--no-validate", action="store_true", help="do not evaluate during training")
     parser.add_argument("--seed", type=int, help="random seed (default: as in the config)")
-    parser.add_argument("--deterministic", action="store_true", help="use deterministic kernels where they exist")
+    parser.add_argument(
+        "--deterministic", action="store_true", help="use deterministic kernels where they exist"
+    )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     add_cfg_options(parser)
     return parser.parse_args(argv)

@@ -10,7 +10,12 @@ default_hooks = dict(
     param_scheduler=dict(type="ParamSchedulerHook"),
     # the last and the best checkpoint are kept
     checkpoint=dict(
-        type="CheckpointHook", by_epoch=False, interval=4000, max_keep_ckpts=1, save_best="mIoU", rule="greater"
+        type="CheckpointHook",
+        by_epoch=False,
+        interval=4000,
+        max_keep_ckpts=1,
+        save_best="mIoU",
+        rule="greater",
     ),
     results=dict(type="ResultsHook"),
 )

@@ -1,10 +1,11 @@
-# What all runs on the toy street scenes share: a small network, small crops, short schedules for two CPU cores.
+# What all runs on the toy street scenes share: a small network, small crops, short schedules for two CPU
+# cores.
 #
 #   python tools/make_toy_dataset.py data/toy && python tools/convert_datasets/gta.py data/toy/gta && ...
 #   (make quickstart does all of it)
 #
-# The decoder is narrow (64 instead of 256 channels) and training starts from random weights; ImageNet weights are not
-# needed. Numbers on toy data compare methods with each other, not with the papers.
+# The decoder is narrow (64 instead of 256 channels) and training starts from random weights; ImageNet weights
+# are not needed. Numbers on toy data compare methods with each other, not with the papers.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/schedules/adamw_mit.py",
@@ -50,7 +51,9 @@ optim_wrapper = dict(
     optimizer=dict(lr=6e-4),
     paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=1.0))),
 )
-param_scheduler = [dict(type="PolyWarmupLR", by_epoch=False, power=1.0, min_lr=0.0, warmup_iters=50, warmup_ratio=1e-6)]
+param_scheduler = [
+    dict(type="PolyWarmupLR", by_epoch=False, power=1.0, min_lr=0.0, warmup_iters=50, warmup_ratio=1e-6)
+]
 train_cfg = dict(max_iters=600, val_interval=600)
 default_hooks = dict(checkpoint=dict(interval=600), logger=dict(interval=20))
 custom_hooks = [dict(type="IterationRandomnessHook"), dict(type="DebugPicturesHook", interval=200)]

@@ -14,7 +14,11 @@ unlabelled = [
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackInputs"),
 ]
-supervised = [*labelled[:-1], dict(type="PhotoMetricDistortion"), labelled[-1]]  # as published: only without UDA
+supervised = [
+    *labelled[:-1],
+    dict(type="PhotoMetricDistortion"),
+    labelled[-1],
+]  # as published: only without UDA
 gta_source = dict(type="GTADataset", data_root="data/toy/gta", pipeline=labelled)
 gta_train = dict(type="GTADataset", data_root="data/toy/gta", pipeline=supervised)
 cityscapes_target = dict(

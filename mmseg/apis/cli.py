@@ -12,7 +12,8 @@ from mmseg.errors import MMSegError
 
 
 def command(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Turn a tool's main function into one that prints an explained error instead of a traceback (exit status 1)."""
+    """Turn a tool's main function into one that prints an explained error instead of a traceback (exit status
+    1)."""
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> int:
@@ -22,19 +23,31 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
         except MMSegError as error:
             if os.environ.get("MMSEG_TRACEBACK"):
                 raise
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {message_of(error)}", file=sys.stderr)
             return 1
 
     return run
 
 
+def message_of(error: MMSegError) -> str:
+    """The explanation alone; what a data worker raised comes wrapped in the worker's traceback."""
+    marker = f"{type(error).__module__}.{type(error).__name__}: "
+    text = str(error)
+    return text.rsplit(marker, 1)[-1].strip() if "DataLoader worker" in text else text
+
+
 def _refuse_foreign_package() -> None:
     root = Path.cwd()
     ours = root / "mmseg" / "__init__.py"
-    if ours.is_file() and (root / "run_experiments.py").is_file() and Path(mmseg.__file__).resolve() != ours.resolve():
+    if (
+        ours.is_file()
+        and (root / "run_experiments.py").is_file()
+        and Path(mmseg.__file__).resolve() != ours.resolve()
+    ):
         raise MMSegError(
             f"the package mmseg is imported from {Path(mmseg.__file__).parent}, not from this checkout; "
-            "uninstall the other one (pip uninstall mmsegmentation onedl-mmsegmentation) and run: pip install -e ."
+            "uninstall the other one (pip uninstall mmsegmentation onedl-mmsegmentation) and run: "
+            "pip install -e ."
         )
 
 

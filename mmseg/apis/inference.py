@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from torch import nn
 
 from mmseg import datasets, models  # noqa: F401  (fill the registries)
 from mmseg.apis.config import load_config
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
-from mmseg.errors import ConfigError, DataError
+from mmseg.datasets.transforms.loading import read_image
+from mmseg.errors import ConfigError
 from mmseg.models.pretrained import load_checkpoint
+from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.registry import MODELS
 
 Image = str | Path | np.ndarray
@@ -23,7 +23,7 @@ Image = str | Path | np.ndarray
 
 def init_segmentor(
     config: str | Path | Config, checkpoint: str | Path | None = None, device: str | None = None
-) -> nn.Module:
+) -> EncoderDecoder:
     """Build the network of a config and load weights for inference.
 
     Args:
@@ -43,14 +43,14 @@ def init_segmentor(
     model = MODELS.build(model_cfg)
     model.classes, model.palette = CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
     if checkpoint is not None:
-        meta = load_checkpoint(model, Path(checkpoint)).get("meta", {}).get("dataset_meta") or {}
+        meta = load_checkpoint(model, checkpoint).get("meta", {}).get("dataset_meta") or {}
         model.classes = tuple(meta.get("classes", model.classes))
         model.palette = [tuple(color) for color in meta.get("palette", model.palette)]
     model.cfg = cfg
     return model.to(device or get_device()).eval()
 
 
-def inference_segmentor(model: nn.Module, imgs: Image | Sequence[Image]) -> list[np.ndarray]:
+def inference_segmentor(model: EncoderDecoder, imgs: Image | Sequence[Image]) -> list[np.ndarray]:
     """Segment images of any size, one after the other.
 
     Args:
@@ -67,28 +67,13 @@ def inference_segmentor(model: nn.Module, imgs: Image | Sequence[Image]) -> list
 
 
 @torch.inference_mode()
-def _segment(model: nn.Module, img: Image) -> np.ndarray:
-    array = img if isinstance(img, np.ndarray) else read_image(img)
-    height, width = array.shape[:2]
-    resized = mmcv.imrescale(array, test_scale(model.cfg))
-    rgb = torch.from_numpy(np.ascontiguousarray(resized[..., ::-1].transpose(2, 0, 1)))
-    batch = model.data_preprocessor({"img": rgb[None]}, training=False)
+def _segment(model: EncoderDecoder, img: Image) -> np.ndarray:
+    rgb = img[..., ::-1] if isinstance(img, np.ndarray) else read_image(str(img))
+    height, width = rgb.shape[:2]
+    resized = mmcv.imrescale(np.ascontiguousarray(rgb), test_scale(model.cfg))
+    batch = model.data_preprocessor({"img": torch.from_numpy(resized).permute(2, 0, 1)[None]})
     logits = model.predict(batch["img"], size=(height, width))
     return logits[0].argmax(0).byte().cpu().numpy()
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """(H, W, 3) uint8 BGR.
-
-    Raises:
-        DataError: The file is missing or is not an image.
-    """
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such image")
-    array = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if array is None:
-        raise DataError(f"{path}: not an image that OpenCV can read")
-    return array
 
 
 def test_scale(cfg: Config) -> tuple[int, int]:

@@ -9,8 +9,8 @@ from mmseg.apis.train import build_runner
 from mmseg.models.pretrained import require_file
 
 TRAINING_KEYS = (
-    "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "val_dataloader", "val_cfg", "val_evaluator", "uda",
-    "auto_scale_lr",
+    "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "uda", "auto_scale_lr",
+    "val_dataloader", "val_cfg", "val_evaluator",
 )  # fmt: skip
 
 

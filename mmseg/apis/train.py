@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmseg import datasets, engine, evaluation, models  # noqa: F401  (fill the registries)
-from mmseg.apis.config import check_known_keys, compose_model, num_classes
+from mmseg.apis.config import check_config, compose_model, num_classes
 from mmseg.datasets.verify import quick_check
 from mmseg.engine import SegmentationRunner
 from mmseg.errors import ConfigError
@@ -26,15 +26,16 @@ def train(cfg: Config) -> nn.Module:
         The trained model (with ``uda``: the method that holds the student).
 
     Raises:
-        ConfigError, DataError, CheckpointError: Something is missing or does not fit; found before training starts.
+        ConfigError, DataError, CheckpointError: Something is missing or does not fit; found before training
+        starts.
     """
     check_before_training(cfg)
     return build_runner(cfg).train()
 
 
 def check_before_training(cfg: Config) -> None:
-    """The cheap checks: weights present, config keys known, data in place, classes fitting."""
-    check_known_keys(cfg)
+    """The cheap checks: config keys known, weights present, data in place, classes fitting."""
+    check_config(cfg)
     for path in (cfg.model.get("pretrained"), cfg.get("load_from")):
         if path:
             require_file(path)
@@ -43,11 +44,13 @@ def check_before_training(cfg: Config) -> None:
 
 
 def _check_classes(cfg: Config) -> None:
-    classes = DATASETS.build(cfg.val_dataloader.dataset).metainfo["classes"]
+    """Compare the number of classes of the network with that of the source (or only) training set."""
+    dataset = cfg.train_dataloader.dataset
+    classes = DATASETS.build(dataset.get("source", dataset)).metainfo["classes"]
     if len(classes) != num_classes(cfg):
         raise ConfigError(
-            f"{cfg.filename}: the network predicts {num_classes(cfg)} classes, the data set has {len(classes)} "
-            f"({', '.join(classes[:5])}…); set model.decode_head.num_classes={len(classes)}"
+            f"{cfg.filename}: the network predicts {num_classes(cfg)} classes, the data set has "
+            f"{len(classes)} ({', '.join(classes[:5])}…); set model.decode_head.num_classes={len(classes)}"
         )
 
 
@@ -61,4 +64,5 @@ def build_runner(cfg: Config) -> Runner:
     cfg.randomness = dict(cfg.get("randomness", {}), seed=seed)
     if cfg.get("train_dataloader"):
         cfg.train_dataloader.dataset.seed = seed
+    cfg.setdefault("launcher", "none")
     return SegmentationRunner.from_cfg(cfg)

@@ -7,6 +7,7 @@ from mmengine.dist import master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 
+from mmseg.datasets.transforms.loading import read_image
 from mmseg.evaluation import IoUMetric, write_scores
 from mmseg.registry import HOOKS
 from mmseg.visualization.palette_image import blend, save_palette_png
@@ -16,8 +17,8 @@ from mmseg.visualization.palette_image import blend, save_palette_png
 class ResultsHook(Hook):
     """Write the scores of each evaluation to ``WORK_DIR/results.json`` and, during training, to TensorBoard.
 
-    The file holds the last evaluation: iteration, summary and per-class values in percent; classes that occur neither
-    in the labels nor in the predictions are null.
+    The file holds the last evaluation: iteration, summary and per-class values in percent; classes that occur
+    neither in the labels nor in the predictions are null.
     """
 
     priority = "LOW"
@@ -47,7 +48,8 @@ class PredictionWriterHook(Hook):
 
     Args:
         out_dir: Folder to write to.
-        opacity: 1 writes an indexed PNG of train ids with the palette; less blends the colours with the image.
+        opacity: 1 writes an indexed PNG of train ids with the palette; less blends the colours with the
+            image.
     """
 
     def __init__(self, out_dir: str, opacity: float = 1.0) -> None:
@@ -64,5 +66,7 @@ class PredictionWriterHook(Hook):
             if self.opacity >= 1:
                 save_palette_png(path, label, dataset.metainfo["palette"])
             else:
-                image = cv2.imread(str(source))[..., ::-1]
-                cv2.imwrite(str(path), blend(image, label, dataset.metainfo["palette"], self.opacity)[..., ::-1])
+                image = read_image(str(source))
+                cv2.imwrite(
+                    str(path), blend(image, label, dataset.metainfo["palette"], self.opacity)[..., ::-1]
+                )

@@ -20,8 +20,8 @@ def summary_of(metrics: dict | None) -> dict:
 class IterationRandomnessHook(Hook):
     """Make every random number of a step a function of (seed, iteration, rank).
 
-    Drop path, dropout, mixing and augmentation all draw from torch's generators, which are seeded anew before each
-    step. A resumed run therefore needs no replay.
+    Drop path, dropout, mixing and augmentation all draw from torch's generators, which are seeded anew before
+    each step. A resumed run therefore needs no replay.
     """
 
     priority = "VERY_HIGH"

@@ -26,8 +26,8 @@ def multipliers(name: str, custom_keys: dict[str, dict]) -> tuple[float, float]:
 class GroupedOptimWrapperConstructor:
     """Build an optimizer with one group per distinct pair of multipliers.
 
-    Parameters that take no gradient (teacher, ImageNet branch) are left out. Few groups let the optimizer update
-    all parameters of a group in one fused operation.
+    Parameters that take no gradient (teacher, ImageNet branch) are left out. Few groups let the optimizer
+    update all parameters of a group in one fused operation.
 
     Args:
         optim_wrapper_cfg: ``type`` of the wrapper, ``optimizer`` config and further arguments of the wrapper.
@@ -37,12 +37,16 @@ class GroupedOptimWrapperConstructor:
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         self.wrapper_cfg = dict(optim_wrapper_cfg)
         if "optimizer" not in self.wrapper_cfg:
-            raise ConfigError("config: optim_wrapper has no 'optimizer'; expected e.g. dict(type='AdamW', lr=6e-5)")
+            raise ConfigError(
+                "config: optim_wrapper has no 'optimizer'; expected e.g. dict(type='AdamW', lr=6e-5)"
+            )
         self.optimizer_cfg = dict(self.wrapper_cfg.pop("optimizer"))
         paramwise_cfg = dict(paramwise_cfg or {})
         self.custom_keys = paramwise_cfg.pop("custom_keys", {})
         if paramwise_cfg:
-            raise ConfigError(f"config: paramwise_cfg knows 'custom_keys' only; found {', '.join(paramwise_cfg)}")
+            raise ConfigError(
+                f"config: paramwise_cfg knows 'custom_keys' only; found {', '.join(paramwise_cfg)}"
+            )
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         groups = defaultdict(list)

@@ -1,46 +1,74 @@
-"""mmengine's runner with safe loading of weights."""
+"""mmengine's runner, with parts that are checked and weights that are loaded safely."""
 
 import os
 from pathlib import Path
 
+import torch
 import torch.distributed as dist
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import DataLoader
 
+from mmseg.errors import CheckpointError
 from mmseg.models.pretrained import load_checkpoint, read_checkpoint
+from mmseg.registry import DATASETS, MODELS
 
 
 class SegmentationRunner(Runner):
     """Runs training and testing.
 
-    Differences to mmengine: a checkpoint file never executes code; weights to start from go into the student and have
-    to fit its network; a resumed run restores everything or fails.
+    Differences to mmengine: misspelt arguments of models and data sets are explained; a checkpoint file never
+    executes code; weights to start from go into the student and have to fit its network; a resumed run
+    restores everything or fails.
     """
 
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
+        """Build the model with our registry, which names unknown arguments."""
+        return MODELS.build(model) if isinstance(model, dict) else model
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
+    ):
+        """Build a data loader; settings that make no sense without workers or GPU are dropped."""
+        if isinstance(dataloader, dict):
+            dataloader = dict(dataloader)
+            if isinstance(dataloader["dataset"], dict):
+                dataloader["dataset"] = DATASETS.build(dataloader["dataset"])
+            if not dataloader.get("num_workers"):
+                dataloader["persistent_workers"] = False
+            dataloader["pin_memory"] = dataloader.get("pin_memory", False) and torch.cuda.is_available()
+        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
     def load_checkpoint(self, filename, map_location="cpu", strict=False, revise_keys=()):
-        """Load weights; see the base class. ``strict`` and ``revise_keys`` have no effect.
+        """Load weights; see the base class. ``map_location``, ``strict`` and ``revise_keys`` have no effect.
 
         Raises:
             CheckpointError: The file is missing or damaged, or belongs to another network.
         """
         model = self.model.module if is_model_wrapper(self.model) else self.model
         if self._resume:
-            checkpoint = read_checkpoint(Path(filename))
+            checkpoint = read_checkpoint(filename)
             self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
-            load_checkpoint(model, checkpoint, source=filename)
+            try:
+                model.load_state_dict(checkpoint["state_dict"])
+            except (KeyError, RuntimeError) as error:
+                raise CheckpointError(f"{filename}: cannot be resumed with this config: {error}") from error
         else:
-            checkpoint = load_checkpoint(getattr(model, "model", model), Path(filename))
+            student = getattr(model, "model", model)
+            checkpoint = load_checkpoint(student, filename)
         self._has_loaded = True
-        self.logger.info(f"Loaded {filename}")
+        self.logger.info(f"Loaded {Path(filename)}")
         return checkpoint
 
     def setup_env(self, env_cfg: dict) -> None:
-        """Set up the environment; on a machine without a GPU a process group is started with gloo.
+        """Set up the environment; on a machine without a GPU the process group is started with gloo.
 
         mmengine selects a CUDA device whenever it starts a process group itself.
         """
-        import torch
-
-        if self.distributed and not dist.is_initialized() and not torch.cuda.is_available():
-            dist.init_process_group("gloo", rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"]))
+        if self._launcher == "pytorch" and not dist.is_initialized() and not torch.cuda.is_available():
+            dist.init_process_group(
+                "gloo", rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"])
+            )
         super().setup_env(env_cfg)

@@ -10,8 +10,8 @@ from mmseg.registry import PARAM_SCHEDULERS
 class PolyWarmupLR(LRSchedulerMixin, _ParamScheduler):
     """Polynomial decay with a linear warm-up.
 
-    Without warm-up the rate of iteration t is ``(base - min_lr) * (1 - t / T) ** power + min_lr``; during the first
-    ``warmup_iters`` iterations it is multiplied by ``1 - (1 - t / warmup_iters) * (1 - warmup_ratio)``.
+    Without warm-up the rate of iteration t is ``(base - min_lr) * (1 - t / T) ** power + min_lr``; during the
+    first ``warmup_iters`` iterations it is multiplied by ``1 - (1 - t / warmup_iters) * (1 - warmup_ratio)``.
 
     Args:
         optimizer: The optimizer (wrapper) to drive.
@@ -41,7 +41,9 @@ class PolyWarmupLR(LRSchedulerMixin, _ParamScheduler):
         self.warmup_iters = warmup_iters
         self.warmup_ratio = warmup_ratio
         self.total_iters = end - begin
-        super().__init__(optimizer, begin=begin, end=end, last_step=last_step, by_epoch=by_epoch, verbose=verbose)
+        super().__init__(
+            optimizer, begin=begin, end=end, last_step=last_step, by_epoch=by_epoch, verbose=verbose
+        )
 
     def _get_value(self) -> list[float]:
         step = self.last_step

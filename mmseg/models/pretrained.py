@@ -74,7 +74,7 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadRepor
     """Load ImageNet weights into a backbone.
 
     The file holds a state dict, alone or under ``state_dict`` or ``model``; entries of its classifier
-    (``head.*``) are ignored.
+    (``head.*``) are ignored. Of a checkpoint of a whole segmentor the (student's) encoder is taken.
 
     Returns:
         Which entries were used; also logged.
@@ -82,7 +82,10 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadRepor
     Raises:
         CheckpointError: The file is missing or unreadable, or less than 90 % of the entries fit the backbone.
     """
-    state = {name: value for name, value in read_state_dict(path).items() if not name.startswith("head.")}
+    state = state_dict_of(read_checkpoint(path), path)
+    for prefix in ("model.backbone.", "backbone."):
+        state = select_prefix(state, prefix) or state
+    state = {name: value for name, value in state.items() if not name.startswith("head.")}
     report = compare(backbone, state)
     if report.fitting_share < MIN_FITTING_SHARE:
         raise CheckpointError(
@@ -98,7 +101,7 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadRepor
     return report
 
 
-def load_checkpoint(model: nn.Module, path: str | Path, network: str = "model") -> LoadReport:
+def load_checkpoint(model: nn.Module, path: str | Path, network: str = "model") -> dict[str, Any]:
     """Load a trained segmentor.
 
     Takes checkpoints of this framework and those published with DAFormer, HRDA and MIC. Where a file holds
@@ -110,17 +113,17 @@ def load_checkpoint(model: nn.Module, path: str | Path, network: str = "model") 
         network: Prefix of the network to take from a file of several.
 
     Returns:
-        Which entries were used; also logged.
+        The whole content of the file.
 
     Raises:
         CheckpointError: The file is missing or unreadable, or holds another network than ``model``.
     """
-    state = read_state_dict(path)
+    checkpoint = read_checkpoint(path)
+    state = state_dict_of(checkpoint, path)
     if network != "model" or any(name.startswith("model.") for name in state):
-        prefix = f"{network}."
-        state = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
+        state = select_prefix(state, f"{network}.")
         if not state:
-            raise CheckpointError(f"{path}: no entry starts with {prefix!r}; take 'model' for the student")
+            raise CheckpointError(f"{path}: no entry starts with {network!r}; take 'model' for the student")
     report = compare(model, state)
     if report.missing or report.mismatched or report.unexpected:
         raise CheckpointError(
@@ -129,7 +132,12 @@ def load_checkpoint(model: nn.Module, path: str | Path, network: str = "model") 
         )
     model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
     print_log(f"{path}: loaded {len(report.loaded)} weights", "current")
-    return report
+    return checkpoint
+
+
+def select_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries whose names start with a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def compare(module: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
@@ -148,13 +156,16 @@ def compare(module: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     return report
 
 
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a weight file by name, without the prefix of data-parallel wrappers.
+def state_dict_of(content: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name, without the prefix of data-parallel wrappers.
+
+    Args:
+        content: What :func:`read_checkpoint` gave.
+        path: Its file, for messages.
 
     Raises:
-        CheckpointError: The file is missing, unreadable, or holds no state dict.
+        CheckpointError: There is no state dict.
     """
-    content = read_checkpoint(path)
     for key in ("state_dict", "model"):
         if isinstance(content.get(key), Mapping):
             content = content[key]

@@ -14,13 +14,12 @@ COLUMNS = 4
 CAPTION_HEIGHT = 18
 
 
-def to_rgb(
-    picture: Tensor, denormalize: Callable[[Tensor], Tensor], palette: Palette
-) -> list[np.ndarray]:
+def to_rgb(picture: Tensor, denormalize: Callable[[Tensor], Tensor], palette: Palette) -> list[np.ndarray]:
     """Turn one entry of a step's pictures into RGB images.
 
     Args:
-        picture: (B, 3, H, W) normalised image, (B, H, W) integer label map or (B, H, W) float weight in [0, 1].
+        picture: (B, 3, H, W) normalised image, (B, H, W) integer label map or (B, H, W) float weight in [0,
+            1].
         denormalize: Maps normalised images to [0, 1].
         palette: RGB of each class.
 
@@ -46,7 +45,8 @@ def draw_step(
     """Write one captioned PNG per sample of the batch.
 
     Args:
-        pictures: Name -> tensor, see :func:`to_rgb`; small maps are enlarged to the size of the first picture.
+        pictures: Name -> tensor, see :func:`to_rgb`; small maps are enlarged to the size of the first
+            picture.
         denormalize: Maps normalised images to [0, 1].
         palette: RGB of each class.
         out_dir: Folder to write to; made if missing.
@@ -73,4 +73,6 @@ def _tile(image: np.ndarray, caption: str, height: int, width: int) -> np.ndarra
     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST)
     strip = np.full((CAPTION_HEIGHT, width, 3), 255, np.uint8)
     cv2.putText(strip, caption, (3, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
-    return cv2.copyMakeBorder(np.vstack([strip, image]), 0, 2, 0, 2, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    return cv2.copyMakeBorder(
+        np.vstack([strip, image]), 0, 2, 0, 2, cv2.BORDER_CONSTANT, value=(255, 255, 255)
+    )

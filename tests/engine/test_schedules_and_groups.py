@@ -49,11 +49,16 @@ def test_few_groups_and_no_frozen_parameters():
         dict(custom_keys=PUBLISHED_KEYS),
     )(model)
     groups = wrapper.optimizer.param_groups
-    assert [(g["lr"], g["weight_decay"], len(g["params"])) for g in groups] == [(1e-3, 0.01, 2), (1e-4, 0.0, 2)]
+    assert [(g["lr"], g["weight_decay"], len(g["params"])) for g in groups] == [
+        (1e-3, 0.01, 2),
+        (1e-4, 0.0, 2),
+    ]
 
 
 def test_misspelt_settings_are_refused():
     with pytest.raises(ConfigError, match="custom_key"):
-        GroupedOptimWrapperConstructor(dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=1)), dict(custom_key={}))
+        GroupedOptimWrapperConstructor(
+            dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=1)), dict(custom_key={})
+        )
     with pytest.raises(ConfigError, match="optimizer"):
         GroupedOptimWrapperConstructor(dict(type="OptimWrapper"))

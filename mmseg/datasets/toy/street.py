@@ -93,8 +93,7 @@ def _add_building(
         columns = max(1, round(float(np.linalg.norm(face[1] - face[0])) / axis))
         left = (np.arange(columns) + 0.5 - wide / 2) / columns
         bottom = (np.arange(floors) + 0.35) / floors
-        column, row = np.meshgrid(left, bottom)
-        column, row = column.ravel(), row.ravel()
+        column, row = (grid.ravel() for grid in np.meshgrid(left, bottom))
         windows = np.stack([column, column + wide / columns, row, row + 0.45 / floors], axis=1)
         scene.add_patches("building", face, np.array([[0, 1, 0, 0.3 / floors]]), "plinth", variant)
         scene.add_patches("building", face, np.array([[0, 1, 1 - 0.35 / height, 1]]), "roof edge", variant)

@@ -104,9 +104,9 @@ def _rain(view: View, rng: Generator) -> Array:
     above = picture[:horizon][::-1]
     rows = min(len(above), camera.height - horizon)
     mirrored[horizon : horizon + rows] = above[:rows]
-    mirrored = cv2.blur(mirrored, (3, max(3, camera.height // 14)))
+    reflection: Array = cv2.blur(mirrored, (3, max(3, camera.height // 14)))
     wet = view.share(dict.fromkeys(GROUND, 0.4))[..., None]
-    picture = picture * (1 - wet) + wet * (0.25 * picture + 0.75 * mirrored)
+    picture = picture * (1 - wet) + wet * (0.25 * picture + 0.75 * reflection)
     picture = _haze(picture, view.distance, rng.uniform(70, 160), (150, 156, 162))
     return picture + _specks(rng, picture.shape, 0.002, length=camera.height // 16, strength=55)
 
@@ -127,7 +127,7 @@ def _snow(view: View, rng: Generator) -> Array:
 def _specks(rng: Generator, shape: tuple[int, ...], density: float, length: int, strength: float) -> Array:
     """Bright drops or flakes (H, W, 1); drops are drawn out over ``length`` pixels."""
     height, width = shape[:2]
-    specks = (rng.random((height, width)) < density).astype(np.float32)
+    specks: Array = (rng.random((height, width)) < density).astype(np.float32)
     if length > 1:
         specks = cv2.filter2D(specks, -1, np.ones((length, 1), np.float32))
     soft = cv2.GaussianBlur(specks, (0, 0), 0.0014 * width + 0.1)
@@ -147,7 +147,8 @@ def add_lens_effects(picture: Array, scale: float, condition: str, rng: Generato
     picture = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), max(0.3, scale * rng.uniform(0.5, 0.9)))
     columns = np.linspace(-1, 1, width, dtype=np.float32)
     rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    picture *= (1 - rng.uniform(0.1, 0.3) * (columns**2 + rows**2) / 2)[..., None]
+    vignette = 1 - np.float32(rng.uniform(0.1, 0.3)) * (columns**2 + rows**2) / 2
+    picture = picture * vignette[..., None]
     exposure, contrast = rng.uniform(0.85, 1.12), rng.uniform(0.85, 1.05)
     picture = (picture * exposure - 118) * contrast + 118 if condition != "night" else picture * exposure
     sigma = rng.uniform(3, 6) + (4 if condition == "night" else 0)

@@ -1,4 +1,5 @@
-"""ClassMix: paste the pixels of half of the source classes onto target images (Olsson et al. 2021; DACS, sec. 3.2)."""
+"""ClassMix: paste the pixels of half of the source classes onto target images (Olsson et al. 2021; DACS, sec.
+3.2)."""
 
 import torch
 from torch import Tensor
@@ -9,8 +10,8 @@ NUM_LABEL_VALUES = 256  # labels are bytes: classes and the ignore value 255
 def draw_classes(label: Tensor) -> Tensor:
     """Choose half of the classes (rounded up) at random, anew for each image.
 
-    As published, the classes of every image are drawn from those of the whole batch, and 255 (ignore) counts as a
-    class when it occurs. Nothing is read back to the host.
+    As published, the classes of every image are drawn from those of the whole batch, and 255 (ignore) counts
+    as a class when it occurs. Nothing is read back to the host.
 
     Args:
         label: (B, H, W) int64 source labels in 0…255.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
-from mmseg.models.segmentors.encoder_decoder import Losses, add_prefix
+from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses, add_prefix
 from mmseg.models.uda.class_mix import draw_classes, mix, mix_masks
 from mmseg.models.uda.ema_teacher import EMATeacher, PseudoLabel
 from mmseg.models.uda.feature_distance import class_mask, downscale_label_ratio, masked_feature_distance
@@ -31,7 +31,8 @@ class DACS(UDADecorator):
         pseudo_threshold: Confidence from which a target pixel counts (DAFormer eq. 4).
         pseudo_weight_ignore_top: Rows at the top of the crop without trust in pseudo-labels.
         pseudo_weight_ignore_bottom: The same at the bottom.
-        imnet_feature_dist_lambda: Weight of the ImageNet feature distance; 0 switches it off (DAFormer eq. 9).
+        imnet_feature_dist_lambda: Weight of the ImageNet feature distance; 0 switches it off (DAFormer eq.
+            9).
         imnet_feature_dist_classes: Classes whose features are held; None = every pixel, labelled or not.
         imnet_feature_dist_scale_min_ratio: Share of a feature cell that one class has to cover.
         mix: ``'class'`` (ClassMix) is the only published mode.
@@ -47,7 +48,7 @@ class DACS(UDADecorator):
 
     def __init__(
         self,
-        model: dict | nn.Module,
+        model: dict | EncoderDecoder,
         alpha: float = 0.99,
         pseudo_threshold: float | None = 0.968,
         pseudo_weight_ignore_top: int = 0,
@@ -71,17 +72,18 @@ class DACS(UDADecorator):
             )
         self.feature_distance_lambda = imnet_feature_dist_lambda
         self.feature_distance_classes = imnet_feature_dist_classes
-        self.feature_distance_min_ratio = imnet_feature_dist_scale_min_ratio
+        self.feature_distance_min_ratio = imnet_feature_dist_scale_min_ratio or 0.0
         self.strong_augmentation = StrongAugmentation(color_jitter_strength, color_jitter_probability, blur)
         self.source_only = source_only
         if not source_only:
-            self.ema_model = copy.deepcopy(self.model)
+            self.ema_model: EncoderDecoder = copy.deepcopy(self.model)
             self.teacher = EMATeacher(
                 self.ema_model, alpha, pseudo_threshold, pseudo_weight_ignore_top, pseudo_weight_ignore_bottom
             )
             self.teachers.append(self.teacher)
         if self.feature_distance_lambda > 0:
-            self.imnet_model = copy.deepcopy(self.model).requires_grad_(False)
+            self.imnet_model: EncoderDecoder = copy.deepcopy(self.model)
+            self.imnet_model.requires_grad_(False)
 
     def objectives(self, batch: UDABatch) -> Iterator[Losses]:
         """Source cross entropy with feature distance, then cross entropy on mixed images."""
@@ -92,7 +94,8 @@ class DACS(UDADecorator):
         yield self.mixed_objective(batch, pseudo)
 
     def source_objective(self, batch: UDABatch) -> Losses:
-        """Supervised loss (DAFormer eq. 1) and feature distance (eq. 9) in one group: one backward pass for both."""
+        """Supervised loss (DAFormer eq. 1) and feature distance (eq. 9) in one group: one backward pass for
+        both."""
         batch.pictures.update(source=batch.img, source_label=batch.gt_semantic_seg, target=batch.target_img)
         use_distance = self.feature_distance_lambda > 0
         losses, features = self.model.forward_train(
@@ -105,7 +108,8 @@ class DACS(UDADecorator):
         return losses
 
     def feature_distance(self, batch: UDABatch, features: Sequence[Tensor]) -> Tensor:
-        """Distance of the student's last features to those of the frozen ImageNet encoder on source images."""
+        """Distance of the student's last features to those of the frozen ImageNet encoder on source
+        images."""
         self.imnet_model.eval()
         with torch.no_grad():
             reference = self.imnet_model.extract_feat(batch.img)[-1]
@@ -133,7 +137,8 @@ class DACS(UDADecorator):
         return add_prefix(losses, "mix")
 
     def init_weights(self) -> None:
-        """Initialise the student and copy it into the ImageNet branch; the teacher copies it at iteration 0."""
+        """Initialise the student and copy it into the ImageNet branch; the teacher copies it at iteration
+        0."""
         super().init_weights()
         if self.feature_distance_lambda > 0:
             self.imnet_model.load_state_dict(self.model.state_dict())

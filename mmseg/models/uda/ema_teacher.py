@@ -1,5 +1,5 @@
-"""The EMA teacher of self-training and its pseudo-labels (mean teacher, Tarvainen and Valpola 2017; DACS, Tranheden
-et al. 2021; DAFormer, Hoyer et al. 2022, eq. 2-5)."""
+"""The EMA teacher of self-training and its pseudo-labels (mean teacher, Tarvainen and Valpola 2017; DACS,
+Tranheden et al. 2021; DAFormer, Hoyer et al. 2022, eq. 2-5)."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from mmcv.cnn.bricks.drop import DropPath
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
+from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,15 @@ class PseudoLabel:
 class EMATeacher:
     """Exponential moving average of a student that labels target images.
 
-    The network itself is registered by whoever owns the teacher, under the published parameter names; this class only
-    drives it. It stays in train mode like the student, so batch normalisation uses the statistics of the batch, but
-    has no dropout and no drop path, and takes no gradients. Buffers are its own: only parameters are averaged.
+    The network itself is registered by whoever owns the teacher, under the published parameter names; this
+    class only drives it. It stays in train mode like the student, so batch normalisation uses the statistics
+    of the batch, but has no dropout and no drop path, and takes no gradients. Buffers are its own: only
+    parameters are averaged.
 
     Args:
         ema_model: A segmentor of the student's architecture; frozen and freed of dropout here.
-        alpha: Upper limit of the EMA momentum; the momentum of iteration t is ``min(1 - 1 / (t + 1), alpha)``.
+        alpha: Upper limit of the EMA momentum; the momentum of iteration t is ``min(1 - 1 / (t + 1),
+            alpha)``.
         threshold: Soft-max confidence from which a pixel counts as confident; None trusts every pixel.
         ignore_top: Rows of the crop's upper margin whose pseudo-labels are not trusted.
         ignore_bottom: The same for the lower margin (the ego vehicle's bonnet).
@@ -40,7 +43,7 @@ class EMATeacher:
 
     def __init__(
         self,
-        ema_model: nn.Module,
+        ema_model: EncoderDecoder,
         alpha: float = 0.99,
         threshold: float | None = 0.968,
         ignore_top: int = 0,
@@ -52,7 +55,9 @@ class EMATeacher:
             raise ConfigError(
                 f"uda: pseudo_threshold={threshold}; a probability in [0, 1] or None is expected"
             )
-        self.ema_model = remove_dropout(ema_model).requires_grad_(False)
+        self.ema_model = ema_model
+        remove_dropout(ema_model)
+        ema_model.requires_grad_(False)
         self.alpha = alpha
         self.threshold = threshold
         self.ignore_top = ignore_top
@@ -68,8 +73,8 @@ class EMATeacher:
     def label(self, img: Tensor, valid_mask: Tensor | None = None) -> PseudoLabel:
         """Label target images.
 
-        Every pixel gets the same weight: the fraction of confident pixels in the whole batch (DACS, sec. 3.3);
-        margins and pixels outside ``valid_mask`` get 0 but count in that fraction.
+        Every pixel gets the same weight: the fraction of confident pixels in the whole batch (DACS, sec.
+        3.3); margins and pixels outside ``valid_mask`` get 0 but count in that fraction.
 
         Args:
             img: (B, 3, H, W) normalised target images without augmentation.
@@ -87,18 +92,17 @@ class EMATeacher:
         if self.ignore_top or self.ignore_bottom:
             if valid_mask is not None:
                 raise ConfigError(
-                    "uda: pseudo_weight_ignore_top/bottom and the target data set's crop_pseudo_margins are both set; "
-                    "choose one"
+                    "uda: pseudo_weight_ignore_top/bottom and the target data set's crop_pseudo_margins "
+                    "are both set; choose one"
                 )
             weight[:, : self.ignore_top] = 0
             weight[:, weight.shape[1] - self.ignore_bottom :] = 0
         return weight if valid_mask is None else weight * valid_mask
 
 
-def remove_dropout(model: nn.Module) -> nn.Module:
+def remove_dropout(model: nn.Module) -> None:
     """Replace every dropout and drop-path layer by the identity, in place."""
     for module in model.modules():
         for name, child in module.named_children():
             if isinstance(child, nn.modules.dropout._DropoutNd | DropPath):
                 setattr(module, name, nn.Identity())
-    return model

@@ -1,4 +1,5 @@
-"""Strong augmentation of mixed images: colour jitter and Gaussian blur (DACS, sec. 3.2), batched on the device."""
+"""Strong augmentation of mixed images: colour jitter and Gaussian blur (DACS, sec. 3.2), batched on the
+device."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -58,7 +59,8 @@ class StrongAugmentation:
 
 
 def draw_jitter(number: int, strength: float, device: torch.device) -> tuple[list[int], Tensor]:
-    """Draw an order of the four adjustments and (4, number) factors: brightness, contrast, saturation, hue."""
+    """Draw an order of the four adjustments and (4, number) factors: brightness, contrast, saturation,
+    hue."""
     order = torch.randperm(4).tolist()
     factors = torch.empty(4, number, device=device).uniform_(-strength, strength)
     factors[:3] += 1
@@ -71,8 +73,8 @@ def color_jitter(img: Tensor, order: Sequence[int], factors: Tensor) -> Tensor:
     Args:
         img: (B, 3, H, W) RGB in [0, 1].
         order: A permutation of 0…3.
-        factors: (4, B). Brightness is additive (factor - 1), contrast a plain multiplication without the mean,
-            saturation a multiplication and hue a shift (in turns) in HSV.
+        factors: (4, B). Brightness is additive (factor - 1), contrast a plain multiplication without the
+            mean, saturation a multiplication and hue a shift (in turns) in HSV.
 
     Returns:
         (B, 3, H, W) in [0, 1].

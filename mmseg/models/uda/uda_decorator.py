@@ -19,7 +19,8 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
-from mmseg.models.segmentors.encoder_decoder import Losses
+from mmseg.models.data_preprocessor import SegDataPreprocessor
+from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
 from mmseg.models.uda.ema_teacher import EMATeacher
 from mmseg.registry import MODELS
 
@@ -33,8 +34,9 @@ class UDABatch:
         gt_semantic_seg: (B, H, W) int64 source labels, 255 = ignore.
         target_img: (B, 3, H, W) normalised target crops.
         valid_pseudo_mask: (B, H, W) bool, where target pseudo-labels may be trusted; None = everywhere.
-        pictures: What a method wants to have drawn: name -> (B, 3, H, W) normalised image, (B, H, W) label map
-            (integer) or (B, H, W) weight in [0, 1] (float). Filled by ``objectives``, drawn by a hook, costs nothing.
+        pictures: What a method wants to have drawn: name -> (B, 3, H, W) normalised image, (B, H, W) label
+            map (integer) or (B, H, W) weight in [0, 1] (float). Filled by ``objectives``, drawn by a hook,
+            costs nothing.
     """
 
     img: Tensor
@@ -68,16 +70,21 @@ class UDADecorator(BaseModel):
         teachers: The EMA teachers that follow the student, updated before each step.
     """
 
-    def __init__(self, model: dict | nn.Module, data_preprocessor: dict | nn.Module | None = None) -> None:
+    data_preprocessor: SegDataPreprocessor
+
+    def __init__(
+        self, model: dict | EncoderDecoder, data_preprocessor: dict | nn.Module | None = None
+    ) -> None:
         if not isinstance(data_preprocessor, nn.Module):
             data_preprocessor = MODELS.build(data_preprocessor or dict(type="SegDataPreprocessor"))
         super().__init__(data_preprocessor)
-        self.model = MODELS.build(model) if isinstance(model, dict) else model
+        self.model: EncoderDecoder = MODELS.build(model) if isinstance(model, dict) else model
         self.iteration = 0
         self.teachers: list[EMATeacher] = []
 
     def objectives(self, batch: UDABatch) -> Iterator[Losses]:
-        """Yield the groups of losses of one step; each group is back-propagated and freed before the next one.
+        """Yield the groups of losses of one step; each group is back-propagated and freed before the next
+        one.
 
         Names that contain ``loss`` are summed and back-propagated, all others are only logged.
         """
@@ -91,7 +98,8 @@ class UDADecorator(BaseModel):
             optim_wrapper: Holds the student's optimizer.
 
         Returns:
-            Loss and accuracy scalars (on the device, detached) by name, and ``pictures`` (see :class:`UDABatch`).
+            Loss and accuracy scalars (on the device, detached) by name, and ``pictures`` (see
+            :class:`UDABatch`).
         """
         batch = UDABatch.from_dict(self.data_preprocessor(data, training=True))
         for teacher in self.teachers:
@@ -127,4 +135,3 @@ class UDADecorator(BaseModel):
 
     def set_extra_state(self, state: Tensor) -> None:
         self.iteration = int(state)
-

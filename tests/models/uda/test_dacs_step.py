@@ -30,7 +30,12 @@ SEGMENTOR = dict(
             embed_cfg=dict(type="mlp", act_cfg=None, norm_cfg=None),
             embed_neck_cfg=dict(type="mlp", act_cfg=None, norm_cfg=None),
             fusion_cfg=dict(
-                type="aspp", sep=True, dilations=(1, 6, 12, 18), pool=False, act_cfg=dict(type="ReLU"), norm_cfg=NORM
+                type="aspp",
+                sep=True,
+                dilations=(1, 6, 12, 18),
+                pool=False,
+                act_cfg=dict(type="ReLU"),
+                norm_cfg=NORM,
             ),
         ),
     ),
@@ -63,7 +68,9 @@ def batch(iteration: int) -> dict[str, torch.Tensor]:
     return dict(
         img=torch.from_numpy(gen.image(100 + iteration, shape, 16)),
         target_img=torch.from_numpy(gen.image(200 + iteration, shape, 16)),
-        gt_semantic_seg=torch.from_numpy(gen.label(110 + iteration, (2, 1, 128, 128), 32, ignore_frac=0.1))[:, 0],
+        gt_semantic_seg=torch.from_numpy(gen.label(110 + iteration, (2, 1, 128, 128), 32, ignore_frac=0.1))[
+            :, 0
+        ],
     )
 
 
@@ -79,7 +86,11 @@ def build(settings: dict) -> tuple[DACS, object]:
             type="OptimWrapper",
             optimizer=dict(type="AdamW", lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01, fused=True),
         ),
-        dict(custom_keys=dict(head=dict(lr_mult=10.0), pos_block=dict(decay_mult=0.0), norm=dict(decay_mult=0.0))),
+        dict(
+            custom_keys=dict(
+                head=dict(lr_mult=10.0), pos_block=dict(decay_mult=0.0), norm=dict(decay_mult=0.0)
+            )
+        ),
     )(method)
     return method.train(), optim_wrapper
 
@@ -115,7 +126,9 @@ def test_two_steps_equal_the_published_ones(name, monkeypatch):
         log = method.train_step(batch(iteration), optim_wrapper)
 
         scalars = {key: float(value) for key, value in log.items() if key != "pictures"}
-        expected = dict(zip(golden[f"it{iteration}_log_names"], golden[f"it{iteration}_log_values_f64"], strict=True))
+        expected = dict(
+            zip(golden[f"it{iteration}_log_names"], golden[f"it{iteration}_log_values_f64"], strict=True)
+        )
         assert set(scalars) == set(expected)
         for key, value in expected.items():
             tolerance = loss_rtol if "loss" in key or iteration else 1e-6

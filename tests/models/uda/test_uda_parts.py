@@ -13,7 +13,12 @@ from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.models.uda import DACS, EMATeacher
 from mmseg.models.uda.class_mix import draw_classes, mix, mix_masks
 from mmseg.models.uda.feature_distance import class_mask, downscale_label_ratio, masked_feature_distance
-from mmseg.models.uda.strong_augmentation import StrongAugmentation, blur_kernel_size, color_jitter, gaussian_blur
+from mmseg.models.uda.strong_augmentation import (
+    StrongAugmentation,
+    blur_kernel_size,
+    color_jitter,
+    gaussian_blur,
+)
 
 THINGS = [6, 7, *range(11, 19)]
 
@@ -47,7 +52,9 @@ def test_ema_leaves_buffers_alone():
 
 
 def pseudo_logits() -> torch.Tensor:
-    return torch.from_numpy(2.5 * np.random.RandomState(57).standard_normal((2, 19, 40, 48)).astype(np.float32))
+    return torch.from_numpy(
+        2.5 * np.random.RandomState(57).standard_normal((2, 19, 40, 48)).astype(np.float32)
+    )
 
 
 def test_pseudo_labels_and_weights():
@@ -78,7 +85,9 @@ def test_both_kinds_of_margins_are_refused():
 @pytest.mark.parametrize("case", range(3))
 def test_class_mix_masks(case):
     golden = load("classmix")
-    shape, block, ignore = [((2, 1, 64, 96), 16, 0.1), ((2, 1, 64, 96), 32, 0), ((4, 1, 48, 48), 12, 0.3)][case]
+    shape, block, ignore = [((2, 1, 64, 96), 16, 0.1), ((2, 1, 64, 96), 32, 0), ((4, 1, 48, 48), 12, 0.3)][
+        case
+    ]
     label = torch.from_numpy(gen.label(70 + case, shape, block, ignore_frac=ignore))[:, 0]
     chosen = torch.zeros(len(label), 256, dtype=torch.bool)
     for row, picked in zip(chosen, golden[f"pick{case}"], strict=True):
@@ -97,7 +106,11 @@ def test_mixing_images_and_labels():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.integers(0, 255), min_size=1, max_size=12, unique=True), st.integers(1, 4), st.integers(0, 999))
+@given(
+    st.lists(st.integers(0, 255), min_size=1, max_size=12, unique=True),
+    st.integers(1, 4),
+    st.integers(0, 999),
+)
 def test_half_of_the_classes_of_the_whole_batch_are_drawn(classes, number, seed):
     torch.manual_seed(seed)
     label = torch.tensor(classes)[torch.randint(len(classes), (number, 8, 8))]
@@ -141,7 +154,9 @@ def test_jitter_fires_above_the_threshold_only(monkeypatch):
     img = torch.zeros(2, 3, 16, 16)
     skip = load("color_jitter")["skip_p"]
     for lot, skipped in zip([0.0, 0.2, 0.2000001], skip, strict=True):
-        monkeypatch.setattr(torch, "rand", lambda *a, lot=lot, **k: torch.tensor([lot, 0.0], dtype=torch.float64))
+        monkeypatch.setattr(
+            torch, "rand", lambda *a, lot=lot, **k: torch.tensor([lot, 0.0], dtype=torch.float64)
+        )
         out = StrongAugmentation(0.2, 0.2)(img, SegDataPreprocessor())
         assert torch.equal(out, img) == bool(skipped)
 
@@ -168,7 +183,9 @@ def test_feature_distance():
     value.backward()
     np.testing.assert_allclose(value.item(), golden["value"], rtol=1e-5)
     np.testing.assert_allclose(first.grad.numpy(), golden["grad_f1"], rtol=1e-5, atol=1e-8)
-    np.testing.assert_allclose(masked_feature_distance(first, second).item(), golden["value_nomask"], rtol=1e-5)
+    np.testing.assert_allclose(
+        masked_feature_distance(first, second).item(), golden["value_nomask"], rtol=1e-5
+    )
 
 
 def test_empty_feature_distance_mask_gives_zero():
