@@ -21,9 +21,11 @@ from pathlib import Path
 import torch
 
 from mmseg.apis.run_dir import find_checkpoint
-from tools.quickstart import write_data
+from tools.quickstart import draw, write_data
 
 DATA_ROOT = Path("data/toy")
+PAGE = Path("docs/toy_benchmark.md")
+START, END = "<!-- results: start -->", "<!-- results: end -->"
 SOURCE_ONLY = "source-only"
 
 
@@ -98,22 +100,39 @@ def run_all(work_dir: Path, seeds: Sequence[int], jobs: int) -> None:
             )
 
 
-def markdown(work_dir: Path, seeds: Sequence[int], minutes: float) -> str:
+def markdown(work_dir: Path, seeds: Sequence[int]) -> str:
     """The table with its command, machine and versions."""
+    seconds = [
+        int((run_dir(work_dir, name, seed) / "seconds.txt").read_text()) for name in ROWS for seed in seeds
+    ]
+    minutes = round(sum(seconds) / 60)
     lines = ["| method | | mIoU | per seed |", "| --- | --- | ---: | --- |"]
     for name, row in ROWS.items():
         values = [scores(work_dir, name, seed)["mIoU"] for seed in seeds]
         spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
         each = ", ".join(f"{value:.1f}" for value in values)
         lines.append(f"| {name} | {row.meaning} | {statistics.mean(values):.1f}{spread} | {each} |")
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-    machine = f"{os.cpu_count()} CPU cores ({platform.machine()}), {versions}"
-    text = Path("docs/toy_benchmark.head.md").read_text()
-    return (
-        f"{text}\n"
-        + "\n".join(lines)
-        + f"\n\nMachine: {machine}. All runs together took {minutes:.0f} minutes.\n"
-    )
+    machine = f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, torch {torch.__version__}"
+    return "\n".join(lines) + f"\n\nMeasured on {machine}; {minutes} minutes of training in all.\n"
+
+
+def write_results(text: str) -> None:
+    """Replace the generated part of the page; the explanations around it are written by hand."""
+    head, rest = PAGE.read_text().split(START)
+    tail = rest.split(END)[1]
+    PAGE.write_text(f"{head}{START}\n{text}{END}{tail}")
+
+
+def draw_all(work_dir: Path, seed: int) -> Path:
+    """Test every method once more with predictions and draw them side by side."""
+    runs = {name: run_dir(work_dir, name, seed) for name in ROWS}
+    for out in runs.values():
+        if not (out / "preds").is_dir():
+            environment = {**os.environ, "PYTHON": sys.executable}
+            subprocess.run(
+                ["sh", "test.sh", str(out)], env=environment, stdout=subprocess.DEVNULL, check=True
+            )
+    return draw(work_dir, DATA_ROOT, runs)
 
 
 def main() -> None:
@@ -124,13 +143,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one core each")
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/toy_benchmark"))
     args = parser.parse_args()
-    start = time.monotonic()
     write_data(DATA_ROOT, smoke=False)
     run_all(args.work_dir, args.seeds, args.jobs)
-    Path("docs/toy_benchmark.md").write_text(
-        markdown(args.work_dir, args.seeds, (time.monotonic() - start) / 60)
-    )
-    print(f"docs/toy_benchmark.md written in {(time.monotonic() - start) / 60:.0f} min")
+    write_results(markdown(args.work_dir, args.seeds))
+    print(f"{PAGE} written; picture: {draw_all(args.work_dir, args.seeds[0])}")
 
 
 if __name__ == "__main__":

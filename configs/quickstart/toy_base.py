@@ -48,13 +48,13 @@ model = dict(
 )
 # from scratch: a higher rate and a shorter warm-up than with ImageNet weights
 optim_wrapper = dict(
-    optimizer=dict(lr=6e-4),
+    optimizer=dict(lr=2e-3),
     paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=1.0))),
 )
 param_scheduler = [
     dict(type="PolyWarmupLR", by_epoch=False, power=1.0, min_lr=0.0, warmup_iters=50, warmup_ratio=1e-6)
 ]
-train_cfg = dict(max_iters=600, val_interval=600)
-default_hooks = dict(checkpoint=dict(interval=600), logger=dict(interval=20))
+train_cfg = dict(max_iters=1000, val_interval=500)
+default_hooks = dict(checkpoint=dict(interval=500), logger=dict(interval=20))
 custom_hooks = [dict(type="IterationRandomnessHook"), dict(type="DebugPicturesHook", interval=200)]
 env_cfg = dict(cudnn_benchmark=False)

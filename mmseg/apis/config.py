@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.registry import VISBACKENDS, Registry
 
 from mmseg.errors import ConfigError
@@ -57,13 +57,6 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ConfigError(f"{path}: --cfg-options cannot be applied: {error}") from error
     return cfg
-
-
-def compose_model(cfg: Config) -> ConfigDict:
-    """The model config: the segmentor alone, or inside the UDA method named by ``uda``."""
-    if not cfg.get("uda"):
-        return cfg.model
-    return ConfigDict(model=cfg.model, **cfg.uda)
 
 
 def num_classes(cfg: Config) -> int:

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmseg import datasets, engine, evaluation, models  # noqa: F401  (fill the registries)
-from mmseg.apis.config import check_config, compose_model, num_classes
+from mmseg.apis.config import check_config, num_classes
 from mmseg.datasets.verify import quick_check
 from mmseg.engine import SegmentationRunner
 from mmseg.errors import ConfigError
@@ -57,7 +57,6 @@ def _check_classes(cfg: Config) -> None:
 def build_runner(cfg: Config) -> Runner:
     """A runner for a config; ``cfg`` itself stays as it is."""
     cfg = copy.deepcopy(cfg)
-    cfg.model = compose_model(cfg)
     if cfg.get("work_dir") is None:
         cfg.work_dir = f"work_dirs/{Path(cfg.filename).stem}"
     seed = cfg.get("randomness", {}).get("seed") or 0

@@ -1,5 +1,6 @@
 """What happens around a training step: random numbers, log values, debug pictures."""
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,9 @@ class BufferedRuntimeInfoHook(RuntimeInfoHook):
         if values:
             for name, value in zip(names, torch.stack(values).tolist(), strict=True):
                 runner.message_hub.update_scalar(f"train/{name}", value)
+        if not torch.cuda.is_available():  # with a GPU mmengine logs its peak memory
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            runner.message_hub.update_scalar("train/memory", peak)  # MB
 
 
 @HOOKS.register_module()

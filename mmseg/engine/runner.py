@@ -24,8 +24,20 @@ class SegmentationRunner(Runner):
     """
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
-        """Build the model with our registry, which names unknown arguments."""
-        return MODELS.build(model) if isinstance(model, dict) else model
+        """Build the segmentor, alone or inside the UDA method that the config names with ``uda``.
+
+        Our registry names unknown arguments. Only here are the two put together: the config that a run stores
+        keeps them apart, so that it can be tested and started again.
+        """
+        if not isinstance(model, dict):
+            return model
+        uda = self.cfg.get("uda")
+        if not uda:
+            return MODELS.build(model)
+        method = dict(uda, model=model)
+        if "data_preprocessor" in model:
+            method.setdefault("data_preprocessor", model["data_preprocessor"])
+        return MODELS.build(method)
 
     @staticmethod
     def build_dataloader(
@@ -50,6 +62,10 @@ class SegmentationRunner(Runner):
         model = self.model.module if is_model_wrapper(self.model) else self.model
         if self._resume:
             checkpoint = read_checkpoint(filename)
+            if Path(filename).resolve().parent != Path(self.work_dir).resolve():
+                # what the other run kept stays its own: the checkpoint hook would remove it
+                for name in ("best_ckpt", "keep_ckpt_ids"):
+                    checkpoint.get("message_hub", {}).get("runtime_info", {}).pop(name, None)
             self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
             try:
                 model.load_state_dict(checkpoint["state_dict"])

@@ -52,3 +52,11 @@ class PolyWarmupLR(LRSchedulerMixin, _ParamScheduler):
         if step < self.warmup_iters:
             factor = 1 - (1 - step / self.warmup_iters) * (1 - self.warmup_ratio)
         return [((base - self.min_lr) * decay + self.min_lr) * factor for base in self.base_values]
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Restore where a run stands; the course is that of the config, so that a run can be prolonged."""
+        self.base_values, self._global_step = state_dict["base_values"], state_dict["_global_step"]
+        self.last_step = min(self._global_step, self.end - 1) - self.begin
+        self._last_value = self._get_value()
+        for group, value in zip(self.optimizer.param_groups, self._last_value, strict=True):
+            group[self.param_name] = value

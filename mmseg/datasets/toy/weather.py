@@ -58,10 +58,10 @@ def rgb(red: float, green: float, blue: float) -> Array:
 def apply_condition(view: View, condition: str, rng: Generator) -> Array:
     """Picture (H, W, 3) under a condition, before the lens."""
     if condition == "clear":
-        return _haze(view.albedo, view.distance, rng.uniform(120, 400), (204, 206, 206))
+        return _haze(view.albedo, view.distance, rng.uniform(240, 800), (184, 202, 224))
     if condition == "fog":
         grey = rng.uniform(175, 205)
-        return _haze(0.92 * view.albedo, view.distance, rng.uniform(22, 45), (grey, grey, grey + 3))
+        return _haze(0.92 * view.albedo, view.distance, rng.uniform(30, 60), (grey, grey, grey + 3))
     if condition == "night":
         return _night(view, rng)
     if condition == "rain":
@@ -107,7 +107,7 @@ def _rain(view: View, rng: Generator) -> Array:
     reflection: Array = cv2.blur(mirrored, (3, max(3, camera.height // 14)))
     wet = view.share(dict.fromkeys(GROUND, 0.4))[..., None]
     picture = picture * (1 - wet) + wet * (0.25 * picture + 0.75 * reflection)
-    picture = _haze(picture, view.distance, rng.uniform(70, 160), (150, 156, 162))
+    picture = _haze(picture, view.distance, rng.uniform(90, 200), (150, 156, 162))
     return picture + _specks(rng, picture.shape, 0.002, length=camera.height // 16, strength=55)
 
 
@@ -120,7 +120,7 @@ def _snow(view: View, rng: Generator) -> Array:
     cover = np.clip(cover * rng.uniform(0.7, 1.1) + 0.5 * (patches - 0.5) * (cover > 0), 0, 1)[..., None]
     white = rgb(214, 218, 226) * (0.92 + 0.08 * patches[..., None])
     picture = view.albedo * (1 - cover) * 0.9 + white * cover
-    picture = _haze(picture, view.distance, rng.uniform(50, 120), (196, 200, 206))
+    picture = _haze(picture, view.distance, rng.uniform(70, 160), (196, 200, 206))
     return picture + _specks(rng, picture.shape, 0.004, length=1, strength=70)
 
 

@@ -1,0 +1,236 @@
+"""The documentation works: its examples run, its configs load, its commands and links exist."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from mmseg.apis.config import check_config, compose_model, load_config
+from mmseg.apis.train import check_before_training
+from mmseg.datasets import uda_collate
+from mmseg.datasets.verify import verify
+from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
+from mmseg.registry import DATASETS, MODELS
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+BLOCK = re.compile(r"(<!-- not run -->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OPTION_SOURCES = ("mmseg/apis/cli.py", "mmseg/datasets/conversion/command_line.py")
+SMALL_NETWORK = {
+    "model.pretrained": None,
+    "model.backbone.type": "mit_b0",
+    "model.decode_head.in_channels": [32, 64, 160, 256],
+    "model.decode_head.channels": 32,
+    "model.decode_head.decoder_params.embed_dims": 32,
+}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Contents of the code blocks of a language, without those marked as fragments."""
+    return [
+        text for mark, name, text in BLOCK.findall(page.read_text()) if name == language and not mark
+    ]
+
+
+def python_files() -> dict[str, str]:
+    """Path in the repository -> content of every Python file shown on a page."""
+    files = {}
+    for page in PAGES:
+        for text in blocks(page, "python"):
+            match = re.match(r"# (\S+\.py)\n", text)
+            assert match, f"{page.name}: a Python block does not begin with its path:\n{text[:80]}"
+            files[match[1]] = text
+    return files
+
+
+def shell_commands() -> list[tuple[str, list[str]]]:
+    """(page, words) of every command in a shell block, with line continuations joined."""
+    lines = []
+    for page in PAGES:
+        for text in blocks(page, "sh"):
+            lines += [(page.name, line) for line in text.replace("\\\n", " ").splitlines()]
+    return [(page, shlex.split(line, comments=True)) for page, line in lines if line.strip()]
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> Path:
+    """A folder with the repository's configs and every Python file that the pages show."""
+    for folder in (ROOT / "configs").iterdir():
+        for path in folder.rglob("*.py"):
+            copy = tmp_path / path.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(path.read_text())
+    for name, text in python_files().items():
+        path = tmp_path / name
+        assert not path.exists(), f"{name}: the page shows a file that exists in the repository"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def source_entropy(tmp_path_factory: pytest.TempPathFactory) -> type:
+    """The method of docs/add_a_method.md, registered as its import would do."""
+    path = tmp_path_factory.mktemp("method") / "source_entropy.py"
+    path.write_text(python_files()["mmseg/models/uda/source_entropy.py"])
+    spec = importlib.util.spec_from_file_location("source_entropy_of_the_docs", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.SourceEntropy
+
+
+def write_own_data(root: Path, img_dir: str, ann_dir: str | None, number: int) -> None:
+    """Images and labels as docs/own_data.md describes them: raw ids in blocks, 50 belongs to no class."""
+    rng = np.random.RandomState(number)
+    for index in range(number):
+        label = np.kron(rng.choice([10, 20, 30, 40, 50], (3, 4)), np.ones((32, 32))).astype(np.uint8)
+        image = root / img_dir / f"{index:03d}.jpg"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.stack([label * 5] * 3, axis=-1)).save(image)
+        if ann_dir is not None:
+            path = root / ann_dir / f"{index:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(label).save(path)
+
+
+def small_own_config(shown: Path) -> Config:
+    """The config of docs/own_data.md with a small network and small crops."""
+    cfg = load_config(shown / "configs/own/roads.py", SMALL_NETWORK)
+    sampling = cfg.train_dataloader.dataset.rare_class_sampling
+    sampling.update(min_pixels=500, min_crop_ratio=0.1)
+    datasets = [cfg.train_dataloader.dataset[name] for name in ("source", "target")]
+    for transform in [step for dataset in datasets for step in dataset.pipeline]:
+        transform.update({key: (64, 64) for key in ("crop_size", "size") if key in transform})
+        transform.update({key: (128, 96) for key in ("scale",) if key in transform})
+    return cfg
+
+
+def train_one_step(cfg: Config, batch: dict) -> dict[str, float]:
+    model = MODELS.build(compose_model(cfg))
+    model.init_weights()
+    optim_wrapper = GroupedOptimWrapperConstructor(
+        dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3)), cfg.optim_wrapper.paramwise_cfg
+    )(model)
+    before = [parameter.detach().clone() for parameter in model.model.parameters()]
+    log = model.train().train_step(batch, optim_wrapper)
+    changed = [not torch.equal(*pair) for pair in zip(before, model.model.parameters(), strict=True)]
+    assert sum(changed) > 0.9 * len(changed)
+    assert model.iteration == 1
+    return {name: float(value) for name, value in log.items() if name != "pictures"}
+
+
+def test_the_example_of_a_method_trains(shown, source_entropy):
+    cfg = load_config(shown / "configs/quickstart/source_entropy.py")
+    check_config(cfg)
+    cfg.uda.entropy_lambda = 0.5
+    torch.manual_seed(0)
+    batch = dict(
+        img=torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8),
+        target_img=torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8),
+        gt_semantic_seg=torch.randint(0, 19, (2, 64, 64), dtype=torch.uint8),
+    )
+    log = train_one_step(cfg, batch)
+    assert set(log) == {"decode.loss_seg", "decode.acc_seg", "target.loss_entropy", "target.entropy"}
+    assert 0 < log["target.entropy"] <= 1
+    assert log["target.loss_entropy"] == pytest.approx(0.5 * log["target.entropy"])
+    assert len(python_files()["mmseg/models/uda/source_entropy.py"].splitlines()) <= 41  # with its path
+
+
+def test_the_entropy_of_the_example_is_a_share_of_the_largest(source_entropy):
+    mean_entropy = source_entropy.objectives.__globals__["mean_entropy"]
+    assert float(mean_entropy(torch.zeros(1, 4, 2, 2))) == pytest.approx(1)
+    certain = torch.zeros(1, 4, 2, 2)
+    certain[:, 1] = 1000
+    assert float(mean_entropy(certain)) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_example_of_own_data_is_verified_and_trains(shown, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source, target = tmp_path / "data/own/source", tmp_path / "data/own/target"
+    write_own_data(source, "images", "labels", 6)
+    write_own_data(target, "images/train", None, 3)
+    write_own_data(target, "images/val", "labels/val", 2)
+    cfg = small_own_config(shown)
+
+    parts = {part.name: part for part in verify(cfg, num_threads=1)}
+    assert ["sample_class_stats.json is missing" in text for text in parts["train source"].problems] == [True]
+    parts = {part.name: part for part in verify(cfg, num_threads=1, write_statistics=True)}
+    assert not [problem for part in parts.values() for problem in part.problems]
+    assert {name: len(part.dataset) for name, part in parts.items()} == {
+        "train source": 6,
+        "train target": 3,
+        "val": 2,
+    }
+    check_before_training(cfg)
+
+    pairs = DATASETS.build(cfg.train_dataloader.dataset)
+    batch = uda_collate([pairs[0], pairs[1]])
+    raw = np.array(Image.open(source / "labels/000.png"))
+    label = pairs.source.load(0)["gt_semantic_seg"]
+    assert label.shape == raw.shape  # the example's box is as large as these images
+    for raw_id, train_id in {10: 0, 20: 1, 30: 2, 40: 3, 50: 255}.items():
+        assert (label[raw == raw_id] == train_id).all()
+    log = train_one_step(cfg, batch)
+    assert {"decode.loss_seg", "mix.decode.loss_seg", "src.loss_imnet_feat_dist"} <= set(log)
+    assert all(np.isfinite(value) for value in log.values())
+
+
+def test_every_config_shown_loads(shown, source_entropy):
+    configs = [name for name in python_files() if name.startswith("configs/")]
+    assert len(configs) >= 3
+    for name in configs:
+        cfg = load_config(shown / name)
+        check_config(cfg)
+        MODELS.build(compose_model(load_config(shown / name, {"model.pretrained": None})))
+
+
+def test_every_command_shown_names_existing_files_and_options():
+    commands = shell_commands()
+    scripts = 0
+    for page, words in commands:
+        names = [word for word in words if word.endswith((".py", ".sh"))]
+        invented = set(python_files())
+        for name in names:
+            exists = (ROOT / name).is_file() or name in invented or name.startswith("work_dirs/")
+            assert exists, f"{page}: {shlex.join(words)}: {name} does not exist"
+        if words[0] != "python" or not names:
+            continue
+        scripts += 1
+        sources = "".join((ROOT / path).read_text() for path in (names[0], *OPTION_SOURCES))
+        for option in [word.split("=")[0] for word in words if word.startswith("--")]:
+            assert f'"{option}"' in sources, f"{page}: {names[0]} has no option {option}"
+    assert scripts > 10
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {words[1] for _, words in commands if words[0] == "make"} <= targets
+
+
+def test_every_overridden_setting_shown_exists(shown):
+    for page, words in shell_commands():
+        if "--cfg-options" not in words:
+            continue
+        config = next(word for word in words[2:] if word.endswith(".py"))
+        if config.startswith("work_dirs/"):
+            continue
+        cfg = load_config(shown / config)
+        for setting in words[words.index("--cfg-options") + 1 :]:
+            key = setting.split("=")[0]
+            parent = cfg
+            for part in key.split(".")[:-1]:
+                parent = parent[int(part)] if part.isdigit() else parent[part]
+            assert key.split(".")[-1] in parent, f"{page}: {key} is not in {config}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [
+        link for link in links if "://" not in link and not (page.parent / link).resolve().exists()
+    ]
+    assert missing == []
