@@ -10,9 +10,9 @@ import uuid
 from datetime import datetime
 from pathlib import Path
 
-from mmseg.apis import train
 from mmseg.apis.cli import add_cfg_options, command
 from mmseg.apis.config import load_config
+from mmseg.apis.train import build_runner, check_before_training
 from mmseg.errors import ConfigError
 
 ROOT = Path(__file__).parent
@@ -66,9 +66,10 @@ def main(argv: list[str] | None = None) -> None:
     cfg = load_config(args.config, args.cfg_options)
     base_name = cfg.get("name") or Path(args.config).stem
     exp = f"{args.machine}-{cfg.get('exp') or 'basic'}"
+    check_before_training(cfg)
     child = write_child_config(Path(args.config), unique_name(base_name), exp)
     print(f"Run job {base_name}")
-    train(load_config(child, args.cfg_options))
+    build_runner(load_config(child, args.cfg_options)).train()
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def check_part(cfg: Any, registry: Registry, place: str = "") -> None:
     """
     where = f"config, {place}" if place else "config"
     if not isinstance(cfg, dict) or "type" not in cfg:
-        raise ConfigError(f"{where}: expected dict(type=...) of a {registry.name}, found {cfg!r}")
+        raise ConfigError(f"{where}: expected dict(type=...) of a {registry.name}, found {cfg!r:.80}")
     name = cfg["type"]
     part = registry.get(name) if isinstance(name, str) else name
     if part is None:

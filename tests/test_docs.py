@@ -10,8 +10,9 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
+from torch import nn
 
-from mmseg.apis.config import check_config, compose_model, load_config
+from mmseg.apis.config import check_config, load_config
 from mmseg.apis.train import check_before_training
 from mmseg.datasets import uda_collate
 from mmseg.datasets.verify import verify
@@ -33,9 +34,7 @@ SMALL_NETWORK = {
 
 def blocks(page: Path, language: str) -> list[str]:
     """Contents of the code blocks of a language, without those marked as fragments."""
-    return [
-        text for mark, name, text in BLOCK.findall(page.read_text()) if name == language and not mark
-    ]
+    return [text for mark, name, text in BLOCK.findall(page.read_text()) if name == language and not mark]
 
 
 def python_files() -> dict[str, str]:
@@ -112,8 +111,13 @@ def small_own_config(shown: Path) -> Config:
     return cfg
 
 
+def build_model(cfg: Config) -> nn.Module:
+    """The network of a config, inside its method if it names one."""
+    return MODELS.build(dict(cfg.uda, model=cfg.model) if cfg.get("uda") else cfg.model)
+
+
 def train_one_step(cfg: Config, batch: dict) -> dict[str, float]:
-    model = MODELS.build(compose_model(cfg))
+    model = build_model(cfg)
     model.init_weights()
     optim_wrapper = GroupedOptimWrapperConstructor(
         dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3)), cfg.optim_wrapper.paramwise_cfg
@@ -188,7 +192,7 @@ def test_every_config_shown_loads(shown, source_entropy):
     for name in configs:
         cfg = load_config(shown / name)
         check_config(cfg)
-        MODELS.build(compose_model(load_config(shown / name, {"model.pretrained": None})))
+        build_model(load_config(shown / name, {"model.pretrained": None}))
 
 
 def test_every_command_shown_names_existing_files_and_options():
@@ -230,7 +234,5 @@ def test_every_overridden_setting_shown_exists(shown):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
-    missing = [
-        link for link in links if "://" not in link and not (page.parent / link).resolve().exists()
-    ]
+    missing = [link for link in links if "://" not in link and not (page.parent / link).resolve().exists()]
     assert missing == []

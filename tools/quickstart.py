@@ -45,7 +45,10 @@ def run(title: str, *command: str) -> None:
     """Run one step; stop the quickstart with its exit status when it fails."""
     Console().rule(title)
     print("$", shlex.join(command), flush=True)
-    result = subprocess.run(command, env={**os.environ, "PYTHON": sys.executable}, check=False)
+    # one core is left to the process that loads the data
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) - 1))
+    environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": threads}
+    result = subprocess.run(command, env=environment, check=False)
     if result.returncode:
         sys.exit(
             f"quickstart: the step '{title}' failed (exit status {result.returncode}); see the output above"
@@ -135,6 +138,7 @@ def main() -> None:
     options = data_options(
         data_root, f"source.data_root={data_root}/gta", f"target.data_root={data_root}/cityscapes"
     )
+    options.append(f"model.pretrained={weights}")  # for the feature distance, in place of ImageNet weights
     scores["DAFormer"] = train_and_test(
         "DAFormer", "configs/quickstart/daformer.py", daformer, args.smoke, options, "--load-from", weights
     )

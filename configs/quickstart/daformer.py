@@ -1,4 +1,5 @@
-# DAFormer on the toy pair: DACS self-training, rare class sampling and feature distance, from source-only weights.
+# DAFormer on the toy pair: DACS self-training, rare class sampling and feature distance, started from the
+# source-only weights.
 #
 #   python tools/train.py configs/quickstart/daformer.py --load-from CKPT --cfg-options model.pretrained=CKPT
 #

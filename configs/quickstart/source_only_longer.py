@@ -1,4 +1,5 @@
-# Source-only training continued with the schedule of the adaptation: what the additional iterations alone bring.
+# Source-only training continued with the schedule of the adaptation: what its additional iterations alone
+# bring.
 #
 #   python tools/train.py configs/quickstart/source_only_longer.py --load-from CKPT
 _base_ = ["toy_adaptation.py"]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -12,13 +11,17 @@ from mmengine.device import get_device
 from mmseg import datasets, models  # noqa: F401  (fill the registries)
 from mmseg.apis.config import load_config
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
+from mmseg.datasets.transforms.geometry import Resize
 from mmseg.datasets.transforms.loading import read_image
-from mmseg.errors import ConfigError
+from mmseg.errors import ConfigError, DataError
 from mmseg.models.pretrained import load_checkpoint
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, TRANSFORMS
 
 Image = str | Path | np.ndarray
+
+MIN_SIDE = 32
+"""Stride of the coarsest features; an encoder cannot take less."""
 
 
 def init_segmentor(
@@ -61,7 +64,7 @@ def inference_segmentor(model: EncoderDecoder, imgs: Image | Sequence[Image]) ->
         For each image its (H, W) uint8 map of train ids at the original size.
 
     Raises:
-        DataError: A file is missing or is not an image.
+        DataError: A file is missing or is not an image, or an image is too thin.
     """
     return [_segment(model, img) for img in ([imgs] if isinstance(imgs, str | Path | np.ndarray) else imgs)]
 
@@ -70,15 +73,21 @@ def inference_segmentor(model: EncoderDecoder, imgs: Image | Sequence[Image]) ->
 def _segment(model: EncoderDecoder, img: Image) -> np.ndarray:
     rgb = img[..., ::-1] if isinstance(img, np.ndarray) else read_image(str(img))
     height, width = rgb.shape[:2]
-    resized = mmcv.imrescale(np.ascontiguousarray(rgb), test_scale(model.cfg))
+    resized = test_resize(model.cfg)({"img": np.ascontiguousarray(rgb)})["img"]
+    if min(resized.shape[:2]) < MIN_SIDE:
+        name, scaled = "image array" if isinstance(img, np.ndarray) else img, resized.shape
+        raise DataError(
+            f"{name}: {width}x{height} pixels are scaled to {scaled[1]}x{scaled[0]}, expected at least "
+            f"{MIN_SIDE} on each side; crop the image or raise the scale of Resize in the test pipeline"
+        )
     batch = model.data_preprocessor({"img": torch.from_numpy(resized).permute(2, 0, 1)[None]})
     logits = model.predict(batch["img"], size=(height, width))
     return logits[0].argmax(0).byte().cpu().numpy()
 
 
-def test_scale(cfg: Config) -> tuple[int, int]:
-    """The (width, height) box that the test pipeline of a config scales images into."""
+def test_resize(cfg: Config) -> Resize:
+    """How the test pipeline of a config scales images."""
     for transform in cfg.test_dataloader.dataset.pipeline:
         if transform["type"] == "Resize":
-            return tuple(transform["scale"])
+            return TRANSFORMS.build(transform)
     raise ConfigError(f"{cfg.filename}: the test pipeline has no Resize")

@@ -48,6 +48,7 @@ def find_checkpoint(run_dir: Path) -> Path:
 
 @command
 def main() -> None:
+    """Print the config and the checkpoint of the run folder on the command line, one per line."""
     if len(sys.argv) != 2:
         raise ConfigError("usage: python -m mmseg.apis.run_dir RUN_DIR")
     run_dir = Path(sys.argv[1])

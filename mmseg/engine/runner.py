@@ -63,9 +63,11 @@ class SegmentationRunner(Runner):
         if self._resume:
             checkpoint = read_checkpoint(filename)
             if Path(filename).resolve().parent != Path(self.work_dir).resolve():
-                # what the other run kept stays its own: the checkpoint hook would remove it
-                for name in ("best_ckpt", "keep_ckpt_ids"):
-                    checkpoint.get("message_hub", {}).get("runtime_info", {}).pop(name, None)
+                # the other run's files stay: the checkpoint hook would take them for old ones of this run
+                hub = checkpoint.get("message_hub", {})
+                for name in ("best_ckpt", "best_score", "keep_ckpt_ids"):
+                    hub.get("runtime_info", {}).pop(name, None)
+                    hub.get("resumed_keys", {}).pop(name, None)
             self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
             try:
                 model.load_state_dict(checkpoint["state_dict"])

@@ -11,7 +11,7 @@ from networks import filled, gradient_digests, model_config, tensor, train_witho
 
 from mmseg.errors import ConfigError
 from mmseg.models.segmentors import EncoderDecoder
-from mmseg.models.segmentors.sliding_window import slide_inference, sliding_windows
+from mmseg.models.sliding_window import slide_inference, sliding_windows
 from mmseg.registry import MODELS
 
 

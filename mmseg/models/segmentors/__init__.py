@@ -1,5 +1,6 @@
 """Whole segmentation networks."""
 
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
+from mmseg.models.segmentors.hrda_encoder_decoder import HRDAEncoderDecoder
 
-__all__ = ["EncoderDecoder"]
+__all__ = ["EncoderDecoder", "HRDAEncoderDecoder"]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.models.pretrained import load_pretrained_backbone
-from mmseg.models.segmentors.sliding_window import slide_inference
+from mmseg.models.sliding_window import Window, slide_inference
 from mmseg.registry import MODELS
 
 Losses = dict[str, Tensor]
@@ -115,6 +115,26 @@ class EncoderDecoder(BaseModel):
         for prefix, head in self._auxiliary_heads():
             losses |= add_prefix(head.forward_train(features, gt_semantic_seg, seg_weight), prefix)
         return losses, features if return_feat else None
+
+    def distance_features(self, features: Any) -> list[tuple[Tensor, Window | None]]:
+        """The features that a feature distance compares, each with the part of the input it covers.
+
+        Args:
+            features: Of this network, as :meth:`forward_train` returns them.
+
+        Returns:
+            (B, C, h, w) maps; None for the whole input.
+        """
+        return [(features[-1], None)]
+
+    def reference_features(self, img: Tensor, features: Any) -> list[Tensor]:
+        """The same features of this network for an image, without decoding.
+
+        Args:
+            img: (B, 3, H, W), normalised.
+            features: Those of the network to compare with.
+        """
+        return [feature for feature, _ in self.distance_features(self.extract_feat(img))]
 
     def _auxiliary_heads(self) -> list[tuple[str, Any]]:
         if self.auxiliary_head is None:

@@ -2,6 +2,8 @@
 
 from mmseg.models.uda.dacs import DACS
 from mmseg.models.uda.ema_teacher import EMATeacher, PseudoLabel
-from mmseg.models.uda.uda_decorator import UDABatch, UDADecorator
+from mmseg.models.uda.masking_consistency_module import MaskingConsistencyModule
+from mmseg.models.uda.uda_batch import UDABatch
+from mmseg.models.uda.uda_decorator import UDADecorator
 
-__all__ = ["DACS", "EMATeacher", "PseudoLabel", "UDABatch", "UDADecorator"]
+__all__ = ["DACS", "EMATeacher", "MaskingConsistencyModule", "PseudoLabel", "UDABatch", "UDADecorator"]

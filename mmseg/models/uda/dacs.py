@@ -7,6 +7,7 @@ DAFormer: Improving Network Architectures and Training Strategies for Domain-Ada
 
 import copy
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,7 @@ class DACS(UDADecorator):
         color_jitter_strength: See :class:`StrongAugmentation`.
         color_jitter_probability: As published a threshold: jitter happens in ``1 - value`` of the iterations.
         source_only: Skip teacher and mixing; only the source (and feature distance) losses remain.
+        masking: Arguments of :class:`MaskingConsistencyModule` (MIC); None = without.
         data_preprocessor: Moves a batch to the device and normalises it.
 
     Raises:
@@ -61,6 +63,7 @@ class DACS(UDADecorator):
         color_jitter_strength: float = 0.2,
         color_jitter_probability: float = 0.2,
         source_only: bool = False,
+        masking: dict | None = None,
         data_preprocessor: dict | nn.Module | None = None,
     ) -> None:
         super().__init__(model, data_preprocessor)
@@ -70,11 +73,17 @@ class DACS(UDADecorator):
             raise ConfigError(
                 "uda: imnet_feature_dist_classes needs imnet_feature_dist_scale_min_ratio (published: 0.75)"
             )
+        unknown = [c for c in imnet_feature_dist_classes or () if not 0 <= c < self.model.num_classes]
+        if unknown:
+            raise ConfigError(
+                f"uda: imnet_feature_dist_classes names {unknown}, but the network has the classes "
+                f"0…{self.model.num_classes - 1}; name the thing classes of your data"
+            )
         self.feature_distance_lambda = imnet_feature_dist_lambda
         self.feature_distance_classes = imnet_feature_dist_classes
         self.feature_distance_min_ratio = imnet_feature_dist_scale_min_ratio or 0.0
         self.strong_augmentation = StrongAugmentation(color_jitter_strength, color_jitter_probability, blur)
-        self.source_only = source_only
+        self.teacher: EMATeacher | None = None
         if not source_only:
             self.ema_model: EncoderDecoder = copy.deepcopy(self.model)
             self.teacher = EMATeacher(
@@ -85,13 +94,18 @@ class DACS(UDADecorator):
             self.imnet_model: EncoderDecoder = copy.deepcopy(self.model)
             self.imnet_model.requires_grad_(False)
 
+        if masking is not None:
+            self.add_masking(masking, self.teacher)
+
     def objectives(self, batch: UDABatch) -> Iterator[Losses]:
-        """Source cross entropy with feature distance, then cross entropy on mixed images."""
+        """Source cross entropy with feature distance, cross entropy on mixed and, with MIC, masked images."""
         yield self.source_objective(batch)
-        if self.source_only:
-            return
-        pseudo = self.teacher.label(batch.target_img, batch.valid_pseudo_mask)
-        yield self.mixed_objective(batch, pseudo)
+        pseudo = None
+        if self.teacher is not None:
+            pseudo = self.teacher.label(batch.target_img, batch.valid_pseudo_mask)
+            yield self.mixed_objective(batch, pseudo)
+        if self.mic is not None:
+            yield self.mic.objective(self.model, batch, pseudo, self.data_preprocessor)
 
     def source_objective(self, batch: UDABatch) -> Losses:
         """Supervised loss (DAFormer eq. 1) and feature distance (eq. 9) in one group: one backward pass for
@@ -107,23 +121,36 @@ class DACS(UDADecorator):
             )
         return losses
 
-    def feature_distance(self, batch: UDABatch, features: Sequence[Tensor]) -> Tensor:
-        """Distance of the student's last features to those of the frozen ImageNet encoder on source
-        images."""
+    def feature_distance(self, batch: UDABatch, features: Any) -> Tensor:
+        """Distance of the student's features to those of the frozen ImageNet encoder on source images.
+
+        Distances of several scales (HRDA with ``feature_scale='all'``) are added up.
+        """
         self.imnet_model.eval()
         with torch.no_grad():
-            reference = self.imnet_model.extract_feat(batch.img)[-1]
-        mask = None
-        if self.feature_distance_classes is not None:
-            label = downscale_label_ratio(
-                batch.gt_semantic_seg,
-                scale=batch.gt_semantic_seg.shape[-1] // reference.shape[-1],
-                min_ratio=self.feature_distance_min_ratio,
-                num_classes=self.model.num_classes,
+            references = self.imnet_model.reference_features(batch.img, features)
+        distances = []
+        pairs = zip(self.model.distance_features(features), references, strict=True)
+        for (feature, box), reference in pairs:
+            label = batch.gt_semantic_seg if box is None else box.of(batch.gt_semantic_seg)
+            distances.append(
+                masked_feature_distance(feature, reference, self.distance_mask(batch, label, feature))
             )
-            mask = class_mask(label, self.feature_distance_classes)
-            batch.pictures["feature_distance_mask"] = mask.float()
-        return masked_feature_distance(features[-1], reference, mask)
+        return torch.stack(distances).sum()
+
+    def distance_mask(self, batch: UDABatch, label: Tensor, feature: Tensor) -> Tensor | None:
+        """(B, h, w) bool, where the label of a feature is one of the chosen classes; None without choice."""
+        if self.feature_distance_classes is None:
+            return None
+        small = downscale_label_ratio(
+            label,
+            scale=label.shape[-1] // feature.shape[-1],
+            min_ratio=self.feature_distance_min_ratio,
+            num_classes=self.model.num_classes,
+        )
+        mask = class_mask(small, self.feature_distance_classes)
+        batch.pictures.setdefault("feature_distance_mask", mask.float())
+        return mask
 
     def mixed_objective(self, batch: UDABatch, pseudo: PseudoLabel) -> Losses:
         """Weighted cross entropy on strongly augmented mixed images (DAFormer eq. 2; DACS alg. 1)."""

@@ -11,50 +11,18 @@ A new method subclasses :class:`UDADecorator` and writes ``objectives``.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
-from mmseg.errors import ConfigError
 from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
 from mmseg.models.uda.ema_teacher import EMATeacher
+from mmseg.models.uda.masking_consistency_module import MaskingConsistencyModule, build_masking
+from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.registry import MODELS
-
-
-@dataclass(frozen=True)
-class UDABatch:
-    """One source and one target mini-batch on the device.
-
-    Attributes:
-        img: (B, 3, H, W) normalised source crops.
-        gt_semantic_seg: (B, H, W) int64 source labels, 255 = ignore.
-        target_img: (B, 3, H, W) normalised target crops.
-        valid_pseudo_mask: (B, H, W) bool, where target pseudo-labels may be trusted; None = everywhere.
-        pictures: What a method wants to have drawn: name -> (B, 3, H, W) normalised image, (B, H, W) label
-            map (integer) or (B, H, W) weight in [0, 1] (float). Filled by ``objectives``, drawn by a hook,
-            costs nothing.
-    """
-
-    img: Tensor
-    gt_semantic_seg: Tensor
-    target_img: Tensor
-    valid_pseudo_mask: Tensor | None = None
-    pictures: dict[str, Tensor] = field(default_factory=dict)
-
-    @classmethod
-    def from_dict(cls, data: dict) -> "UDABatch":
-        """Pick the fields out of a collated and preprocessed batch."""
-        missing = [key for key in ("img", "gt_semantic_seg", "target_img") if key not in data]
-        if missing:
-            raise ConfigError(
-                f"training batch: {', '.join(missing)} missing (found {', '.join(data)}); "
-                "a UDA method needs train_dataloader.dataset of type 'UDADataset'"
-            )
-        return cls(data["img"], data["gt_semantic_seg"], data["target_img"], data.get("valid_pseudo_mask"))
 
 
 class UDADecorator(BaseModel):
@@ -81,6 +49,18 @@ class UDADecorator(BaseModel):
         self.model: EncoderDecoder = MODELS.build(model) if isinstance(model, dict) else model
         self.iteration = 0
         self.teachers: list[EMATeacher] = []
+        self.mic: MaskingConsistencyModule | None = None
+
+    def add_masking(self, masking: dict, shared_teacher: EMATeacher | None) -> None:
+        """Give the method masked image consistency (MIC).
+
+        Args:
+            masking: Arguments of :class:`MaskingConsistencyModule`.
+            shared_teacher: The method's own teacher, if it has one.
+        """
+        self.mic = build_masking(self.model, masking, shared_teacher)
+        if self.mic.own_teacher is not None:
+            self.teachers.append(self.mic.own_teacher)
 
     def objectives(self, batch: UDABatch) -> Iterator[Losses]:
         """Yield the groups of losses of one step; each group is back-propagated and freed before the next

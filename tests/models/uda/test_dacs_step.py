@@ -9,7 +9,10 @@ from torch import nn
 
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
 from mmseg.models.data_preprocessor import SegDataPreprocessor
+from mmseg.models.segmentors import hrda_encoder_decoder
+from mmseg.models.sliding_window import Window
 from mmseg.models.uda import DACS, dacs
+from mmseg.models.uda.masking_consistency_module import BlockMaskGenerator
 from mmseg.registry import MODELS
 
 THINGS = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
@@ -41,18 +44,24 @@ SEGMENTOR = dict(
     ),
 )
 NO_AUGMENTATION = dict(blur=False, color_jitter_probability=1.0)
+HRDA = copy.deepcopy(SEGMENTOR) | dict(type="HRDAEncoderDecoder", hr_crop_size=(64, 64))
+HRDA["decode_head"].update(type="HRDAHead", single_scale_head="DAFormerHead", hr_loss_weight=0.1)
+DISTANCE = dict(
+    imnet_feature_dist_lambda=0.005,
+    imnet_feature_dist_classes=THINGS,
+    imnet_feature_dist_scale_min_ratio=0.75,
+)
+DAFORMER = dict(alpha=0.999, pseudo_threshold=0.16, **DISTANCE)
+MARGINS = dict(pseudo_weight_ignore_top=4, pseudo_weight_ignore_bottom=16)
+MIC = dict(mask_mode="separatetrgaug", mask_generator=dict(mask_ratio=0.7, mask_block_size=32))
 CASES = {
-    "step_dacs_daformer": dict(
-        alpha=0.999,
-        pseudo_threshold=0.16,
-        imnet_feature_dist_lambda=0.005,
-        imnet_feature_dist_classes=THINGS,
-        imnet_feature_dist_scale_min_ratio=0.75,
-        pseudo_weight_ignore_top=4,
-        pseudo_weight_ignore_bottom=16,
-    ),
-    "step_dacs_plain": dict(alpha=0.99, pseudo_threshold=0.16),
-    "step_dacs_srconly": dict(source_only=True),
+    "step_dacs_daformer": (SEGMENTOR, DAFORMER | MARGINS),
+    "step_dacs_plain": (SEGMENTOR, dict(alpha=0.99, pseudo_threshold=0.16)),
+    "step_dacs_srconly": (SEGMENTOR, dict(source_only=True)),
+    "step_dacs_hrda": (HRDA, DAFORMER | dict(pseudo_threshold=0.13)),
+    "step_mic_daformer": (SEGMENTOR, DAFORMER | MARGINS | dict(masking=MIC)),
+    "step_mic_hrda": (HRDA, DAFORMER | dict(pseudo_threshold=0.13, masking=MIC)),
+    "step_mic_src_sup": (SEGMENTOR, dict(source_only=True, masking=MIC | dict(mask_mode="separatesrc"))),
 }
 
 
@@ -63,23 +72,30 @@ class Normalised(SegDataPreprocessor):
         return data
 
 
-def batch(iteration: int) -> dict[str, torch.Tensor]:
-    shape = (2, 3, 128, 128)
-    return dict(
+def batch(iteration: int, hrda: bool = False) -> dict[str, torch.Tensor]:
+    shape, block = (2, 3, 128, 128), 64 if hrda else 32
+    label = gen.label(110 + iteration, (2, 1, 128, 128), block, ignore_frac=0.1)
+    data = dict(
         img=torch.from_numpy(gen.image(100 + iteration, shape, 16)),
         target_img=torch.from_numpy(gen.image(200 + iteration, shape, 16)),
-        gt_semantic_seg=torch.from_numpy(gen.label(110 + iteration, (2, 1, 128, 128), 32, ignore_frac=0.1))[
-            :, 0
-        ],
+        gt_semantic_seg=torch.from_numpy(label)[:, 0],
     )
+    if hrda:
+        valid = torch.ones(2, 128, 128, dtype=torch.bool)
+        valid[:, :4] = valid[:, -30:] = valid[:, :, :4] = valid[1, :, -4:] = False
+        data["valid_pseudo_mask"] = valid
+    return data
 
 
 def fill(module: nn.Module) -> None:
     gen.fill({key: value for key, value in module.state_dict().items() if not key.endswith("_extra_state")})
 
 
-def build(settings: dict) -> tuple[DACS, object]:
-    method = DACS(copy.deepcopy(SEGMENTOR), **NO_AUGMENTATION, **settings, data_preprocessor=Normalised())
+def build(name: str) -> tuple[DACS, object]:
+    segmentor, settings = copy.deepcopy(CASES[name])
+    method = DACS(segmentor, **NO_AUGMENTATION, **settings, data_preprocessor=Normalised())
+    if method.mic is not None:
+        method.mic.augmentation = None
     fill(method)
     optim_wrapper = GroupedOptimWrapperConstructor(
         dict(
@@ -112,18 +128,16 @@ class Recorder:
 @pytest.mark.parametrize("name", CASES)
 def test_two_steps_equal_the_published_ones(name, monkeypatch):
     golden = load(name)
-    method, optim_wrapper = build(CASES[name])
+    method, optim_wrapper = build(name)
     recorder = Recorder(method)
     state_names = [key for key in method.state_dict() if key != "_extra_state"]
     assert state_names == list(golden["state_names"])
 
     for iteration, (loss_rtol, grad_rtol) in enumerate([(1e-5, 1e-3), (5e-4, 2e-2)]):
-        if not method.source_only:
-            mask = torch.from_numpy(golden[f"it{iteration}_mix_mask"])[:, 0].bool()
-            monkeypatch.setattr(dacs, "mix_masks", lambda label, chosen, mask=mask: mask)
+        inject_stored_draws(golden, iteration, monkeypatch)
         gradients = capture_gradients(method, optim_wrapper, monkeypatch)
         recorder.calls.clear()
-        log = method.train_step(batch(iteration), optim_wrapper)
+        log = method.train_step(batch(iteration, "hrda" in name), optim_wrapper)
 
         scalars = {key: float(value) for key, value in log.items() if key != "pictures"}
         expected = dict(
@@ -140,6 +154,22 @@ def test_two_steps_equal_the_published_ones(name, monkeypatch):
         )
         check_calls(golden, iteration, recorder.calls)
         check_state(golden, iteration, method)
+
+
+def inject_stored_draws(golden, iteration, monkeypatch) -> None:
+    """Replace what is drawn at random: mixed classes, detail crops, masks."""
+    if f"it{iteration}_mix_mask" in golden:
+        mask = torch.from_numpy(golden[f"it{iteration}_mix_mask"])[:, 0].bool()
+        monkeypatch.setattr(dacs, "mix_masks", lambda label, chosen: mask)
+    if f"it{iteration}_crop_boxes" in golden:
+        boxes = iter(
+            [Window(y1, y2, x1, x2) for y1, y2, x1, x2 in golden[f"it{iteration}_crop_boxes"].tolist()]
+        )
+        monkeypatch.setattr(hrda_encoder_decoder, "draw_detail_crop", lambda *_: next(boxes))
+    if f"it{iteration}_mic_mask" in golden:
+        kept = torch.from_numpy(golden[f"it{iteration}_mic_mask"]).float()
+        masked = kept.repeat_interleave(16, 2).repeat_interleave(16, 3)
+        monkeypatch.setattr(BlockMaskGenerator, "__call__", lambda self, img: masked)
 
 
 def capture_gradients(method, optim_wrapper, monkeypatch) -> dict[str, float]:
@@ -189,16 +219,16 @@ def test_teacher_ignores_dropout_and_takes_no_gradient():
 
 
 def test_iteration_is_part_of_the_state():
-    method, optim_wrapper = build(CASES["step_dacs_srconly"])
+    method, optim_wrapper = build("step_dacs_srconly")
     method.train_step(batch(0), optim_wrapper)
-    other, _ = build(CASES["step_dacs_srconly"])
+    other, _ = build("step_dacs_srconly")
     other.load_state_dict(method.state_dict())
     assert other.iteration == 1
 
 
 def test_a_step_synchronises_nothing_but_the_drawn_decisions(monkeypatch):
     """No loss, label or mask is read back by the host during a step."""
-    method, optim_wrapper = build(CASES["step_dacs_daformer"])
+    method, optim_wrapper = build("step_dacs_daformer")
     reads = []
     for name in ("item", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__"):
         original = getattr(torch.Tensor, name)

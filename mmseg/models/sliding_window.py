@@ -16,8 +16,8 @@ class Window(NamedTuple):
     right: int
 
     def of(self, image: Tensor) -> Tensor:
-        """The window of (B, C, H, W) as a view (B, C, bottom − top, right − left)."""
-        return image[:, :, self.top : self.bottom, self.left : self.right]
+        """The window of (…, H, W) as a view (…, bottom − top, right − left)."""
+        return image[..., self.top : self.bottom, self.left : self.right]
 
 
 def sliding_windows(size: Sequence[int], crop: Sequence[int], stride: Sequence[int]) -> list[Window]:

@@ -1,0 +1,280 @@
+"""HRDA against the stored numbers of the published implementation, and sliding windows of any size."""
+
+import numpy as np
+import pytest
+import torch
+from golden_data import gen, listing, load, norm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import filled, gradient_digests, train_without_randomness
+
+from mmseg.errors import ConfigError
+from mmseg.models.segmentors import hrda_encoder_decoder
+from mmseg.models.segmentors.hrda_encoder_decoder import draw_detail_crop
+from mmseg.models.sliding_window import Window, sliding_windows
+from mmseg.registry import MODELS
+
+NORM = dict(type="BN", requires_grad=True)
+BOX = Window(32, 96, 16, 80)
+SEPASPP = dict(
+    type="aspp", sep=True, dilations=(1, 6, 12, 18), pool=False, act_cfg=dict(type="ReLU"), norm_cfg=NORM
+)
+CONV1 = dict(type="conv", kernel_size=1, act_cfg=dict(type="ReLU"), norm_cfg=NORM)
+
+
+def decoder(fusion: dict) -> dict:
+    embed = dict(type="mlp")
+    return dict(embed_dims=256, embed_cfg=embed, embed_neck_cfg=embed, fusion_cfg=fusion)
+
+
+def config(head: dict | None = None, fusion: dict = SEPASPP, **segmentor) -> dict:
+    return dict(
+        type="HRDAEncoderDecoder",
+        backbone=dict(type="mit_b0"),
+        decode_head=dict(
+            type="HRDAHead",
+            single_scale_head="DAFormerHead",
+            in_channels=[32, 64, 160, 256],
+            in_index=[0, 1, 2, 3],
+            channels=256,
+            num_classes=19,
+            norm_cfg=NORM,
+            **{"hr_loss_weight": 0.1, "decoder_params": decoder(fusion), **(head or {})},
+        ),
+        **{"hr_crop_size": (64, 64), **segmentor},
+    )
+
+
+CASES = {
+    "hrda_daformer": config(),
+    "hrda_fixedatt": config(dict(fixed_attention=0.5)),
+    "hrda_lrloss_all": config(dict(lr_loss_weight=0.1), feature_scale="all"),
+    "hrda_nooverlap": config(hr_slide_overlapping=False),
+    "hrda_conv1": config(fusion=CONV1),
+}
+
+
+def image() -> torch.Tensor:
+    return torch.from_numpy(gen.image(41, (2, 3, 128, 128)))
+
+
+def assert_digest(found: torch.Tensor, stored: np.ndarray, rtol: float = 1e-4) -> None:
+    np.testing.assert_allclose(norm(gen.digest(found.detach())), norm(stored), rtol=rtol)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_inference(name):
+    golden, model = load(name), filled(CASES[name]).eval()
+    with torch.no_grad():
+        raw = model.encode_decode(image(), upscale_pred=False)
+        up = model.encode_decode(image())
+    np.testing.assert_allclose(raw[..., ::2, ::2], golden["infer_raw_s2"], rtol=1e-4, atol=3e-4)
+    assert_digest(raw, golden["infer_raw_digest"])
+    assert_digest(up, golden["infer_up_digest"])
+    limited = filled({**CASES[name], "max_windows_per_forward": 2}).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(limited.encode_decode(image()), up, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layers_of_a_detail_crop(name):
+    golden, model = load(name), filled(CASES[name]).eval()
+    with torch.no_grad():
+        fused, context, detail = model.decode_head.fuse(model.extract_feat(image(), [BOX]))
+    for layer, found in dict(fused=fused, lr=context, hr=detail).items():
+        np.testing.assert_allclose(found[:1], golden[f"crop_{layer}"], rtol=1e-4, atol=3e-4)
+        assert_digest(found, golden[f"crop_{layer}_digest"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_training_losses_gradients_and_features(name, monkeypatch):
+    monkeypatch.setattr(hrda_encoder_decoder, "draw_detail_crop", lambda *_: BOX)
+    golden, model = load(name), train_without_randomness(filled(CASES[name]))
+    label = torch.from_numpy(gen.label(42, (2, 1, 128, 128), 16))[:, 0]
+    losses, features = model.forward_train(image(), label, return_feat=True)
+    check_losses(golden, "", losses)
+    found = [feature.detach() for feature, _ in model.distance_features(features)]
+    names = ["feat3_lr", "feat3_hr"] if "feat3_lr" in golden else ["feat3"]
+    for feature, key in zip(found, names, strict=True):
+        np.testing.assert_allclose(feature, golden[key], rtol=1e-4, atol=3e-4)
+    sum(value for key, value in losses.items() if "loss" in key).backward()
+    names, digests = gradient_digests(model)
+    assert names == list(golden["grad_names"])
+    np.testing.assert_allclose(norm(digests), norm(golden["grad_digest"]), rtol=2e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_weighted_training_losses(name, monkeypatch):
+    monkeypatch.setattr(hrda_encoder_decoder, "draw_detail_crop", lambda *_: BOX)
+    golden, model = load(name), train_without_randomness(filled(CASES[name]))
+    label = torch.from_numpy(gen.label(42, (2, 1, 128, 128), 16))[:, 0]
+    weight = torch.from_numpy(np.random.RandomState(43).random_sample((2, 128, 128)).astype(np.float32))
+    check_losses(golden, "w_", model.forward_train(image(), label, seg_weight=weight)[0])
+
+
+def check_losses(golden: dict, prefix: str, losses: dict) -> None:
+    stored = zip(golden[f"{prefix}log_names"], golden[f"{prefix}log_values_f64"], strict=True)
+    expected = {name: value for name, value in stored if name != "loss"}
+    assert set(losses) == set(expected)
+    for key, value in expected.items():
+        assert losses[key].item() == pytest.approx(value, rel=1e-4), key
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        (
+            "batched",
+            dict(test_cfg=dict(mode="slide", crop_size=(128, 128), stride=(64, 64), batched_slide=True)),
+        ),
+        ("loop", dict(test_cfg=dict(mode="slide", crop_size=(128, 128), stride=(64, 64)))),
+        ("whole", dict(test_cfg=dict(mode="whole"))),
+        ("noslide", dict(test_cfg=dict(mode="whole"), hr_slide_inference=False)),
+    ],
+)
+def test_whole_and_sliding_test_inference(name, settings):
+    golden, model = load("hrda_inference"), filled(config(**settings)).eval()
+    img = torch.from_numpy(gen.image(44, (1, 3, 128, 224)))
+    probability = model.predict_probabilities(img)
+    np.testing.assert_allclose(probability[..., ::4, ::4], golden[f"{name}_prob_s4"], rtol=1e-4, atol=3e-4)
+    assert_digest(probability, golden[f"{name}_prob_digest"])
+    if f"{name}_pred" in golden:
+        assert (probability.argmax(1)[0].numpy() == golden[f"{name}_pred"]).mean() >= 0.999
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        dict(head=dict(attention_classwise=False)),
+        dict(blur_hr_crop=True),
+        dict(scales=[1, 0.75], feature_scale=0.75),
+        dict(scales=[1, 0.25], feature_scale=0.25),
+        dict(scales=[1, 1], feature_scale=1),
+        dict(hr_crop_size=(128, 128)),
+    ],
+)
+def test_ablations_train_and_predict(settings):
+    model = filled(config(**settings)).train()
+    label = torch.from_numpy(gen.label(42, (2, 1, 128, 128), 16))[:, 0]
+    losses, _ = model.forward_train(image(), label)
+    sum(value for key, value in losses.items() if "loss" in key).backward()
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert model.decode_head.scale_attention.conv_seg.weight.grad.abs().sum() > 0
+    with torch.no_grad():
+        assert model.eval().encode_decode(image()).shape == (2, 19, 128, 128)
+
+
+def test_one_attention_map_weighs_all_classes_alike():
+    model = filled(config(dict(attention_classwise=False))).eval()
+    with torch.no_grad():
+        features = model.extract_feat(image(), [BOX])
+        attention = model.decode_head.attention(features, model.decode_head.head(features.context))
+    assert attention.shape == (2, 1, 16, 16)
+    rows, columns = attention[0, 0].nonzero(as_tuple=True)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (
+        4,
+        11,
+        2,
+        9,
+    )  # the crop in context cells
+
+
+def test_blurred_detail_has_half_the_resolution():
+    stripes = torch.arange(64).remainder(2).float().expand(1, 3, 64, 64)
+    torch.testing.assert_close(hrda_encoder_decoder.blurred(stripes), torch.full((1, 3, 64, 64), 0.5))
+
+
+def test_windows_and_training_crops(monkeypatch):
+    golden = load("hrda_windows")
+    for case, (height, width, crop_h, crop_w, overlap) in enumerate(golden["cases"]):
+        stride = (crop_h // 2, crop_w // 2) if overlap else (crop_h, crop_w)
+        found = sliding_windows((height, width), (crop_h, crop_w), stride)
+        np.testing.assert_array_equal(np.array(found), golden[f"boxes{case}"])
+    for row, (seed, *box) in enumerate(golden["train_crop"]):
+        random = np.random.RandomState(seed)
+        monkeypatch.setattr(hrda_encoder_decoder, "draw_offset", random.randint)
+        size, crop = ((1024, 1024), (512, 512)) if row < 20 else ((128, 128), (64, 64))
+        assert draw_detail_crop(size, crop, 8) == tuple(box)
+
+
+def test_offsets_stop_one_step_before_the_end():
+    drawn = {draw_detail_crop((1024, 1024), (512, 512), 8).top for _ in range(2000)}
+    assert drawn == set(range(0, 512, 8))
+
+
+def test_a_crop_of_the_size_of_the_image_is_the_image():
+    assert draw_detail_crop((64, 64), (64, 64), 8) == (0, 64, 0, 64)
+
+
+def test_too_large_crop_is_explained():
+    with pytest.raises(ConfigError, match="hr_crop_size"):
+        draw_detail_crop((64, 64), (128, 64), 8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(scales=[0.5, 0.25]), "scales"),
+        (dict(feature_scale=0.75), "feature_scale"),
+        (dict(head=dict(decoder_params={})), "decoder_params"),
+        (dict(head=dict(hr_loss_weight=0.6, lr_loss_weight=0.5)), "hr_loss_weight"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        MODELS.build(config(**settings))
+
+
+def test_both_scales_go_through_the_encoder_together_with_the_same_result():
+    model = filled(config()).eval()
+    passes = []
+    model.backbone.register_forward_hook(lambda *_: passes.append(1))
+    with torch.no_grad():
+        together = model.extract_feat(image(), [BOX])
+        assert len(passes) == 1
+        alone = model.backbone(BOX.of(image()))
+    for found, expected in zip(together.detail, alone, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_two_models_do_not_disturb_each_other():
+    first, second = filled(config()).eval(), filled(config()).eval()
+    with torch.no_grad():
+        features = first.extract_feat(image(), [BOX])
+        expected = first.decode_head(features)
+        second.extract_feat(image(), [Window(0, 64, 0, 64)])
+        torch.testing.assert_close(first.decode_head(features), expected, rtol=0, atol=0)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(20, 110), st.integers(20, 110), st.integers(1, 4))
+def test_any_image_size(height, width, limit):
+    model = filled(config())
+    model.eval()
+    img = torch.randn(1, 3, height, width)
+    with torch.no_grad():
+        everything = model.encode_decode(img)
+        model.max_windows_per_forward = limit
+        limited = model.encode_decode(img)
+    assert everything.shape == (1, 19, height, width)
+    assert torch.isfinite(everything).all()
+    torch.testing.assert_close(limited, everything, rtol=1e-4, atol=1e-4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.tuples(*[st.integers(1, 60)] * 2), st.tuples(*[st.integers(1, 40)] * 2), st.data())
+def test_windows_cover_every_pixel(size, crop, data):
+    stride = [data.draw(st.integers(1, span)) for span in crop]
+    seen = torch.zeros(size)
+    for window in sliding_windows(size, crop, stride):
+        window.of(seen).add_(1)
+    assert seen.min() >= 1
+
+
+def test_parameter_names():
+    names = [(name.removeprefix("model."), shape) for name, shape, *_ in listing("statedict_hrda_mitb5")]
+    names = [(name, shape) for name, shape in names if not name.startswith(("ema_model.", "imnet_model."))]
+    head = config()["decode_head"] | dict(in_channels=[64, 128, 320, 512])
+    model = MODELS.build({**config(), "backbone": dict(type="mit_b5"), "decode_head": head})
+    found = [(name, "x".join(map(str, v.shape)) or "scalar") for name, v in model.state_dict().items()]
+    assert found == names
