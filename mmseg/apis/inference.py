@@ -42,7 +42,7 @@ def init_segmentor(
     """
     cfg = config if isinstance(config, Config) else load_config(config)
     model_cfg = {**cfg.model, "pretrained": None}
-    model_cfg.setdefault("data_preprocessor", dict(type="SegDataPreprocessor"))
+    model_cfg.setdefault("data_preprocessor", cfg.get("data_preprocessor"))  # at either place, as in training
     model = MODELS.build(model_cfg)
     model.classes, model.palette = CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
     if checkpoint is not None:

@@ -81,10 +81,15 @@ class IoUMetric(BaseMetric):
         """Count the pixels of a batch.
 
         Raises:
-            DataError: Prediction and label of an image differ in size.
+            DataError: An image has no label, or one of another size.
         """
         for sample in data_samples:
-            pred, gt, path = sample["pred"], sample["gt"], str(sample["img_path"])
+            pred, gt, path = sample["pred"], sample.get("gt"), str(sample["img_path"])
+            if gt is None:
+                raise DataError(
+                    f"{path}: there is no label to score the prediction with; set ann_dir of the test set, or "
+                    "predict images without labels with demo/image_demo.py"
+                )
             if pred.shape != gt.shape:
                 raise DataError(
                     f"{path}: prediction of size {tuple(pred.shape)}, label of size {tuple(gt.shape)}; "

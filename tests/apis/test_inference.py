@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from toy_run import toy_config
+from toy_run import toy_config, uda_config
 
 from demo.image_demo import main as image_demo
 from mmseg import apis
 from mmseg.apis import inference_segmentor, init_segmentor
+from mmseg.apis.train import build_runner
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.errors import ConfigError, DataError
 from mmseg.visualization.palette_image import colorize
@@ -86,6 +87,20 @@ def test_config_object_without_weights(uda_run, toy_data, tmp_path):
     model = init_segmentor(cfg, device="cpu")
     with pytest.raises(ConfigError, match="the test pipeline has no Resize"):
         inference_segmentor(model, np.zeros((8, 8, 3), np.uint8))
+
+
+def test_normalisation_is_that_of_training(toy_data, tmp_path):
+    cfg = uda_config(toy_data, tmp_path)
+    cfg.data_preprocessor = dict(type="SegDataPreprocessor", mean=[10, 20, 30], std=[1, 2, 4])
+    method = build_runner(cfg).model
+    inferring = init_segmentor(cfg, device="cpu")
+    for preprocessor in (
+        method.data_preprocessor,
+        method.model.data_preprocessor,
+        inferring.data_preprocessor,
+    ):
+        assert preprocessor.mean.flatten().tolist() == [10, 20, 30]
+        assert preprocessor.std.flatten().tolist() == [1, 2, 4]
 
 
 # ------------------------------------------------------------------------------------------------------- demo

@@ -12,6 +12,8 @@ from mmseg.datasets.toy.geometry import Array
 from mmseg.datasets.toy.scene import Scene
 
 Generator = np.random.Generator
+SATURATION = np.float32(0.6)
+"""How much colour a camera keeps."""
 CONDITIONS = ("clear", "fog", "night", "rain", "snow")
 GROUND = frozenset({"asphalt", "marking", "paving", "kerb", "grass", "shadow"})
 SNOW_COVER = {
@@ -58,7 +60,7 @@ def rgb(red: float, green: float, blue: float) -> Array:
 def apply_condition(view: View, condition: str, rng: Generator) -> Array:
     """Picture (H, W, 3) under a condition, before the lens."""
     if condition == "clear":
-        return _haze(view.albedo, view.distance, rng.uniform(240, 800), (184, 202, 224))
+        return _haze(view.albedo, view.distance, rng.uniform(150, 500), (204, 206, 206))
     if condition == "fog":
         grey = rng.uniform(175, 205)
         return _haze(0.92 * view.albedo, view.distance, rng.uniform(30, 60), (grey, grey, grey + 3))
@@ -149,7 +151,12 @@ def add_lens_effects(picture: Array, scale: float, condition: str, rng: Generato
     rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     vignette = 1 - np.float32(rng.uniform(0.1, 0.3)) * (columns**2 + rows**2) / 2
     picture = picture * vignette[..., None]
-    exposure, contrast = rng.uniform(0.85, 1.12), rng.uniform(0.85, 1.05)
-    picture = (picture * exposure - 118) * contrast + 118 if condition != "night" else picture * exposure
-    sigma = rng.uniform(3, 6) + (4 if condition == "night" else 0)
+    grey = picture.mean(axis=2, keepdims=True)
+    picture = grey + SATURATION * (picture - grey)
+    if condition == "night":
+        picture = picture * rng.uniform(0.85, 1.12)
+    else:
+        exposure, contrast = rng.uniform(0.7, 1.0), rng.uniform(0.7, 0.95)
+        picture = (picture * exposure - 118) * contrast + 118
+    sigma = rng.uniform(5, 9) + (4 if condition == "night" else 0)
     return picture + sigma * rng.standard_normal((height, width, 3), dtype=np.float32)
