@@ -44,20 +44,20 @@ def check_part(cfg: Any, registry: Registry, place: str = "") -> None:
     name = cfg["type"]
     part = registry.get(name) if isinstance(name, str) else name
     if part is None:
-        close = difflib.get_close_matches(str(name), registry.module_dict, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(registry.module_dict)}"
+        names = {**(registry.parent.module_dict if registry.parent else {}), **registry.module_dict}
+        close = difflib.get_close_matches(str(name), names, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
         raise ConfigError(f"{where}: type={name!r} is not a registered {registry.name}; {hint}")
-    known = accepted_arguments(part)
-    if known is None:
-        return
+    known, takes_others = accepted_arguments(part)
     for key in sorted(set(cfg) - BUILD_ARGUMENTS - known):
-        close = difflib.get_close_matches(key, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
-        raise ConfigError(f"{where}: {part.__name__} has no argument {key!r}; {hint}")
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.8 if takes_others else 0.6)
+        if close or not takes_others:
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+            raise ConfigError(f"{where}: {part.__name__} has no argument {key!r}; {hint}")
 
 
-def accepted_arguments(part: Any) -> set[str] | None:
-    """Names of the arguments of a class or function; None when it takes any.
+def accepted_arguments(part: Any) -> tuple[set[str], bool]:
+    """Names of the arguments of a class or function, and whether it takes others as well.
 
     ``**kwargs`` of a constructor are taken to be passed on to the base class.
     """
@@ -67,12 +67,12 @@ def accepted_arguments(part: Any) -> set[str] | None:
     names: set[str] = set()
     for function in functions:
         if function is object.__init__:
-            return None
+            break
         parameters = list(inspect.signature(function).parameters.values())
         names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return names - {"self"}
-    return None
+            return names - {"self"}, False
+    return names - {"self"}, True
 
 
 def _child(name: str, parent: Registry, *locations: str) -> Registry:

@@ -138,6 +138,8 @@ def main() -> None:
     options = data_options(
         data_root, f"source.data_root={data_root}/gta", f"target.data_root={data_root}/cityscapes"
     )
+    if args.smoke:  # in a few images no class may have many pixels
+        options.append("train_dataloader.dataset.rare_class_sampling.min_pixels=0")
     options.append(f"model.pretrained={weights}")  # for the feature distance, in place of ImageNet weights
     scores["DAFormer"] = train_and_test(
         "DAFormer", "configs/quickstart/daformer.py", daformer, args.smoke, options, "--load-from", weights

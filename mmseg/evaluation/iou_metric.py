@@ -87,8 +87,8 @@ class IoUMetric(BaseMetric):
             pred, gt, path = sample["pred"], sample.get("gt"), str(sample["img_path"])
             if gt is None:
                 raise DataError(
-                    f"{path}: there is no label to score the prediction with; set ann_dir of the test set, or "
-                    "predict images without labels with demo/image_demo.py"
+                    f"{path}: there is no label to score the prediction with; set ann_dir of the test set, "
+                    "or predict images without labels with demo/image_demo.py"
                 )
             if pred.shape != gt.shape:
                 raise DataError(

@@ -262,6 +262,7 @@ UNKNOWN_KEYS = {
     "val_dataloader.dataset.ann_dri": r"CityscapesDataset has no argument 'ann_dri'; .*'ann_dir'\?",
     "train_dataloader.sampler.shufle": r"train_dataloader\.sampler: PositionSampler has no .*'shufle'",
     "custom_hooks.1.intervall": r"custom_hooks\.1: DebugPicturesHook has no .*'intervall'; .*'interval'\?",
+    "default_hooks.checkpoint.intervl": r"CheckpointHook has no .*'interval'\?",
     "default_hooks.logger.intervl": r"default_hooks\.logger: LoggerHook has no .*'interval'\?",
     "val_evaluator.class_subset": r"val_evaluator: IoUMetric has no .*'class_subsets'\?",
     "param_scheduler.0.warmup_iter": r"param_scheduler\.0: PolyWarmupLR has no .*'warmup_iters'\?",
@@ -291,7 +292,10 @@ UNKNOWN_TYPES = {
     "val_evaluator.type": ("IouMetric", r"val_evaluator: type='IouMetric' .*did you mean IoUMetric"),
     "param_scheduler.0.type": ("PolyWarmup", r"param_scheduler\.0: .*did you mean PolyWarmupLR"),
     "train_dataloader.sampler.type": ("PositionSampeler", r"train_dataloader\.sampler: .*PositionSampler"),
-    "optim_wrapper.optimizer.type": ("Adamm", r"optim_wrapper\.optimizer: type='Adamm' is not a registered"),
+    "optim_wrapper.optimizer.type": (
+        "Adamm",
+        r"optim_wrapper\.optimizer: type='Adamm' .*did you mean .*Adam",
+    ),
 }
 
 
