@@ -8,6 +8,7 @@
 # are not needed. Numbers on toy data compare methods with each other, not with the papers.
 _base_ = [
     "../_base_/default_runtime.py",
+    "../_base_/models/daformer_sepaspp_mitb5.py",
     "../_base_/schedules/adamw_mit.py",
     "../_base_/datasets/parts/loaders.py",
     "toy_data.py",
@@ -15,36 +16,10 @@ _base_ = [
 train_dataloader = dict(num_workers=1)
 val_dataloader = dict(num_workers=1, dataset=_base_.cityscapes_val)
 test_dataloader = val_dataloader
-norm_cfg = dict(type="BN", requires_grad=True)
 model = dict(
-    type="EncoderDecoder",
     pretrained=None,
     backbone=dict(type="mit_b0", drop_path_rate=0.0),
-    decode_head=dict(
-        type="DAFormerHead",
-        in_channels=[32, 64, 160, 256],
-        in_index=[0, 1, 2, 3],
-        channels=64,
-        dropout_ratio=0.1,
-        num_classes=19,
-        norm_cfg=norm_cfg,
-        align_corners=False,
-        decoder_params=dict(
-            embed_dims=64,
-            embed_cfg=dict(type="mlp", act_cfg=None, norm_cfg=None),
-            embed_neck_cfg=dict(type="mlp", act_cfg=None, norm_cfg=None),
-            fusion_cfg=dict(
-                type="aspp",
-                sep=True,
-                dilations=(1, 6, 12, 18),
-                pool=False,
-                act_cfg=dict(type="ReLU"),
-                norm_cfg=norm_cfg,
-            ),
-        ),
-        loss_decode=dict(type="CrossEntropyLoss", loss_weight=1.0),
-    ),
-    test_cfg=dict(mode="whole"),
+    decode_head=dict(in_channels=[32, 64, 160, 256], channels=64, decoder_params=dict(embed_dims=64)),
 )
 # from scratch: a higher rate and a shorter warm-up than with ImageNet weights
 optim_wrapper = dict(

@@ -1,22 +1,10 @@
 # DAFormer decoder whose ASPP sees only the last level, upsampled to stride 4
 # (ablation of the DAFormer paper).
-norm_cfg = dict(type="BN", requires_grad=True)
+_base_ = ["daformer_conv1_mitb5.py"]
 model = dict(
-    type="EncoderDecoder",
-    pretrained="pretrained/mit_b5.pth",
-    backbone=dict(type="mit_b5"),
     neck=dict(type="SegFormerAdapter", scales=[8]),
     decode_head=dict(
-        type="DAFormerHead",
-        in_channels=[64, 128, 320, 512],
-        in_index=[0, 1, 2, 3],
-        channels=256,
-        dropout_ratio=0.1,
-        num_classes=19,
-        norm_cfg=norm_cfg,
         decoder_params=dict(
-            embed_dims=256,
-            embed_cfg=dict(type="mlp"),
             embed_neck_cfg=dict(
                 type="rawconv_and_aspp",
                 kernel_size=1,
@@ -24,11 +12,8 @@ model = dict(
                 dilations=(1, 6, 12, 18),
                 pool=False,
                 act_cfg=dict(type="ReLU"),
-                norm_cfg=norm_cfg,
-            ),
-            fusion_cfg=dict(type="conv", kernel_size=1, act_cfg=dict(type="ReLU"), norm_cfg=norm_cfg),
-        ),
-        loss_decode=dict(type="CrossEntropyLoss", loss_weight=1.0),
+                norm_cfg=_base_.norm_cfg,
+            )
+        )
     ),
-    test_cfg=dict(mode="whole"),
 )
