@@ -36,6 +36,17 @@ def train(cfg: Config) -> nn.Module:
 def check_before_training(cfg: Config) -> None:
     """The cheap checks: config keys known, weights present, data in place, classes fitting."""
     check_config(cfg)
+    if cfg.get("uda") and cfg.get("launcher", "none") != "none":
+        raise ConfigError(
+            f"{cfg.filename}: launcher={cfg.launcher!r} with uda; adaptation runs in one process so far, "
+            "start it without --launcher"
+        )
+    accumulation = cfg.optim_wrapper.get("accumulative_counts", 1)
+    if cfg.get("uda") and accumulation != 1:
+        raise ConfigError(
+            f"{cfg.filename}: optim_wrapper.accumulative_counts={accumulation} with uda; gradients are not "
+            "accumulated over iterations so far, expected 1"
+        )
     for path in (cfg.model.get("pretrained"), cfg.get("load_from")):
         if path:
             require_file(path)

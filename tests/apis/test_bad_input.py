@@ -389,3 +389,11 @@ def test_traceback_on_request(tmp_path, monkeypatch):
     monkeypatch.setenv("MMSEG_TRACEBACK", "1")
     with pytest.raises(ConfigError, match="no such config file"):
         train_tool.main([str(tmp_path / "nothing.py")])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("launcher", "pytorch"), ("optim_wrapper.accumulative_counts", 2)]
+)
+def test_what_adaptation_cannot_do_yet_is_refused(toy_data, tmp_path, key, value):
+    message = refusal(uda_config(toy_data, tmp_path, {key: value}), ConfigError)
+    assert key in message and "so far" in message
