@@ -12,7 +12,7 @@ run_dir=${1%/}
 shift
 root=$(cd "$(dirname "$0")" && pwd)
 if [ -z "${PYTHON:-}" ]; then
-    PYTHON=python
+    PYTHON=$(command -v python || command -v python3)
     [ ! -x "$root/.venv/bin/python" ] || PYTHON="$root/.venv/bin/python"
 fi
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"

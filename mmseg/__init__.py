@@ -11,4 +11,12 @@ from mmseg.version import __version__
 
 declare_missing_operators()
 
+try:
+    import cv2  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"OpenCV cannot be loaded ({error}). On a server without desktop libraries install them first, on "
+        "Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
+    ) from error
+
 __all__ = ["__version__"]
