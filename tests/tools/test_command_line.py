@@ -88,7 +88,16 @@ def test_run_experiments_writes_a_child_config_and_runs_it(checkout, toy_data, c
 
 def test_every_run_has_its_own_name(checkout, monkeypatch):
     started = []
-    monkeypatch.setattr(run_experiments, "train", lambda cfg: started.append((cfg.name, cfg.work_dir)))
+
+    class Runner:
+        def __init__(self, cfg):
+            self.cfg = cfg
+
+        def train(self):
+            started.append((self.cfg.name, self.cfg.work_dir))
+
+    monkeypatch.setattr(run_experiments, "check_before_training", lambda cfg: None)
+    monkeypatch.setattr(run_experiments, "build_runner", Runner)
     parent = checkout / "my config.py"
     parent.write_text("model = dict()")
     for _ in range(2):
