@@ -20,6 +20,7 @@ setup(
         "onedl-mmcv>=2.3.6,<2.4",
         "kornia>=0.8,<0.10",
         "numpy>=1.26",
+        "opencv-python>=4.8",
         "pillow>=10",
         "rich>=13",
         "matplotlib>=3.8",

@@ -15,7 +15,8 @@ from mmseg.apis.cli import command
 from mmseg.datasets.classes import CITYSCAPES_PALETTE
 from mmseg.datasets.transforms.loading import read_image
 from mmseg.errors import DataError
-from mmseg.visualization.palette_image import blend
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.visualization.palette_image import Palette, blend
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -48,18 +49,31 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def write_prediction(
+    model: EncoderDecoder, path: Path, palette: Palette, opacity: float, out_dir: Path
+) -> Path:
+    """Segment one image and write the colours of its classes over it."""
+    image, label = read_image(str(path)), inference_segmentor(model, path)[0]
+    out = out_dir / f"{path.stem}_pred{path.suffix}"
+    out_dir.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(out), blend(image, label, palette, opacity)[..., ::-1])
+    return out
+
+
 @command
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     images = find_images(args.img)
     model = init_segmentor(args.config, args.checkpoint, args.device)
     palette = CITYSCAPES_PALETTE if args.palette == "cityscapes" else model.palette
+    status = 0
     for path in images:
-        label = inference_segmentor(model, path)[0]
-        out = (args.out_dir or path.parent) / f"{path.stem}_pred{path.suffix}"
-        out.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(out), blend(read_image(str(path)), label, palette, args.opacity)[..., ::-1])
-        print(out)
+        try:
+            print(write_prediction(model, path, palette, args.opacity, args.out_dir or path.parent))
+        except DataError as error:  # the other images of a folder are still wanted
+            print(f"error: {error}", file=sys.stderr)
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

@@ -175,7 +175,7 @@ def test_config_of_a_run_is_complete(path):
         assert DATASETS.get(part.type)
     for hook in ("checkpoint", "logger", "results", "runtime_info"):
         assert hook in cfg.default_hooks
-    assert "IterationRandomnessHook" in [hook.type for hook in cfg.custom_hooks], "a run has to be repeatable"
+    assert cfg.default_hooks.randomness.type == "IterationRandomnessHook", "a run has to be repeatable"
     assert 0 < cfg.train_cfg.val_interval <= cfg.train_cfg.max_iters
     assert cfg.default_hooks.checkpoint.interval <= cfg.train_cfg.max_iters, "nothing would be kept"
     assert path.read_text().startswith("#"), "a config opens with what it is"

@@ -113,7 +113,7 @@ def uda_config(data: Path, work_dir: Path, options: dict[str, Any] | None = None
         "uda.imnet_feature_dist_scale_min_ratio": 0.1,
         "uda.imnet_feature_dist_lambda": 0.5,
         "uda.pseudo_threshold": 0.0,
-        "custom_hooks.1.interval": 2,
+        "custom_hooks.0.interval": 2,
     }
     return toy_config("daformer", data, work_dir, parts | (options or {}))
 

@@ -98,7 +98,7 @@ def train_and_test(
     command = ["tools/train.py", config, "--work-dir", str(work_dir), *arguments, "--cfg-options", *options]
     run(f"Train {name}", sys.executable, *command)
     run(f"Test {name}", "sh", "test.sh", f"{work_dir}/")
-    return json.loads((work_dir / "results.json").read_text())
+    return json.loads((work_dir / "test" / "results.json").read_text())
 
 
 def draw(work_dir: Path, data_root: Path, runs: dict[str, Path]) -> Path:
@@ -157,7 +157,7 @@ def main() -> None:
         picture: "target images, truth and both predictions side by side",
         daformer / "debug": "what the adaptation saw: pseudo-labels, mixed images, weights",
         daformer / "preds": "predictions as trainId PNGs with the Cityscapes palette",
-        daformer / "results.json": "scores per class",
+        daformer / "test" / "results.json": "scores per class",
         daformer: "checkpoints, log and TensorBoard curves (tensorboard --logdir)",
     }.items():
         console.print(f"  {path}  [dim]{meaning}[/dim]", highlight=False, soft_wrap=True)

@@ -19,7 +19,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--opacity", type=float, default=0.5, help="1: indexed PNG of train ids; less: colours over the image"
     )
     parser.add_argument(
-        "--work-dir", help="where to write results.json (default: the folder of the checkpoint)"
+        "--work-dir", help="where to write results.json (default: test/ beside the checkpoint)"
     )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     add_cfg_options(parser)

@@ -17,9 +17,10 @@ default_hooks = dict(
         save_best="mIoU",
         rule="greater",
     ),
+    randomness=dict(type="IterationRandomnessHook"),
     results=dict(type="ResultsHook"),
 )
-custom_hooks = [dict(type="IterationRandomnessHook"), dict(type="DebugPicturesHook", interval=1000)]
+custom_hooks = [dict(type="DebugPicturesHook", interval=1000)]
 log_processor = dict(by_epoch=False)
 # scalars as JSON lines (vis_data/*.json) and for TensorBoard (vis_data/)
 visualizer = dict(

@@ -1,7 +1,7 @@
 # DAFormer on GTA -> Cityscapes (Hoyer et al., CVPR 2022).
 #
-#   python run_experiments.py --config
-# configs/daformer/gta2cs_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py
+#   python run_experiments.py --config \
+#       configs/daformer/gta2cs_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py
 #
 # Needs   data/gta, data/cityscapes (converted, see README) and pretrained/mit_b5.pth.
 # Paper   68.3 mIoU, mean of three seeds. Not reproduced here yet: that takes the real data and a GPU.

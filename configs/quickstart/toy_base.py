@@ -31,5 +31,5 @@ param_scheduler = [
 ]
 train_cfg = dict(max_iters=1000, val_interval=500)
 default_hooks = dict(checkpoint=dict(interval=500), logger=dict(interval=20))
-custom_hooks = [dict(type="IterationRandomnessHook"), dict(type="DebugPicturesHook", interval=200)]
+custom_hooks = [dict(type="DebugPicturesHook", interval=200)]
 env_cfg = dict(cudnn_benchmark=False)

@@ -50,7 +50,10 @@ def init_segmentor(
         model.classes = tuple(meta.get("classes", model.classes))
         model.palette = [tuple(color) for color in meta.get("palette", model.palette)]
     model.cfg = cfg
-    return model.to(device or get_device()).eval()
+    try:
+        return model.to(device or get_device()).eval()
+    except (AssertionError, RuntimeError) as error:
+        raise ConfigError(f"device {device!r} cannot be used: {error}; expected 'cpu' or 'cuda:N'") from error
 
 
 def inference_segmentor(model: EncoderDecoder, imgs: Image | Sequence[Image]) -> list[np.ndarray]:

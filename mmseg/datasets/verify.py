@@ -7,7 +7,7 @@ each data set. The full check reads every image and label as well.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,18 +59,19 @@ class FileCheck:
     problem: str | None = None
 
 
-def quick_check(cfg: Config) -> None:
+def quick_check(cfg: Config, loaders: Sequence[str] = LOADERS) -> None:
     """Check what can be checked in seconds; training calls this before it starts.
 
     Args:
         cfg: Config with ``train_dataloader``, ``val_dataloader`` and ``test_dataloader``; each may be
             missing.
+        loaders: Which of them to look at.
 
     Raises:
         DataError: Lists everything that is wrong.
         ConfigError: A part of the config does not exist or does not fit.
     """
-    parts = open_parts(cfg)
+    parts = open_parts(cfg, loaders)
     for part in parts:
         _check_statistics(part)
         for warning in part.warnings:
@@ -106,9 +107,9 @@ def verify(cfg: Config, num_threads: int = 4, write_statistics: bool = False) ->
     return parts
 
 
-def open_parts(cfg: Config) -> list[Part]:
+def open_parts(cfg: Config, loaders: Sequence[str] = LOADERS) -> list[Part]:
     """Open every data set of a config once and load its first sample."""
-    parts = _parts(cfg)
+    parts = _parts(cfg, loaders)
     for part in parts:
         try:
             dataset = DATASETS.build(part.cfg)
@@ -124,9 +125,9 @@ def open_parts(cfg: Config) -> list[Part]:
     return parts
 
 
-def _parts(cfg: Config) -> list[Part]:
+def _parts(cfg: Config, loaders: Sequence[str]) -> list[Part]:
     parts: list[Part] = []
-    for loader in LOADERS:
+    for loader in loaders:
         dataset = (cfg.get(loader) or {}).get("dataset")
         name = loader.removesuffix("_dataloader")
         if dataset is None:

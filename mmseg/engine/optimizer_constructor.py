@@ -43,6 +43,12 @@ class GroupedOptimWrapperConstructor:
         self.optimizer_cfg = dict(self.wrapper_cfg.pop("optimizer"))
         paramwise_cfg = dict(paramwise_cfg or {})
         self.custom_keys = paramwise_cfg.pop("custom_keys", {})
+        unknown = {key for values in self.custom_keys.values() for key in values} - {"lr_mult", "decay_mult"}
+        if unknown:
+            raise ConfigError(
+                f"config: paramwise_cfg.custom_keys: unknown {', '.join(sorted(unknown))}; expected lr_mult "
+                "and decay_mult"
+            )
         if paramwise_cfg:
             raise ConfigError(
                 f"config: paramwise_cfg knows 'custom_keys' only; found {', '.join(paramwise_cfg)}"

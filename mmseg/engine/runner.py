@@ -11,8 +11,16 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmseg.errors import CheckpointError
-from mmseg.models.pretrained import load_checkpoint, read_checkpoint
+from mmseg.models.pretrained import compare, load_checkpoint, read_checkpoint
 from mmseg.registry import DATASETS, MODELS
+
+EXTRA = "_extra_state"
+"""Ends the names of the entries that hold no parameters."""
+
+
+def group_settings(group: dict) -> tuple[float, float, int]:
+    """Base learning rate, weight decay and number of parameters of an optimizer's group."""
+    return group.get("initial_lr", group["lr"]), group.get("weight_decay", 0.0), len(group["params"])
 
 
 class SegmentationRunner(Runner):
@@ -69,16 +77,33 @@ class SegmentationRunner(Runner):
                     hub.get("runtime_info", {}).pop(name, None)
                     hub.get("resumed_keys", {}).pop(name, None)
             self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
-            try:
-                model.load_state_dict(checkpoint["state_dict"])
-            except (KeyError, RuntimeError) as error:
-                raise CheckpointError(f"{filename}: cannot be resumed with this config: {error}") from error
+            self._check_resumable(model, checkpoint, filename)
+            model.load_state_dict(checkpoint["state_dict"])
         else:
             student = getattr(model, "model", model)
             checkpoint = load_checkpoint(student, filename)
         self._has_loaded = True
         self.logger.info(f"Loaded {Path(filename)}")
         return checkpoint
+
+    def _check_resumable(self, model: nn.Module, checkpoint: dict, filename: str) -> None:
+        """Compare network and optimizer of a checkpoint with those of the config."""
+        state = checkpoint.get("state_dict", {})
+        report = compare(model, {name: value for name, value in state.items() if not name.endswith(EXTRA)})
+        report.missing = [name for name in report.missing if not name.endswith(EXTRA)]
+        if report.missing or report.unexpected or report.mismatched:
+            raise CheckpointError(
+                f"{filename}: cannot be resumed with this config, the networks differ: {report.examples()}. "
+                "Restore the config, or start a new run from these weights with --load-from"
+            )
+        found = [group_settings(group) for group in checkpoint.get("optimizer", {}).get("param_groups", [])]
+        expected = [group_settings(group) for group in self.optim_wrapper.optimizer.param_groups]
+        if found != expected:
+            raise CheckpointError(
+                f"{filename}: cannot be resumed with this config, the optimizers differ; (learning rate, "
+                f"weight decay, parameters) of each group: {found} in the checkpoint, {expected} in the "
+                "config. Restore the config, or start a new run from these weights with --load-from"
+            )
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up the environment; on a machine without a GPU the process group is started with gloo.

@@ -14,6 +14,7 @@ from mmengine.config import Config
 from toy_run import CHANNELS, ROOT, copy_data, toy_config, uda_config, write_config
 
 from mmseg import apis
+from mmseg.apis import checks
 from mmseg.errors import CheckpointError, ConfigError, DataError, MMSegError
 from tools import test as test_tool
 from tools import train as train_tool
@@ -236,8 +237,8 @@ def test_missing_checkpoint_to_test_or_resume(source_run, tmp_path, capsys):
 def test_resuming_with_another_method(source_run, toy_data, tmp_path):
     options = {"resume": True, "load_from": str(source_run.checkpoint)}
     message = refusal(uda_config(toy_data, tmp_path, options), CheckpointError)
-    assert message.startswith(f"{source_run.checkpoint}: cannot be resumed with this config: ")
-    assert "DACS" in message
+    assert message.startswith(f"{source_run.checkpoint}: cannot be resumed with this config, ")
+    assert "the networks differ: missing in the file" in message
 
 
 def test_file_that_is_no_checkpoint(source_run, toy_data, tmp_path):
@@ -261,7 +262,7 @@ UNKNOWN_KEYS = {
     "train_dataloader.dataset.target.pipeline.1.crop_sze": r"RandomCrop has no .*'crop_sze'; .*'crop_size'\?",
     "val_dataloader.dataset.ann_dri": r"CityscapesDataset has no argument 'ann_dri'; .*'ann_dir'\?",
     "train_dataloader.sampler.shufle": r"train_dataloader\.sampler: PositionSampler has no .*'shufle'",
-    "custom_hooks.1.intervall": r"custom_hooks\.1: DebugPicturesHook has no .*'intervall'; .*'interval'\?",
+    "custom_hooks.0.intervall": r"custom_hooks\.0: DebugPicturesHook has no .*'intervall'; .*'interval'\?",
     "default_hooks.checkpoint.intervl": r"CheckpointHook has no .*'interval'\?",
     "default_hooks.logger.intervl": r"default_hooks\.logger: LoggerHook has no .*'interval'\?",
     "val_evaluator.class_subset": r"val_evaluator: IoUMetric has no .*'class_subsets'\?",
@@ -288,7 +289,7 @@ UNKNOWN_TYPES = {
         r"'GTADataSet' .*dataset; did you mean GTADataset",
     ),
     "train_dataloader.dataset.source.pipeline.0.type": ("LoadImg", r"'LoadImg' .*transform; .*LoadImage"),
-    "custom_hooks.1.type": ("DebugPictureHook", r"custom_hooks\.1: .*did you mean DebugPicturesHook"),
+    "custom_hooks.0.type": ("DebugPictureHook", r"custom_hooks\.0: .*did you mean DebugPicturesHook"),
     "val_evaluator.type": ("IouMetric", r"val_evaluator: type='IouMetric' .*did you mean IoUMetric"),
     "param_scheduler.0.type": ("PolyWarmup", r"param_scheduler\.0: .*did you mean PolyWarmupLR"),
     "train_dataloader.sampler.type": ("PositionSampeler", r"train_dataloader\.sampler: .*PositionSampler"),
@@ -397,3 +398,73 @@ def test_traceback_on_request(tmp_path, monkeypatch):
 def test_what_adaptation_cannot_do_yet_is_refused(toy_data, tmp_path, key, value):
     message = refusal(uda_config(toy_data, tmp_path, {key: value}), ConfigError)
     assert key in message and "so far" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("train_dataloader.batch_sise", 3, "train_dataloader has no 'batch_sise'; did you mean 'batch_size'"),
+        ("train_dataloader.batch_size", 0, "train_dataloader.batch_size=0; expected a whole number"),
+        ("randomness.sed", 3, "randomness has no 'sed'; did you mean 'seed'"),
+        ("env_cfg.cudnn_benchmrk", True, "env_cfg has no 'cudnn_benchmrk'; did you mean 'cudnn_benchmark'"),
+        ("train_cfg.max_iters", 1.5, "train_cfg.max_iters=1.5; expected a whole number"),
+        ("optim_wrapper.optimizer.lr", "abc", "optim_wrapper.optimizer.lr='abc'; expected a positive number"),
+        ("uda.imnet_feature_dist_lambda", "abc", "imnet_feature_dist_lambda='abc'"),
+        ("uda.imnet_feature_dist_classes", [3, 19], r"imnet_feature_dist_classes names [19]"),
+    ],
+)
+def test_values_and_keys_of_plain_sections(toy_data, tmp_path, key, value, message):
+    assert message in refusal(uda_config(toy_data, tmp_path, {key: value}), ConfigError)
+
+
+def test_misspelt_multiplier(toy_data, tmp_path):
+    cfg = uda_config(toy_data, tmp_path)
+    cfg.optim_wrapper.paramwise_cfg.custom_keys["head"] = dict(lr_mul=10)
+    assert "unknown lr_mul; expected lr_mult" in refusal(cfg, ConfigError)
+
+
+def test_resume_without_checkpoint(toy_data, tmp_path):
+    cfg = toy_config("source_only", toy_data, tmp_path / "work", {"resume": True})
+    message = refusal(cfg, CheckpointError)
+    assert message.startswith(f"{tmp_path / 'work'}: no checkpoint to resume from")
+
+
+@pytest.mark.parametrize("key", ["optim_wrapper.optimizer.lr", "optim_wrapper.optimizer.weight_decay"])
+def test_resume_with_another_optimizer(source_run, toy_data, tmp_path, key):
+    options = {key: 0.5, "resume": True, "load_from": str(source_run.checkpoint)}
+    message = refusal(toy_config("source_only", toy_data, tmp_path, options), CheckpointError)
+    assert "the optimizers differ" in message and "--load-from" in message
+
+
+def test_resume_with_another_network(source_run, toy_data, tmp_path):
+    options = {
+        "model.decode_head.channels": 24,
+        "resume": True,
+        "load_from": str(source_run.checkpoint),
+    }
+    message = refusal(toy_config("source_only", toy_data, tmp_path, options), CheckpointError)
+    assert "the networks differ" in message and "other shape" in message and len(message) < 1500
+
+
+def test_crop_that_does_not_fit_the_stride(toy_data, tmp_path):
+    cfg = uda_config(toy_data, tmp_path)
+    for domain in ("source", "target"):
+        for transform in cfg.train_dataloader.dataset[domain].pipeline:
+            if transform["type"] == "RandomCrop":
+                transform["crop_size"] = (40, 64)
+    assert "multiples of the encoder's stride" in refusal(cfg, ConfigError)
+
+
+def test_training_needs_no_test_set(toy_data, tmp_path):
+    cfg = toy_config("source_only", toy_data, tmp_path, {"test_dataloader.dataset.data_root": "nowhere"})
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    cfg.train_cfg.max_iters = 1
+    apis.train(cfg)
+    assert list(tmp_path.glob("iter_1.pth"))
+
+
+def test_distance_to_random_features_is_warned_of(toy_data, tmp_path, monkeypatch):
+    warned = []
+    monkeypatch.setattr(checks, "print_log", lambda message, **_: warned.append(message))
+    checks.check_before_training(uda_config(toy_data, tmp_path))
+    assert len(warned) == 1 and "RANDOM" in warned[0] and "model.pretrained" in warned[0]

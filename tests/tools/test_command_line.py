@@ -177,11 +177,11 @@ def test_overrides_have_types_and_may_have_their_published_name(toy_data, tmp_pa
         "uda.blur=False",
         "train_dataloader.dataset.target.crop_pseudo_margins=[1,2,3,4]",
     ]
-    assert train_tool.main([config, "--options", *overrides, "custom_hooks.1.interval=9"]) == 0
+    assert train_tool.main([config, "--options", *overrides, "custom_hooks.0.interval=9"]) == 0
     (cfg,) = started
     assert cfg.uda.alpha == 0.5 and cfg.uda.blur is False
     assert list(cfg.train_dataloader.dataset.target.crop_pseudo_margins) == [1, 2, 3, 4]
-    assert cfg.custom_hooks[1].interval == 9
+    assert cfg.custom_hooks[0].interval == 9
 
 
 # ------------------------------------------------------------------------------------------------ the wrapper

@@ -16,7 +16,7 @@ from mmseg.errors import ConfigError
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses, add_prefix
 from mmseg.models.uda.class_mix import draw_classes, mix, mix_masks
 from mmseg.models.uda.ema_teacher import EMATeacher, PseudoLabel
-from mmseg.models.uda.feature_distance import class_mask, downscale_label_ratio, masked_feature_distance
+from mmseg.models.uda.feature_distance import class_table, downscale_label_ratio, masked_feature_distance
 from mmseg.models.uda.strong_augmentation import StrongAugmentation
 from mmseg.models.uda.uda_decorator import UDABatch, UDADecorator
 from mmseg.registry import MODELS
@@ -79,8 +79,15 @@ class DACS(UDADecorator):
                 f"uda: imnet_feature_dist_classes names {unknown}, but the network has the classes "
                 f"0…{self.model.num_classes - 1}; name the thing classes of your data"
             )
+        if not isinstance(imnet_feature_dist_lambda, int | float) or imnet_feature_dist_lambda < 0:
+            raise ConfigError(
+                f"uda: imnet_feature_dist_lambda={imnet_feature_dist_lambda!r}; expected a number from 0 on"
+            )
         self.feature_distance_lambda = imnet_feature_dist_lambda
         self.feature_distance_classes = imnet_feature_dist_classes
+        # looked up on the device; not a part of published checkpoints
+        table = class_table(imnet_feature_dist_classes or ())
+        self.register_buffer("distance_classes", table, persistent=False)
         self.feature_distance_min_ratio = imnet_feature_dist_scale_min_ratio or 0.0
         self.strong_augmentation = StrongAugmentation(color_jitter_strength, color_jitter_probability, blur)
         self.teacher: EMATeacher | None = None
@@ -148,7 +155,7 @@ class DACS(UDADecorator):
             min_ratio=self.feature_distance_min_ratio,
             num_classes=self.model.num_classes,
         )
-        mask = class_mask(small, self.feature_distance_classes)
+        mask = self.distance_classes[small]
         batch.pictures.setdefault("feature_distance_mask", mask.float())
         return mask
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mmseg.errors import ConfigError
+
 IGNORE_INDEX = 255
 
 
@@ -31,9 +33,11 @@ def downscale_label_ratio(label: Tensor, scale: int, min_ratio: float, num_class
     return winner.masked_fill(undecided, IGNORE_INDEX)
 
 
-def class_mask(label: Tensor, classes: Sequence[int]) -> Tensor:
-    """(B, h, w) bool, True where the label is one of the classes."""
-    return torch.isin(label, torch.as_tensor(list(classes), device=label.device))
+def class_table(classes: Sequence[int]) -> Tensor:
+    """(256,) bool, True for the label values that are one of the classes."""
+    table = torch.zeros(256, dtype=torch.bool)
+    table[list(classes)] = True
+    return table
 
 
 def masked_feature_distance(features: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -46,8 +50,17 @@ def masked_feature_distance(features: Tensor, reference: Tensor, mask: Tensor | 
 
     Returns:
         A scalar.
+
+    Raises:
+        ConfigError: Mask and features differ in size.
     """
     distance = torch.linalg.vector_norm(features.float() - reference.float(), dim=1)
     if mask is None:
         return distance.mean()
+    if mask.shape != distance.shape:
+        raise ConfigError(
+            f"feature distance: the label has {tuple(mask.shape[1:])} cells, the features have "
+            f"{tuple(distance.shape[1:])}; choose a training crop whose sides are multiples of the encoder's "
+            "stride (32 for MiT)"
+        )
     return (distance * mask).sum() / mask.sum().clamp(min=1)

@@ -12,7 +12,7 @@ from mmseg.errors import ConfigError
 from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.models.uda import DACS, EMATeacher
 from mmseg.models.uda.class_mix import draw_classes, mix, mix_masks
-from mmseg.models.uda.feature_distance import class_mask, downscale_label_ratio, masked_feature_distance
+from mmseg.models.uda.feature_distance import class_table, downscale_label_ratio, masked_feature_distance
 from mmseg.models.uda.strong_augmentation import (
     StrongAugmentation,
     blur_kernel_size,
@@ -177,7 +177,7 @@ def test_feature_distance():
     label = torch.from_numpy(gen.label(56, (2, 1, 128, 192), 32, ignore_frac=0.1))[:, 0]
     small = downscale_label_ratio(label, 32, 0.75, 19)
     np.testing.assert_array_equal(small.numpy(), golden["label_small"][:, 0])
-    mask = class_mask(small, THINGS)
+    mask = class_table(THINGS)[small]
     np.testing.assert_array_equal(mask.numpy(), golden["mask"][:, 0])
     value = masked_feature_distance(first, second, mask)
     value.backward()
