@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 from mmseg import datasets, engine, evaluation, models  # noqa: F401  (fill the registries)
-from mmseg.apis.config import check_config
+from mmseg.apis.checks import check_config
 from mmseg.models.backbones.mix_transformer import ARCHITECTURES
 from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 

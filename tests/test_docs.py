@@ -12,7 +12,8 @@ from mmengine.config import Config
 from PIL import Image
 from torch import nn
 
-from mmseg.apis.config import check_config, load_config
+from mmseg.apis.checks import check_config
+from mmseg.apis.config import load_config
 from mmseg.apis.train import check_before_training
 from mmseg.datasets import uda_collate
 from mmseg.datasets.verify import verify

@@ -19,7 +19,8 @@ from mmengine.config import Config
 import run_experiments
 from experiments import EXPERIMENTS, make_config, runs
 from mmseg import datasets, models  # noqa: F401  (fill the registries)
-from mmseg.apis.config import check_config, load_config
+from mmseg.apis.checks import check_config
+from mmseg.apis.config import load_config
 from mmseg.apis.experiment_config import Run, domain
 from mmseg.errors import ConfigError
 from mmseg.models.backbones.mix_transformer import ARCHITECTURES

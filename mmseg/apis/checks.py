@@ -2,12 +2,11 @@
 
 import difflib
 import inspect
-import logging
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.registry import VISBACKENDS, Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -68,11 +67,10 @@ def _check_uda(cfg: Config) -> None:
             "accumulated over iterations so far, expected 1"
         )
     if cfg.uda.get("imnet_feature_dist_lambda") and not cfg.model.get("pretrained") and not cfg.get("resume"):
-        print_log(
-            "uda: the feature distance will hold features close to those of a RANDOM network, since "
+        print(
+            "warning: the feature distance will hold features close to those of a RANDOM network, since "
             "model.pretrained is None; name ImageNet weights there, or set uda.imnet_feature_dist_lambda=0",
-            logger="current",
-            level=logging.WARNING,
+            file=sys.stderr,
         )
 
 
@@ -124,8 +122,8 @@ def check_config(cfg: Config) -> None:
         if not isinstance(value, int) or value < 1:
             raise ConfigError(f"config: {place}={value!r}; expected a whole number of at least 1")
     rate = cfg.optim_wrapper.optimizer.get("lr")
-    if not isinstance(rate, int | float) or rate <= 0:
-        raise ConfigError(f"config: optim_wrapper.optimizer.lr={rate!r}; expected a positive number")
+    if not isinstance(rate, int | float) or rate < 0:
+        raise ConfigError(f"config: optim_wrapper.optimizer.lr={rate!r}; expected a number from 0 on")
 
 
 def _counts(cfg: Config) -> Iterator[tuple[str, Any]]:

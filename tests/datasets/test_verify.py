@@ -303,7 +303,34 @@ def test_published_resizing_and_cropping(name):
 
 
 def test_every_dataset_config_is_tested():
-    assert {path.name for path in CONFIGS.glob("*.py")} == {f"{name}_512x512.py" for name in EXPECTED}
+    small = {path.name for path in CONFIGS.glob("*_512x512.py")}
+    assert small == {f"{name}_512x512.py" for name in EXPECTED}
+    assert {path.name for path in CONFIGS.glob("*.py")} - small == set(HIGH_RESOLUTION)
+
+
+HIGH_RESOLUTION = {
+    "uda_gtaHR_to_cityscapesHR_1024x1024.py": ((2560, 1440), (2048, 1024)),
+    "uda_synthiaHR_to_cityscapesHR_1024x1024.py": ((2560, 1520), (2048, 1024)),
+    "uda_cityscapesHR_to_acdcHR_1024x1024.py": ((2048, 1024), (1920, 1080)),
+    "uda_cityscapesHR_to_darkzurichHR_1024x1024.py": ((2048, 1024), (1920, 1080)),
+}
+
+
+@pytest.mark.parametrize("name", HIGH_RESOLUTION)
+def test_high_resolution_configs_differ_in_sizes_only(name):
+    low = Config.fromfile(CONFIGS / name.replace("HR", "").replace("1024x1024", "512x512"))
+    high = Config.fromfile(CONFIGS / name)
+    source, target = HIGH_RESOLUTION[name]
+    for low_set, high_set, scale in [
+        (low.train_dataloader.dataset.source, high.train_dataloader.dataset.source, source),
+        (low.train_dataloader.dataset.target, high.train_dataloader.dataset.target, target),
+        (low.val_dataloader.dataset, high.val_dataloader.dataset, target),
+    ]:
+        sizes = dict(
+            Resize=dict(scale=scale), RandomCrop=dict(crop_size=(1024, 1024)), Pad=dict(size=(1024, 1024))
+        )
+        expected = [{**step, **sizes.get(step["type"], {})} for step in low_set.pipeline]
+        assert high_set.to_dict() == {**low_set.to_dict(), "pipeline": expected}
 
 
 def test_dataset_config_runs_with_overrides(cfg):

@@ -13,7 +13,8 @@ from mmengine.config import Config
 import experiments
 import run_experiments
 from experiments import EXPERIMENTS, runs
-from mmseg.apis.config import check_config, load_config
+from mmseg.apis.checks import check_config
+from mmseg.apis.config import load_config
 from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
 from mmseg.datasets.toy import SETS, make_toy_dataset
 
