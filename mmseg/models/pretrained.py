@@ -123,7 +123,7 @@ def load_checkpoint(model: nn.Module, path: str | Path, network: str = "model") 
     if network != "model" or any(name.startswith("model.") for name in state):
         state = select_prefix(state, f"{network}.")
         if not state:
-            raise CheckpointError(f"{path}: no entry starts with {network!r}; take 'model' for the student")
+            raise CheckpointError(f"{path}: no entry starts with '{network}.'; take 'model' for the student")
     report = compare(model, state)
     if report.missing or report.mismatched or report.unexpected:
         raise CheckpointError(

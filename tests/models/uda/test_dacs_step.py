@@ -145,8 +145,9 @@ def test_two_steps_equal_the_published_ones(name, monkeypatch):
         )
         assert set(scalars) == set(expected)
         for key, value in expected.items():
-            tolerance = loss_rtol if "loss" in key or iteration else 1e-6
-            assert scalars[key] == pytest.approx(value, rel=tolerance), (iteration, key)
+            # accuracies are equal at first; later single pixels (of 32768) may flip with the number of threads
+            tolerance = dict(rel=loss_rtol) if "loss" in key else dict(abs=0.05 if iteration else 1e-5)
+            assert scalars[key] == pytest.approx(value, **tolerance), (iteration, key)
         assert set(gradients) == set(golden[f"it{iteration}_grad_names"])
         found = torch.tensor([gradients[key] for key in golden[f"it{iteration}_grad_names"]]).double()
         torch.testing.assert_close(
