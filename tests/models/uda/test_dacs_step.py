@@ -145,7 +145,7 @@ def test_two_steps_equal_the_published_ones(name, monkeypatch):
         )
         assert set(scalars) == set(expected)
         for key, value in expected.items():
-            # accuracies are equal at first; later single pixels (of 32768) may flip with the number of threads
+            # accuracies are equal at first; later single pixels (of 32768) flip with the number of threads
             tolerance = dict(rel=loss_rtol) if "loss" in key else dict(abs=0.05 if iteration else 1e-5)
             assert scalars[key] == pytest.approx(value, **tolerance), (iteration, key)
         assert set(gradients) == set(golden[f"it{iteration}_grad_names"])
