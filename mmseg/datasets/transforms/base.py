@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 Results = dict[str, Any]
@@ -26,7 +27,7 @@ PIXEL_KEYS = ("img", "gt_semantic_seg", "valid_pseudo_mask")
 """Entries with one value per pixel: whatever moves pixels moves all of them alike."""
 
 
-class Transform:
+class Transform(ABC):
     """Base of all transforms: a callable from sample to sample.
 
     The dict that comes in belongs to the transform (it is a shallow copy), the arrays in it do not: they are
@@ -36,5 +37,6 @@ class Transform:
     random: ClassVar[bool] = False
     """Whether the transform draws from ``results['rng']``; what comes before the first one runs once."""
 
+    @abstractmethod
     def __call__(self, results: Results) -> Results:
-        raise NotImplementedError
+        """The transformed sample."""

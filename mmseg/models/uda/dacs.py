@@ -102,7 +102,10 @@ class DACS(UDADecorator):
             self.imnet_model.requires_grad_(False)
 
         if masking is not None:
-            self.add_masking(masking, self.teacher)
+            jitter = dict(
+                color_jitter_strength=color_jitter_strength, color_jitter_probability=color_jitter_probability
+            )
+            self.add_masking(jitter | masking, self.teacher)  # as published, both augment alike
 
     def objectives(self, batch: UDABatch) -> Iterator[Losses]:
         """Source cross entropy with feature distance, cross entropy on mixed and, with MIC, masked images."""
