@@ -5,9 +5,14 @@ are an error, not a warning, since the network would run and give nonsense.
 """
 
 import _codecs
+import difflib
+import fcntl
+import math
 import pickle
 import re
-from collections.abc import Mapping
+import urllib.parse
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +20,23 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, print_log
+from safetensors.torch import load_file as load_safetensors
 from torch import Tensor, nn
 
 from mmseg.errors import CheckpointError
+from mmseg.models.download import download
 
 MIN_FITTING_SHARE = 0.9
+NETWORKS = ("model", "ema_model", "imnet_model", "mic.teacher.ema_model", "model_D")
+"""First parts of the names of a checkpoint's entries: student, teacher, ImageNet branch, teacher of masked
+consistency, discriminators."""
+CLASSIFIERS = ("head.", "fc.", "classifier.")
+TIMM_WEIGHTS = "timm"
+"""As ``pretrained``: what timm itself downloads for its network."""
+OPEN_MMLAB = "open-mmlab://"
+"""Begins the names of OpenMMLab's ImageNet weights; their files are looked up in ``pretrained/``."""
+
+HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 
 
 @dataclass
@@ -54,13 +71,22 @@ class LoadReport:
 def require_file(path: str | Path) -> Path:
     """The path of a weight file that exists.
 
+    Args:
+        path: Of the file, or ``open-mmlab://<name>`` for OpenMMLab's weights of this name in ``pretrained/``,
+            or an address (``https://…``) to download to ``pretrained/`` once. The file is checked against
+            ``#sha256=<digits>`` at the end of the address, or the digits that OpenMMLab, torch and timm write
+            in the file's name (``…-e67eebb6.pth``).
+
     Raises:
-        CheckpointError: It does not; for ImageNet weights of MiT the message says where to get them.
+        CheckpointError: It does not; for ImageNet weights the message says where to get them.
     """
-    path = Path(path)
+    if str(path).startswith(OPEN_MMLAB):
+        return _open_mmlab_file(str(path).removeprefix(OPEN_MMLAB))
+    if str(path).startswith(("http://", "https://")):
+        return _downloaded(str(path))
+    path, remedy = Path(path), "check the path"
     if path.is_file():
         return path
-    remedy = "check the path"
     if path.name.startswith("mit_b"):
         remedy = (
             f"download {path.name} (ImageNet-1K weights of the encoder) as linked in the README of "
@@ -70,27 +96,77 @@ def require_file(path: str | Path) -> Path:
     raise CheckpointError(f"{path}: weight file not found; expected a PyTorch checkpoint there; {remedy}")
 
 
+def _downloaded(address: str) -> Path:
+    """The file of an address in ``pretrained/``; downloaded when it is not there yet."""
+    url, fragment = urllib.parse.urldefrag(address)
+    path = Path("pretrained", Path(urllib.parse.urlsplit(url).path).name)
+    named = HASH_IN_NAME.search(path.name)
+    sha256 = fragment.removeprefix("sha256=") or (named[1] if named else None)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as lock:  # several processes may start together
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        download(url, path, sha256)
+    return path
+
+
+def _open_mmlab_file(name: str) -> Path:
+    """The file of OpenMMLab's weights, which carries a part of its checksum in its name."""
+    from mmengine.runner.checkpoint import get_external_models
+
+    urls = get_external_models()
+    url = urls.get(name)
+    file_name = Path(url).name if url else f"{name}.pth"
+    for pattern in (file_name, f"{name}.pth", f"{name}-*.pth"):
+        if found := sorted(Path("pretrained").glob(pattern)):
+            return found[0]
+    if url is None:
+        close = [OPEN_MMLAB + other for other in difflib.get_close_matches(name, urls, n=3)]
+        hint = f"did you mean {' or '.join(close)}?" if close else "check the name"
+        raise CheckpointError(f"{OPEN_MMLAB}{name}: OpenMMLab has no weights of this name; {hint}")
+    raise CheckpointError(
+        f"{OPEN_MMLAB}{name}: weight file not found; download {file_name} (ImageNet weights of the encoder) "
+        f"from {url}, save it as pretrained/{file_name}, or set model.pretrained=None to train from scratch"
+    )
+
+
 def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadReport:
     """Load ImageNet weights into a backbone.
 
-    The file holds a state dict, alone or under ``state_dict`` or ``model``; entries of its classifier
-    (``head.*``) are ignored. Of a checkpoint of a whole segmentor the (student's) encoder is taken.
+    The file holds a state dict, alone or under ``state_dict`` or ``model``; entries of its classifier are
+    ignored. Of a checkpoint of a whole segmentor the (student's) encoder is taken. A backbone that knows
+    other namings than its own has a method ``adapt_weights``.
+
+    Args:
+        backbone: The encoder.
+        path: As for :func:`require_file`, or ``'timm'`` for what timm downloads.
 
     Returns:
         Which entries were used; also logged.
 
     Raises:
-        CheckpointError: The file is missing or unreadable, or less than 90 % of the entries fit the backbone.
+        CheckpointError: The file is missing or unreadable, or of another backbone: a weight of this one is
+            not in it, or more than a tenth of its entries are left over.
     """
+    if path == TIMM_WEIGHTS:
+        download = getattr(backbone, "download_weights", None)
+        if download is None:
+            raise CheckpointError(
+                f"pretrained='timm': {type(backbone).__name__} is not in timm; name a weight file instead"
+            )
+        download()
+        return LoadReport(loaded=list(backbone.state_dict()))
     state = state_dict_of(read_checkpoint(path), path)
     for prefix in ("model.backbone.", "backbone."):
         state = select_prefix(state, prefix) or state
-    state = {name: value for name, value in state.items() if not name.startswith("head.")}
+    if adapt := getattr(backbone, "adapt_weights", None):
+        state = adapt(state)
+    state = {name: value for name, value in state.items() if not name.startswith(CLASSIFIERS)}
     report = compare(backbone, state)
-    if report.fitting_share < MIN_FITTING_SHARE:
+    if report.missing or report.mismatched or report.fitting_share < MIN_FITTING_SHARE:
+        share = math.floor(100 * report.fitting_share)
         raise CheckpointError(
-            f"{path}: {report.fitting_share:.0%} of the weights fit the backbone, expected at least "
-            f"{MIN_FITTING_SHARE:.0%}; {report.examples()}. Use ImageNet weights of the config's backbone"
+            f"{path}: {share}% of the weights fit the backbone, expected all "
+            f"of its own, few others; {report.examples()}. Use ImageNet weights of the config's backbone"
         )
     backbone.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
     rest = report.examples()
@@ -119,11 +195,11 @@ def load_checkpoint(model: nn.Module, path: str | Path, network: str = "model") 
         CheckpointError: The file is missing or unreadable, or holds another network than ``model``.
     """
     checkpoint = read_checkpoint(path)
-    state = state_dict_of(checkpoint, path)
-    if network != "model" or any(name.startswith("model.") for name in state):
-        state = select_prefix(state, f"{network}.")
-        if not state:
-            raise CheckpointError(f"{path}: no entry starts with '{network}.'; take 'model' for the student")
+    everything = state_dict_of(checkpoint, path)
+    state = entries_of(everything, network)
+    if not state:
+        raise CheckpointError(f"{path}: {_what_instead(everything, network)}")
+    state = own_names(model, state)
     report = compare(model, state)
     if report.missing or report.mismatched or report.unexpected:
         raise CheckpointError(
@@ -131,8 +207,60 @@ def load_checkpoint(model: nn.Module, path: str | Path, network: str = "model") 
             "Use the config that was stored with the checkpoint"
         )
     model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
-    print_log(f"{path}: loaded {len(report.loaded)} weights", "current")
+    print_log(f"{path}: {_account(model, report.loaded, everything, network)}", "current")
     return checkpoint
+
+
+def network_of(name: str) -> str:
+    """The network that an entry of a checkpoint belongs to by its prefix; '' for none."""
+    return next((network for network in NETWORKS if name.startswith(f"{network}.")), "")
+
+
+def count_networks(names: Iterable[str]) -> dict[str, int]:
+    """How many entries of a checkpoint belong to each of its networks; '' stands for entries of none."""
+    return dict(Counter(map(network_of, names)))
+
+
+def entries_of(state: Mapping[str, Tensor], network: str) -> dict[str, Tensor]:
+    """The entries of one network of a checkpoint, without its prefix; a student may have none."""
+    found = select_prefix(state, f"{network}.")
+    if found or network != "model":
+        return found
+    return {name: value for name, value in state.items() if not network_of(name)}
+
+
+def _what_instead(names: Iterable[str], network: str) -> str:
+    """That a checkpoint does not hold a network, and what it holds."""
+    if network != "model":
+        return f"no entry starts with '{network}.'; take 'model' for the student"
+    others = count_networks(names)
+    teacher = "ema_model" in others or "mic.teacher.ema_model" in others
+    return f"holds no student, all entries start with {' or '.join(f'{name!r}' for name in others)}; " + (
+        "use --which teacher" if teacher else "name the checkpoint of a whole run"
+    )
+
+
+def _account(model: nn.Module, loaded: list[str], everything: Mapping[str, Tensor], network: str) -> str:
+    """What was loaded of a checkpoint, what of the network is missing in it, and what was left over."""
+    counts = count_networks(everything)
+    source = network if network in counts else ""
+    counts.pop(source)
+    others = [name for name in everything if not network_of(name)] if counts.pop("", 0) else []
+    left_over = [f"{name}.* {count}" for name, count in counts.items()]
+    if others:
+        left_over.append(f"other {_some(others)}")
+    missing = sorted(model.state_dict().keys() - set(loaded))
+    return (
+        f"loaded {len(loaded)} weights{f' of {source}.*' if source else ''}; missing: {_some(missing)}; "
+        f"left over: {', '.join(left_over) or 'none'}"
+    )
+
+
+def _some(names: list[str]) -> str:
+    """How many names there are, and the first of them."""
+    if not names:
+        return "0"
+    return f"{len(names)} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
 
 
 def select_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -140,9 +268,25 @@ def select_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
+def own_names(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict by the names that a network uses itself.
+
+    Parts of a network that know other namings than their own have a method ``own_name``.
+    """
+    renamed = dict(state)
+    for path, part in module.named_modules(remove_duplicate=False):
+        if hasattr(part, "own_name"):
+            prefix = f"{path}." if path else ""
+            renamed = {
+                prefix + part.own_name(name.removeprefix(prefix)) if name.startswith(prefix) else name: value
+                for name, value in renamed.items()
+            }
+    return renamed
+
+
 def compare(module: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     """Which entries of a state dict fit a module; the batch counters of norms are optional."""
-    report, own = LoadReport(), module.state_dict()
+    report, own, state = LoadReport(), module.state_dict(), own_names(module, state)
     for name, value in own.items():
         if name not in state:
             if not name.endswith("num_batches_tracked"):
@@ -171,7 +315,9 @@ def state_dict_of(content: Mapping[str, Any], path: str | Path) -> dict[str, Ten
             content = content[key]
             break
     state = {
-        name.removeprefix("module."): value for name, value in content.items() if isinstance(value, Tensor)
+        name.removeprefix("module."): value
+        for name, value in content.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
     }
     if not state:
         raise CheckpointError(
@@ -188,9 +334,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = require_file(path)
     try:
+        if path.suffix == ".safetensors":
+            return dict(load_safetensors(path))
         with torch.serialization.safe_globals(_checkpoint_types()):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load has no common error type for damaged files
+    except Exception as error:  # neither format has a common error type for damaged files
         forbidden = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it holds a {forbidden[1]}, which weights do not need" if forbidden else "it is damaged"
         raise CheckpointError(

@@ -1,3 +1,5 @@
+import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -5,7 +7,15 @@ import pytest
 import torch
 from golden_data import gen, listing, load, norm
 from mmcv.cnn import ConvModule
-from networks import filled, gradient_digests, model_config, tensor, train_without_randomness
+from mmengine.config import Config, ConfigDict
+from networks import (
+    CONFIGS,
+    filled,
+    gradient_digests,
+    model_config,
+    tensor,
+    train_without_randomness,
+)
 
 from mmseg.errors import ConfigError
 from mmseg.models.decode_heads import BaseDecodeHead
@@ -21,7 +31,16 @@ CASES = [
     ("daformer_aspp_b0", "daformer_aspp_mitb5", "mit_b0"),
     ("daformer_bottleneck_b5", "daformer_sepaspp_bottleneck_mitb5", "mit_b5"),
     ("segformer_b5", "segformer_b5", "mit_b5"),
+    ("upernet_b5", "upernet_mit", "mit_b5"),
+    ("dlv2", "deeplabv2_r50-d8", None),
+    ("dlv2red", "deeplabv2red_r50-d8", None),
+    ("dlv3plus", "deeplabv3plus_r50-d8", None),
+    ("dlv3plus_sfa_b5", "deeplabv3plus_r50-d8", "mit_b5"),
+    ("danet", "danet_r50-d8", None),
+    ("danet_sfa_b5", "danet_r50-d8", "mit_b5"),
+    ("isanet_sfa_b5", "isanet_r50-d8", "mit_b5"),
 ]
+"""Stored case, config, and the MiT in front of the head; None for the ResNet of the config."""
 LISTINGS = {
     "daformer_sepaspp_mitb5": "statedict_seg_mit_b0_daformer",
     "daformer_conv1_mitb5": "statedict_seg_daformer_conv1_mitb5",
@@ -29,42 +48,68 @@ LISTINGS = {
     "daformer_isa_mitb5": "statedict_seg_daformer_isa_mitb5",
     "daformer_sepaspp_bottleneck_mitb5": "statedict_seg_daformer_bottleneck_mitb5",
     "segformer_b5": "statedict_seg_segformer_b5",
+    "upernet_mit": "statedict_seg_upernet_mit",
 }
+RESNET, DILATED = (256, 512, 1024, 2048), (4, 8, 8, 8)
 
 
-def features(channels: list[int]) -> list[torch.Tensor]:
-    """Levels of an encoder at strides 4 to 32 of a 64×96 image."""
-    shapes = [(2, width, 16 >> level, 24 >> level) for level, width in enumerate(channels)]
+def features(channels: Sequence[int], strides: Sequence[int] = (4, 8, 16, 32)) -> list[torch.Tensor]:
+    """Levels of an encoder for a 64×96 image."""
+    shapes = [(2, width, 64 // stride, 96 // stride) for width, stride in zip(channels, strides, strict=True)]
     return [tensor(level) for level in gen.feats(21, shapes)]
 
 
-@pytest.mark.parametrize("case, config, backbone", CASES)
-def test_head_equals_the_published_one(case: str, config: str, backbone: str) -> None:
-    cfg, golden = model_config(config, backbone), load(f"head_{case}")
-    head, levels = filled(cfg.decode_head).eval(), features(cfg.decode_head.in_channels)
-    if "neck" in cfg:
-        levels = MODELS.build(cfg.neck)(levels)
+def head_and_levels(config: str, mit: str | None) -> tuple[ConfigDict, list[torch.Tensor]]:
+    """Config of a head, and the levels it gets; a head of a dilated ResNet gets those of MiT adapted."""
+    if mit is None:
+        return Config.fromfile(CONFIGS / f"{config}.py").model.decode_head, features(RESNET, DILATED)
+    cfg = model_config(config, mit)
+    head, levels = cfg.decode_head, features(cfg.decode_head.in_channels)
+    neck = cfg.get("neck")
+    if isinstance(head.in_index, int):
+        neck = dict(type="SegFormerAdapter")
+        if "c1_in_channels" in head:
+            head.c1_in_channels = head.in_channels[0]
+        head.in_channels = head.in_channels[-1]
+    return head, MODELS.build(neck)(levels) if neck else levels
+
+
+@pytest.mark.parametrize("case, config, mit", CASES)
+def test_head_equals_the_published_one(case: str, config: str, mit: str | None) -> None:
+    golden, (cfg, levels) = load(f"head_{case}"), head_and_levels(config, mit)
+    head = filled(cfg).eval()
     with torch.no_grad():
         np.testing.assert_allclose(head(levels), golden["logits"], atol=1e-4, rtol=0)
 
     train_without_randomness(head)
-    logits = head(levels)
+    branches = copy.deepcopy(head).training_logits(levels) if cfg.type == "DAHead" else {}
+    losses, logits = head.forward_with_logits(levels, tensor(gen.label(22, (2, 1, 64, 96), 8)[:, 0]))
     np.testing.assert_allclose(logits.detach(), golden["train_logits"], atol=3e-4, rtol=0)
-    losses = head.loss(logits, tensor(gen.label(22, (2, 1, 64, 96), 8)[:, 0]))
-    assert [losses[name].shape for name in golden["loss_names"]] == [(), ()]
+    for index, name in enumerate(list(branches)[1:], start=1):
+        np.testing.assert_allclose(
+            branches[name].detach(), golden[f"train_logits_{index}"], atol=3e-4, rtol=0
+        )
+    assert list(losses) == list(golden["loss_names"])
     np.testing.assert_allclose(
-        [losses[name].item() for name in golden["loss_names"]], golden["loss_values_f64"], rtol=1e-5
+        [value.item() for value in losses.values()], golden["loss_values_f64"], rtol=1e-5
     )
 
-    losses["loss_seg"].backward()
+    sum(value for name, value in losses.items() if "loss" in name).backward()
     names, digests = gradient_digests(head)
     assert names == list(golden["grad_names"])
+    rtol = np.full(len(names), 1e-3)
+    if case == "danet_sfa_b5":
+        # One of the values in front of the last ReLU of this branch is 8e-7 (1.3e-6 in float64); in the
+        # stored run rounding brought it below 0, which alone changes this one small sum by 0.5 %.
+        rtol[names.index("cam.gamma.scale")] = 6e-3
     # A bias in front of a batch norm has the gradient 0: what is left there (1e-8) is rounding.
-    np.testing.assert_allclose(norm(digests), norm(golden["grad_digest"]), rtol=1e-3, atol=1e-7)
+    error = np.abs(norm(digests) - norm(golden["grad_digest"]))
+    np.testing.assert_array_less(error, 1e-7 + rtol * norm(golden["grad_digest"]))
     statistics = {name: value for name, value in head.state_dict().items() if "running" in name}
-    assert list(statistics) == list(golden["bn_names"])
-    digests = np.stack([gen.digest(value.numpy()) for value in statistics.values()])
-    np.testing.assert_allclose(norm(digests), norm(golden["bn_digest"]), rtol=1e-4)
+    assert list(statistics) == list(golden.get("bn_names", []))
+    if statistics:
+        digests = np.stack([gen.digest(value.numpy()) for value in statistics.values()])
+        np.testing.assert_allclose(norm(digests), norm(golden["bn_digest"]), rtol=1e-4)
 
 
 @pytest.mark.parametrize("config", LISTINGS)
@@ -88,6 +133,8 @@ def test_names_shapes_and_order_of_the_state_dict(config: str) -> None:
         ("daformer_isa_mitb5", 1_058_579),
         ("daformer_sepaspp_bottleneck_mitb5", 3_163_155),
         ("segformer_b5", 3_167_398),
+        ("upernet_mit", 29_644_307),
+        ("upernet_ch256_mit", 8_334_099),
     ],
 )
 def test_number_of_parameters(config: str, parameters: int) -> None:

@@ -1,14 +1,19 @@
 """HRDA against the stored numbers of the published implementation, and sliding windows of any size."""
 
+import copy
+import functools
+
 import numpy as np
 import pytest
 import torch
 from golden_data import gen, listing, load, norm
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import filled, gradient_digests, train_without_randomness
+from networks import filled_published, gradient_digests, published_names, train_without_randomness
+from torch import nn
 
 from mmseg.errors import ConfigError
+from mmseg.models.decode_heads.hrda_features import HRDAFeatures
 from mmseg.models.segmentors import hrda_encoder_decoder
 from mmseg.models.segmentors.hrda_encoder_decoder import draw_detail_crop
 from mmseg.models.sliding_window import Window, sliding_windows
@@ -34,12 +39,16 @@ def config(head: dict | None = None, fusion: dict = SEPASPP, **segmentor) -> dic
         decode_head=dict(
             type="HRDAHead",
             single_scale_head="DAFormerHead",
-            in_channels=[32, 64, 160, 256],
             in_index=[0, 1, 2, 3],
-            channels=256,
             num_classes=19,
             norm_cfg=NORM,
-            **{"hr_loss_weight": 0.1, "decoder_params": decoder(fusion), **(head or {})},
+            **dict(
+                in_channels=[32, 64, 160, 256],
+                channels=256,
+                hr_loss_weight=0.1,
+                decoder_params=decoder(fusion),
+            )
+            | (head or {}),
         ),
         **{"hr_crop_size": (64, 64), **segmentor},
     )
@@ -51,7 +60,26 @@ CASES = {
     "hrda_lrloss_all": config(dict(lr_loss_weight=0.1), feature_scale="all"),
     "hrda_nooverlap": config(hr_slide_overlapping=False),
     "hrda_conv1": config(fusion=CONV1),
+    "hrda_dlv2": dict(
+        type="HRDAEncoderDecoder",
+        backbone=dict(type="TimmBackbone", name="resnet50c", output_stride=8),
+        decode_head=dict(
+            type="HRDAHead",
+            single_scale_head="DLV2Head",
+            in_channels=2048,
+            in_index=3,
+            num_classes=19,
+            dilations=(6, 12),
+            hr_loss_weight=0.1,
+        ),
+        hr_crop_size=(64, 64),
+    ),
 }
+
+
+def filled(cfg: dict) -> nn.Module:
+    """The network with the weights of the stored cases."""
+    return filled_published(MODELS.build(cfg))
 
 
 def image() -> torch.Tensor:
@@ -80,7 +108,7 @@ def test_inference(name):
 def test_layers_of_a_detail_crop(name):
     golden, model = load(name), filled(CASES[name]).eval()
     with torch.no_grad():
-        fused, context, detail = model.decode_head.fuse(model.extract_feat(image(), [BOX]))
+        fused, context, detail, _ = model.decode_head.fuse(model.extract_feat(image(), [BOX]))
     for layer, found in dict(fused=fused, lr=context, hr=detail).items():
         np.testing.assert_allclose(found[:1], golden[f"crop_{layer}"], rtol=1e-4, atol=3e-4)
         assert_digest(found, golden[f"crop_{layer}_digest"])
@@ -90,17 +118,21 @@ def test_layers_of_a_detail_crop(name):
 def test_training_losses_gradients_and_features(name, monkeypatch):
     monkeypatch.setattr(hrda_encoder_decoder, "draw_detail_crop", lambda *_: BOX)
     golden, model = load(name), train_without_randomness(filled(CASES[name]))
+    # float32 in batch norms of many layers: the stored ResNet is itself 7e-4 and 1.3 % off a run in float64
+    feature_atol, gradient_rtol = (1e-3, 2e-2) if "dlv2" in name else (3e-4, 2e-3)
     label = torch.from_numpy(gen.label(42, (2, 1, 128, 128), 16))[:, 0]
     losses, features = model.forward_train(image(), label, return_feat=True)
     check_losses(golden, "", losses)
     found = [feature.detach() for feature, _ in model.distance_features(features)]
     names = ["feat3_lr", "feat3_hr"] if "feat3_lr" in golden else ["feat3"]
     for feature, key in zip(found, names, strict=True):
-        np.testing.assert_allclose(feature, golden[key], rtol=1e-4, atol=3e-4)
+        thinned = feature[:, :: feature.shape[1] // golden[key].shape[1]]
+        np.testing.assert_allclose(thinned, golden[key], rtol=1e-4, atol=feature_atol)
     sum(value for key, value in losses.items() if "loss" in key).backward()
     names, digests = gradient_digests(model)
-    assert names == list(golden["grad_names"])
-    np.testing.assert_allclose(norm(digests), norm(golden["grad_digest"]), rtol=2e-3, atol=1e-6)
+    published = published_names(model)
+    assert [published[name] for name in names] == list(golden["grad_names"])
+    np.testing.assert_allclose(norm(digests), norm(golden["grad_digest"]), rtol=gradient_rtol, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -217,12 +249,28 @@ def test_too_large_crop_is_explained():
         (dict(scales=[0.5, 0.25]), "scales"),
         (dict(feature_scale=0.75), "feature_scale"),
         (dict(head=dict(decoder_params={})), "decoder_params"),
+        (dict(hr_crop_size=(64, 66)), "hr_crop_size"),
+        (dict(crop_coord_divisible=0), "crop_coord_divisible"),
+        (dict(auxiliary_head=config()["decode_head"]), "auxiliary_head"),
         (dict(head=dict(hr_loss_weight=0.6, lr_loss_weight=0.5)), "hr_loss_weight"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         MODELS.build(config(**settings))
+
+
+def test_grid_of_the_first_configs_predicts_and_does_not_train():
+    """The grid only matters where training crops are drawn."""
+    model, first = (filled(config(crop_coord_divisible=grid)).eval() for grid in (8, 1))
+    odd = image()[:, :, :99, :121]
+    with torch.no_grad():
+        assert first.encode_decode(odd).shape[2:] == (99, 121)
+        torch.testing.assert_close(first.encode_decode(image()), model.encode_decode(image()))
+    model.training_features(image())
+    for grid in (1, 6):
+        with pytest.raises(ConfigError, match=f"crop_coord_divisible={grid}; training needs a multiple of"):
+            filled(config(crop_coord_divisible=grid)).training_features(image())
 
 
 def test_both_scales_go_through_the_encoder_together_with_the_same_result():
@@ -246,19 +294,97 @@ def test_two_models_do_not_disturb_each_other():
         torch.testing.assert_close(first.decode_head(features), expected, rtol=0, atol=0)
 
 
-@settings(max_examples=8, deadline=None)
-@given(st.integers(20, 110), st.integers(20, 110), st.integers(1, 4))
-def test_any_image_size(height, width, limit):
-    model = filled(config())
-    model.eval()
-    img = torch.randn(1, 3, height, width)
+@functools.cache
+def small() -> nn.Module:
+    """A narrow decoder: fast enough for many sizes."""
+    head = dict(channels=8, decoder_params=decoder(CONV1) | dict(embed_dims=8))
+    return filled(config(head)).eval()
+
+
+@st.composite
+def sliding_cases(draw: st.DrawFn) -> dict:
+    """Image size, HRDA's inner windows, the outer windows of the test, and a limit of windows per pass."""
+    outer = [draw(st.integers(24, 90)) for _ in range(2)]
+    return dict(
+        size=[draw(st.integers(20, 110)) for _ in range(2)],
+        hr_crop_size=[8 * draw(st.integers(4, 8)) for _ in range(2)],
+        hr_slide_overlapping=draw(st.booleans()),
+        crop_size=outer,
+        stride=[draw(st.integers(max(16, span // 3), span)) for span in outer],
+        limit=draw(st.integers(1, 5)),
+    )
+
+
+@settings(max_examples=10, deadline=None)
+@given(sliding_cases())
+def test_sliding_inference_of_any_size_equals_one_window_at_a_time(case):
+    """Inner windows of HRDA in outer windows of the test."""
+    model = copy.copy(small())
+    model.hr_crop_size, model.hr_slide_overlapping = case["hr_crop_size"], case["hr_slide_overlapping"]
+    img = torch.randn(1, 3, *case["size"], generator=torch.Generator().manual_seed(0))
+
+    def predict(inner: int | None, **outer) -> torch.Tensor:
+        model.max_windows_per_forward = inner
+        model.test_cfg = dict(mode="slide", crop_size=case["crop_size"], stride=case["stride"], **outer)
+        return model.predict(img)
+
+    expected = predict(1)
+    assert expected.shape == (1, 19, *case["size"])
+    assert torch.isfinite(expected).all()
+    limit = case["limit"]
+    for found in (
+        predict(None, batched_slide=True),
+        predict(limit, batched_slide=True, max_windows_per_forward=limit),
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@settings(max_examples=50, deadline=None)
+@given(sliding_cases(), st.sampled_from([4, 8]))
+def test_detail_windows_cover_every_cell(case, output_stride):
+    """Where windows overlap their logits are averaged, so equal logits stay as they are."""
+    model, head = copy.copy(small()), copy.copy(small().decode_head)
+    model.hr_crop_size, model.hr_slide_overlapping = case["hr_crop_size"], case["hr_slide_overlapping"]
+    size = tuple(length + model._padding(length) for length in case["size"])
+    windows, head.output_stride = model.detail_windows(size), output_stride
+    height, width = windows[0].bottom - windows[0].top, windows[0].right - windows[0].left
+    detail = torch.ones(2 * len(windows), 3, height // output_stride, width // output_stride)
+    pasted = head.paste(detail, HRDAFeatures([torch.ones(2, 1, 1, 1)], [], windows, size, 0.5))
+    assert torch.equal(pasted, torch.ones(2, 3, size[0] // output_stride, size[1] // output_stride))
+
+
+@pytest.mark.parametrize(("divisible", "exact"), [(8, False), (16, True)])
+def test_detail_crops_of_dlv2_lie_on_the_context_grid_with_offsets_of_16(divisible, exact):
+    """Cells of the context cover 16 pixels; the published grid of 8 is off by half a cell."""
+    model = filled(CASES["hrda_dlv2"] | dict(crop_coord_divisible=divisible)).eval()
+    torch.manual_seed(0)
+    boxes = {draw_detail_crop((256, 256), (64, 64), model.crop_coord_divisible) for _ in range(50)}
+    assert all(edge % 16 == 0 for box in boxes for edge in box) == exact
     with torch.no_grad():
-        everything = model.encode_decode(img)
-        model.max_windows_per_forward = limit
-        limited = model.encode_decode(img)
-    assert everything.shape == (1, 19, height, width)
-    assert torch.isfinite(everything).all()
-    torch.testing.assert_close(limited, everything, rtol=1e-4, atol=1e-4)
+        features = model.training_features(image())
+        attention = model.decode_head.attention(features, model.decode_head.head(features.context))
+    (box,) = features.boxes
+    seen = attention[0].amax(0).nonzero()
+    assert (seen[-1] - seen[0] + 1).tolist() == [4, 4]
+    assert seen[0].tolist() == [box.top // 16, box.left // 16]
+
+
+def test_training_leaves_the_attention_as_a_picture(monkeypatch):
+    monkeypatch.setattr(hrda_encoder_decoder, "draw_detail_crop", lambda *_: BOX)
+    model = copy.deepcopy(small()).train()
+    passes = []
+    model.decode_head.scale_attention.register_forward_hook(lambda *_: passes.append(1))
+    label = torch.from_numpy(gen.label(42, (2, 1, 128, 128), 16))[:, 0]
+    _, features = model.forward_train(image(), label, return_feat=True)
+    attention = model.pictures_of(features)["attention"]
+    assert len(passes) == 1
+    assert attention.shape == (2, 32, 32) and not attention.requires_grad
+    assert attention.min() == 0 and 0 < attention.max() <= 1
+    inside = BOX.of(attention.repeat_interleave(4, 1).repeat_interleave(4, 2))
+    assert (inside > 0).all()
+    fixed = filled(CASES["hrda_fixedatt"])
+    _, features = fixed.forward_train(image(), label, return_feat=True)
+    assert fixed.pictures_of(features)["attention"][:, 12:20, 8:16].allclose(torch.tensor(0.5))
 
 
 @settings(max_examples=200, deadline=None)
@@ -271,10 +397,18 @@ def test_windows_cover_every_pixel(size, crop, data):
     assert seen.min() >= 1
 
 
-def test_parameter_names():
-    names = [(name.removeprefix("model."), shape) for name, shape, *_ in listing("statedict_hrda_mitb5")]
-    names = [(name, shape) for name, shape in names if not name.startswith(("ema_model.", "imnet_model."))]
-    head = config()["decode_head"] | dict(in_channels=[64, 128, 320, 512])
-    model = MODELS.build({**config(), "backbone": dict(type="mit_b5"), "decode_head": head})
-    found = [(name, "x".join(map(str, v.shape)) or "scalar") for name, v in model.state_dict().items()]
-    assert found == names
+DLV2_R101 = copy.deepcopy(CASES["hrda_dlv2"])
+DLV2_R101["backbone"]["name"] = "resnet101c"
+MIT_B5 = config(dict(in_channels=[64, 128, 320, 512])) | dict(backbone=dict(type="mit_b5"))
+
+
+@pytest.mark.parametrize(
+    ("name", "cfg"), [("statedict_hrda_mitb5", MIT_B5), ("statedict_hrda_dlv2_r101", DLV2_R101)]
+)
+def test_parameter_names(name, cfg):
+    student = [row[:2] for row in listing(name) if row[0].startswith("model.")]
+    with torch.device("meta"):
+        model = MODELS.build(copy.deepcopy(cfg))
+    own, state = published_names(model), model.state_dict()
+    found = [[f"model.{own[key]}", "x".join(map(str, v.shape)) or "scalar"] for key, v in state.items()]
+    assert found == student

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
+from networks import published_names
+from safetensors.torch import save_file
 from torch import nn
 
 from mmseg.errors import CheckpointError
+from mmseg.models import pretrained
 from mmseg.models.pretrained import (
+    compare,
     load_checkpoint,
     load_pretrained_backbone,
     read_checkpoint,
@@ -58,26 +62,43 @@ def test_files_of_old_torch_versions(tmp_path: Path) -> None:
     assert equal(backbone, state)
 
 
-def test_a_backbone_needs_nine_tenths_of_its_weights(tmp_path: Path) -> None:
-    backbone = nn.ModuleDict({f"layer{index}": nn.Linear(2, 3, bias=False) for index in range(20)})
+@pytest.mark.parametrize("change", ["missing", "shape", "unknown"])
+def test_a_backbone_needs_all_of_its_weights(tmp_path: Path, change: str) -> None:
+    backbone = nn.ModuleDict({f"layer{index}": nn.Linear(2, 3, bias=False) for index in range(40)})
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
-    state = {name: value + 1 for name, value in before.items()}
-    del state["layer0.weight"]
-    state["layer1.weight"] = torch.zeros(4, 2)
-    report = load_pretrained_backbone(backbone, save(state, tmp_path / "nearly.pth"))
-    assert report.fitting_share == pytest.approx(0.9)
-    assert report.missing == ["layer0.weight"] and len(report.loaded) == 18
-    after = backbone.state_dict()
-    assert torch.equal(after["layer2.weight"], before["layer2.weight"] + 1)
-    assert torch.equal(after["layer1.weight"], before["layer1.weight"])
+    state = {name: value + 1 for name, value in before.items()} | {"other.weight": torch.zeros(1)}
+    report = load_pretrained_backbone(backbone, save(state, tmp_path / "with_other.pth"))
+    assert report.unexpected == ["other.weight"] and len(report.loaded) == 40
+    assert torch.equal(backbone["layer2"].weight, before["layer2.weight"] + 1)
 
-    del state["layer2.weight"]
+    backbone.load_state_dict(before)
+    if change == "missing":
+        del state["layer0.weight"]
+    elif change == "shape":
+        state["layer0.weight"] = torch.zeros(4, 2)
+    else:
+        state |= {f"other{index}.weight": torch.zeros(1) for index in range(5)}
     path = save(state, tmp_path / "wrong.pth")
     with pytest.raises(CheckpointError) as error:
         load_pretrained_backbone(backbone, path)
-    for part in (str(path), "85% of the weights fit", "at least 90%", "layer0.weight", "(4, 2) in the file"):
+    reason = {"missing": "missing in the file (1): layer0.weight", "shape": "(4, 2) in the file",
+              "unknown": "unknown to the network (6): other.weight"}  # fmt: skip
+    for part in (str(path), "% of the weights fit", reason[change]):
         assert part in str(error.value)
-    assert torch.equal(backbone.state_dict()["layer3.weight"], after["layer3.weight"])
+    assert equal(backbone, before), "nothing is loaded"
+
+
+def test_deep_stem_is_not_left_random(tmp_path: Path) -> None:
+    """More than 90 % of a plain ResNet-101 fit one with a deep stem."""
+    import timm
+
+    backbone = MODELS.build(dict(type="TimmBackbone", name="resnet101c", output_stride=8))
+    with torch.device("meta"):
+        plain = timm.create_model("resnet101").state_dict()
+    state = {name: torch.zeros(()).expand(value.shape) for name, value in plain.items()}
+    path = save(state, tmp_path / "r.pth")
+    with pytest.raises(CheckpointError, match=r"9\d% of the weights fit.*network\.conv1\.0\.weight"):
+        load_pretrained_backbone(backbone, path)
 
 
 def test_weights_of_a_deeper_mit_do_not_fit(tmp_path: Path) -> None:
@@ -195,6 +216,42 @@ def test_checkpoint_of_a_plain_run(tmp_path: Path) -> None:
         load_checkpoint(model, path, network="ema_model")
 
 
+def test_student_without_prefix_beside_other_networks(tmp_path: Path) -> None:
+    student, teacher = network().state_dict(), network().state_dict()
+    state = student | {f"ema_model.{name}": value for name, value in teacher.items()}
+    model, path = network(), save({"state_dict": state}, tmp_path / "w.pth")
+    load_checkpoint(model, path)
+    assert equal(model, student)
+    load_checkpoint(model, path, network="ema_model")
+    assert equal(model, teacher)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "remedy"), [("ema_model", "use --which teacher"), ("imnet_model", "checkpoint of a whole run")]
+)
+def test_checkpoint_without_student(tmp_path: Path, prefix: str, remedy: str) -> None:
+    state = {f"{prefix}.{name}": value for name, value in network().state_dict().items()}
+    path = save({"state_dict": state}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=f"holds no student.*'{prefix}'.*{remedy}"):
+        load_checkpoint(network(), path)
+
+
+def test_account_names_all_that_is_missing_and_left_over(tmp_path: Path, monkeypatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(pretrained, "print_log", lambda line, *_: lines.append(line))
+    own = {name: value for name, value in network().state_dict().items() if "num_batches" not in name}
+    plain = save({"state_dict": own | {3: torch.zeros(1), b"layer": torch.zeros(1)}}, tmp_path / "plain.pth")
+    load_checkpoint(network(), plain)
+    missing = "loaded 12 weights{}; missing: 1 (bn.num_batches_tracked); left over: "
+    assert lines.pop().endswith(missing.format("") + "none")
+
+    state = {f"model.{name}": value for name, value in own.items()} | {"ema_model.w": torch.zeros(1)}
+    state |= {f"foo.{index}": torch.zeros(1) for index in range(4)}
+    load_checkpoint(network(), save({"state_dict": state}, tmp_path / "more.pth"))
+    left_over = "ema_model.* 1, other 4 (foo.0, foo.1, foo.2, …)"
+    assert lines.pop().endswith(missing.format(" of model.*") + left_over)
+
+
 def test_checkpoint_written_during_training_by_mmengine(tmp_path: Path) -> None:
     hub = MessageHub.get_instance("test_pretrained")
     hub.update_scalar("train/loss", torch.tensor(0.5))
@@ -239,3 +296,223 @@ def test_checkpoint_of_another_network(tmp_path: Path, change: str) -> None:
     assert "other.pth: the checkpoint is of another network" in str(error.value)
     assert expected[change] in str(error.value)
     assert equal(model, before), "nothing is loaded"
+
+
+# -------------------------------------------------------------------------------- namings of other libraries
+
+
+def resnet() -> nn.Module:
+    return MODELS.build(dict(type="TimmBackbone", name="resnet50c", output_stride=8))
+
+
+def published_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Random weights of a network by the names of the published code."""
+    names = published_names(model)
+    state = {names[name]: torch.rand_like(value.float()) for name, value in model.state_dict().items()}
+    return {name: value.long() if "num_batches" in name else value for name, value in state.items()}
+
+
+def equal_published(model: nn.Module, state: dict[str, torch.Tensor]) -> bool:
+    names = published_names(model)
+    return all(torch.equal(value, state[names[name]]) for name, value in model.state_dict().items())
+
+
+def test_resnet_weights_of_openmmlab(tmp_path: Path) -> None:
+    backbone = resnet()
+    state = published_state(backbone)
+    classifier = {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
+    report = load_pretrained_backbone(backbone, save({"state_dict": state | classifier}, tmp_path / "r.pth"))
+    assert equal_published(backbone, state)
+    assert not (report.missing or report.unexpected or report.mismatched)
+    assert "network.conv1.0.weight" in report.loaded
+
+    with_prefix = {f"model.backbone.{name}": value for name, value in published_state(backbone).items()}
+    load_pretrained_backbone(backbone, save(with_prefix, tmp_path / "run.pth"))
+    assert torch.equal(backbone.network["bn1"].bias, with_prefix["model.backbone.stem.7.bias"])
+
+    plain_stem = {name: value for name, value in state.items() if not name.startswith("stem")}
+    shallow = {name: value for name, value in plain_stem.items() if not name.startswith("layer3")}
+    with pytest.raises(CheckpointError, match=r"missing in the file.*network\.conv1\.0\.weight"):
+        load_pretrained_backbone(backbone, save(shallow, tmp_path / "other.pth"))
+
+
+def test_open_mmlab_names_are_files(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError) as error:
+        require_file("open-mmlab://resnet101_v1c")
+    for part in (
+        "resnet101_v1c-e67eebb6.pth",
+        "save it as pretrained/resnet101_v1c-e67eebb6.pth",
+        "https://",
+    ):
+        assert part in str(error.value)
+    with pytest.raises(CheckpointError, match=r"did you mean .*open-mmlab://resnet101_v1c"):
+        require_file("open-mmlab://resnet101v1c")
+
+    Path("pretrained").mkdir()
+    backbone = resnet()
+    state = published_state(backbone)
+    for name in ("resnet50_v1c.pth", "resnet50_v1c-2cccc1ad.pth"):  # the full name is preferred
+        save(state, Path("pretrained") / name)
+        assert require_file("open-mmlab://resnet50_v1c") == Path("pretrained") / name
+    load_pretrained_backbone(backbone, "open-mmlab://resnet50_v1c")
+    assert equal_published(backbone, state)
+    renamed = save({}, Path("pretrained/resnext50-32x4d-0ab1a123.pth"))
+    assert require_file("open-mmlab://resnext50_32x4d") == renamed
+
+
+@pytest.mark.parametrize("network", ["model", "ema_model"])
+def test_published_checkpoint_of_a_cnn(tmp_path: Path, network: str) -> None:
+    head = dict(type="SegFormerHead", in_channels=[2048], in_index=[3], channels=8, num_classes=2)
+    head["decoder_params"] = dict(embed_dim=8, conv_kernel_size=1)
+    backbone = dict(type="TimmBackbone", name="resnet50c", output_stride=8)
+    model = MODELS.build(dict(type="EncoderDecoder", backbone=backbone, decode_head=head))
+    states = {name: published_state(model) for name in ("model", "ema_model")}
+    path = save(
+        {"state_dict": {f"{name}.{key}": v for name, state in states.items() for key, v in state.items()}},
+        tmp_path / "latest.pth",
+    )
+    load_checkpoint(model, path, network)
+    assert equal_published(model, states[network])
+    report = compare(nn.ModuleDict({"model": model}), {f"model.{k}": v for k, v in states["model"].items()})
+    assert not (report.missing or report.unexpected or report.mismatched)
+
+    del states["model"]["backbone.stem.3.weight"]
+    with pytest.raises(
+        CheckpointError, match=r"missing in the file \(1\): backbone\.network\.conv1\.3\.weight"
+    ):
+        load_checkpoint(model, save({"state_dict": states["model"]}, tmp_path / "less.pth"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet50c",
+        "swin_tiny_patch4_window7_224",
+        "convnext_tiny",
+        "vit_small_patch14_dinov2",
+        "efficientnet_b0",
+    ],
+)
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_classifiers_of_timm(tmp_path: Path, name: str, suffix: str) -> None:
+    import timm
+
+    torch.manual_seed(0)
+    classifier = timm.create_model(name)
+    path = tmp_path / f"model{suffix}"
+    if suffix == ".pth":
+        save(classifier.state_dict(), path)
+    else:
+        save_file(classifier.state_dict(), path)
+    backbone = MODELS.build(dict(type="TimmBackbone", name=name))
+    report = load_pretrained_backbone(backbone, path)
+    assert not (report.missing or report.unexpected or report.mismatched)
+    own = {
+        backbone.own_name(key): value
+        for key, value in classifier.state_dict().items()
+        if backbone.own_name(key) in backbone.state_dict()
+    }
+    assert equal(backbone, own)
+
+
+def test_transformer_weights_for_another_image_size(tmp_path: Path) -> None:
+    """As the authors of DINOv2 released them: for 518 pixels, with a token that only its training needs."""
+    import timm
+
+    classifier = timm.create_model("vit_small_patch14_dinov2", num_classes=0)
+    state = classifier.state_dict() | {"mask_token": torch.zeros(1, 384)}
+    path = save(state, tmp_path / "dinov2_vits14_pretrain.pth")
+    backbone = MODELS.build(dict(type="TimmBackbone", name="vit_small_patch14_dinov2", img_size=224))
+    report = load_pretrained_backbone(backbone, path)
+    assert not (report.missing or report.unexpected or report.mismatched)
+    assert backbone.network.model.pos_embed.shape == (1, 1 + 16 * 16, 384)
+    assert torch.equal(backbone.network.model.blocks[3].attn.qkv.weight, classifier.blocks[3].attn.qkv.weight)
+
+
+@pytest.mark.parametrize("other", ["convnext_tiny", "vit_small_patch16_dinov3", "resnet50"])
+def test_classifier_of_another_network(tmp_path: Path, other: str) -> None:
+    import timm
+
+    path = save(timm.create_model(other).state_dict(), tmp_path / "other.pth")
+    for name in ("vit_small_patch14_dinov2", "swin_tiny_patch4_window7_224"):
+        backbone = MODELS.build(dict(type="TimmBackbone", name=name))
+        with pytest.raises(CheckpointError, match=r"other\.pth: \d+% of the weights fit the backbone"):
+            load_pretrained_backbone(backbone, path)
+
+
+def test_weights_that_timm_fetches(tmp_path: Path, monkeypatch) -> None:
+    import timm
+
+    classifier = timm.create_model("mobilenetv3_small_100")
+    path = save(classifier.state_dict(), tmp_path / "cached.pth")
+    cfg = dict(type="TimmBackbone", name="mobilenetv3_small_100", pretrained_cfg_overlay=dict(file=str(path)))
+    backbone = MODELS.build(cfg)
+    report = load_pretrained_backbone(backbone, "timm")
+    assert torch.equal(backbone.network.conv_stem.weight, classifier.conv_stem.weight)
+    assert len(report.loaded) == len(backbone.state_dict())
+
+    cfg["pretrained_cfg_overlay"] = dict(file=str(tmp_path / "nowhere.pth"))
+    with pytest.raises(CheckpointError, match=r"mobilenetv3_small_100 cannot be fetched.*without network"):
+        load_pretrained_backbone(MODELS.build(cfg), "timm")
+    with pytest.raises(CheckpointError, match=r"timm has no weights for vit_small_patch16_18x2_224"):
+        nameless = MODELS.build(cfg | dict(name="vit_small_patch16_18x2_224", pretrained_cfg_overlay=None))
+        load_pretrained_backbone(nameless, "timm")
+    with pytest.raises(CheckpointError, match="MixVisionTransformer is not in timm"):
+        load_pretrained_backbone(MODELS.build(dict(type="mit_b0")), "timm")
+
+
+def hugging_face_state(backbone: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of a MiT as files of Hugging Face name them."""
+    state = {}
+    for name, value in backbone.state_dict().items():
+        part, *rest = name.split(".")
+        stage, kind = int(part[-1]) - 1, part[:-1]
+        rest_name = ".".join(rest)
+        if kind == "patch_embed":
+            state[f"patch_embeddings.{stage}.{rest_name.replace('norm', 'layer_norm')}"] = value
+        elif kind == "norm":
+            state[f"layer_norm.{stage}.{rest_name}"] = value
+        elif "attn.kv" in rest_name:
+            start, end = rest_name.split("attn.kv")
+            for half, key_or_value in zip(value.chunk(2), ("key", "value"), strict=True):
+                state[f"block.{stage}.{start}attention.self.{key_or_value}{end}"] = half
+        else:
+            for ours, theirs in (
+                ("attn.q.", "attention.self.query."),
+                ("attn.sr.", "attention.self.sr."),
+                ("attn.norm.", "attention.self.layer_norm."),
+                ("attn.proj.", "attention.output.dense."),
+                ("norm1.", "layer_norm_1."),
+                ("norm2.", "layer_norm_2."),
+                ("fc1.", "dense1."),
+                ("fc2.", "dense2."),
+            ):
+                rest_name = rest_name.replace(ours, theirs)
+            state[f"block.{stage}.{rest_name}"] = value
+    return {f"segformer.encoder.{name}": value.clone() for name, value in state.items()}
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".safetensors"])
+def test_mit_weights_of_hugging_face(tmp_path: Path, suffix: str) -> None:
+    theirs = MODELS.build(dict(type="mit_b0"))
+    state = hugging_face_state(theirs)
+    assert "segformer.encoder.block.1.0.attention.self.layer_norm.bias" in state
+    assert "segformer.encoder.block.3.1.mlp.dwconv.dwconv.weight" in state
+    assert state["segformer.encoder.block.0.0.attention.self.value.weight"].shape == (32, 32)
+    state |= {"classifier.weight": torch.zeros(1000, 256), "classifier.bias": torch.zeros(1000)}
+    path = tmp_path / f"model{suffix}"
+    save_file(state, path) if suffix == ".safetensors" else save(state, path)
+    backbone = MODELS.build(dict(type="mit_b0"))
+    report = load_pretrained_backbone(backbone, path)
+    assert not (report.missing or report.unexpected or report.mismatched)
+    assert equal(backbone, theirs.state_dict())
+    with pytest.raises(CheckpointError, match="of the weights fit the backbone"):
+        load_pretrained_backbone(MODELS.build(dict(type="mit_b1")), path)
+
+
+def test_damaged_safetensors_file(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.safetensors"
+    path.write_bytes(b"no checkpoint at all")
+    with pytest.raises(CheckpointError, match=r"damaged\.safetensors: not a readable PyTorch checkpoint"):
+        read_checkpoint(path)

@@ -1,5 +1,6 @@
 """Encoders: image to feature maps of several strides."""
 
 from mmseg.models.backbones.mix_transformer import MixVisionTransformer
+from mmseg.models.backbones.timm_backbone import TimmBackbone
 
-__all__ = ["MixVisionTransformer"]
+__all__ = ["MixVisionTransformer", "TimmBackbone"]

@@ -8,7 +8,7 @@ is in channels-last order, so that going back and forth copies nothing.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch.nn.functional as F
@@ -16,10 +16,14 @@ from mmcv.cnn.bricks import drop as bricks
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmseg.errors import ConfigError
+from mmseg.models.backbones import hugging_face_names
 from mmseg.registry import MODELS
 
 # Norms inside a stage use 1e-6; patch embeddings and the reduced keys keep PyTorch's 1e-5.
 StageNorm = partial(nn.LayerNorm, eps=1e-6)
+
+MIN_SIZE = 29  # gives eight tokens at stride 4, which the first stage's attention reduces to one key
 
 ARCHITECTURES: dict[str, tuple[Sequence[int], Sequence[int]]] = {
     "mit_b0": ((32, 64, 160, 256), (2, 2, 2, 2)),
@@ -201,6 +205,11 @@ class MixVisionTransformer(nn.Module):
         Returns:
             Four maps (B, C_i, ⌈H/s⌉, ⌈W/s⌉) for s = 4, 8, 16, 32, in channels-last memory order.
         """
+        if min(image.shape[2:]) < MIN_SIZE:
+            raise ConfigError(
+                f"MiT: found an image of {tuple(image.shape[2:])} pixels, expected at least {MIN_SIZE} in "
+                "each direction; enlarge the crop (with HRDA the context is a scaled crop)"
+            )
         feature_map, outputs = image, []
         for stage in range(1, len(self.out_channels) + 1):
             tokens, height, width = self.get_submodule(f"patch_embed{stage}")(feature_map)
@@ -212,6 +221,10 @@ class MixVisionTransformer(nn.Module):
             feature_map = to_map(self.get_submodule(f"norm{stage}")(tokens), height, width)
             outputs.append(feature_map)
         return outputs
+
+    def adapt_weights(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights as entries of this module; those of Hugging Face have other names there."""
+        return hugging_face_names.to_mit(state)
 
 
 def initialise(module: nn.Module) -> None:

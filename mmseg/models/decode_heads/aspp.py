@@ -6,9 +6,55 @@ Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation", ar
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
+
+from mmseg.models.decode_heads.pyramid_pooling import PooledConv
+
+
+class DilatedConvs(nn.ModuleList):
+    """Parallel convolutions of several dilations.
+
+    Args:
+        in_channels: Input channels.
+        channels: Channels of each branch.
+        sep: Depthwise-separable instead of ordinary dilated convolutions.
+        dilations: One branch each; dilation 1 is a 1×1 convolution.
+        norm_cfg: Normalisation after each convolution.
+        act_cfg: Activation after each convolution.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        sep: bool,
+        dilations: Sequence[int],
+        norm_cfg: dict | None,
+        act_cfg: dict | None,
+    ) -> None:
+        block = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        dilated = DepthwiseSeparableConvModule if sep else ConvModule
+        super().__init__(
+            ConvModule(in_channels, channels, 1, **block)
+            if dilation == 1
+            else dilated(in_channels, channels, 3, dilation=dilation, padding=dilation, **block)
+            for dilation in dilations
+        )
+
+    def forward(self, feature_map: Tensor) -> list[Tensor]:
+        """(B, in_channels, h, w) to one (B, channels, h, w) per dilation."""
+        return [branch(feature_map) for branch in self]
+
+
+def concatenate_context(
+    feature_map: Tensor, aspp_modules: DilatedConvs, image_pool: PooledConv | None
+) -> Tensor:
+    """Outputs of all branches side by side: the mean over the image, if there is one, then the dilations."""
+    maps = aspp_modules(feature_map)
+    if image_pool is not None:
+        maps.insert(0, image_pool(feature_map).expand_as(maps[0]))
+    return torch.cat(maps, dim=1)
 
 
 class ASPPWrapper(nn.Module):
@@ -25,7 +71,6 @@ class ASPPWrapper(nn.Module):
         pool: Add a branch with the mean over the image.
         norm_cfg: Normalisation after each convolution.
         act_cfg: Activation after each convolution.
-        align_corners: Convention of bilinear resizing, of use with ``pool``.
     """
 
     def __init__(
@@ -37,30 +82,14 @@ class ASPPWrapper(nn.Module):
         pool: bool,
         norm_cfg: dict | None,
         act_cfg: dict | None,
-        align_corners: bool = False,
     ) -> None:
         super().__init__()
-        self.align_corners = align_corners
         block = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
-        self.image_pool = (
-            nn.Sequential(nn.AdaptiveAvgPool2d(1), ConvModule(in_channels, channels, 1, **block))
-            if pool
-            else None
-        )
-        dilated = DepthwiseSeparableConvModule if sep else ConvModule
-        self.aspp_modules = nn.ModuleList(
-            ConvModule(in_channels, channels, 1, **block)
-            if dilation == 1
-            else dilated(in_channels, channels, 3, dilation=dilation, padding=dilation, **block)
-            for dilation in dilations
-        )
+        self.image_pool = PooledConv(in_channels, channels, 1, **block) if pool else None
+        self.aspp_modules = DilatedConvs(in_channels, channels, sep, dilations, **block)
         branches = len(dilations) + int(pool)
         self.bottleneck = ConvModule(branches * channels, channels, 3, padding=1, **block)
 
     def forward(self, feature_map: Tensor) -> Tensor:
         """(B, in_channels, h, w) to (B, channels, h, w)."""
-        branches = [module(feature_map) for module in self.aspp_modules]
-        if self.image_pool is not None:
-            size, pooled = feature_map.shape[2:], self.image_pool(feature_map)
-            branches.insert(0, F.interpolate(pooled, size, mode="bilinear", align_corners=self.align_corners))
-        return self.bottleneck(torch.cat(branches, dim=1))
+        return self.bottleneck(concatenate_context(feature_map, self.aspp_modules, self.image_pool))

@@ -2,6 +2,7 @@
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
@@ -58,8 +59,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         self.in_channels = in_channels
         self.channels = channels
         self.num_classes = num_classes
-        self.norm_cfg = norm_cfg
-        self.act_cfg = act_cfg or dict(type="ReLU")
+        self.block: dict[str, Any] = dict(norm_cfg=norm_cfg, act_cfg=act_cfg or dict(type="ReLU"))
         self.in_index = in_index
         self.ignore_index = ignore_index
         self.align_corners = align_corners
@@ -78,6 +78,41 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         Returns:
             (B, num_classes, h, w) logits at the head's own stride.
         """
+
+    def channels_of_one_level(self) -> int:
+        """Channels of the input of a head that takes one level.
+
+        Raises:
+            ConfigError: Several levels are configured.
+        """
+        if isinstance(self.in_channels, Sequence):
+            raise ConfigError(
+                f"{type(self).__name__}: in_channels={self.in_channels}; this head takes one level, expected "
+                "one number and in_index=3 or another single level"
+            )
+        return self.in_channels
+
+    def channels_of_levels(self) -> Sequence[int]:
+        """Channels of the inputs of a head that takes several levels.
+
+        Raises:
+            ConfigError: One level is configured.
+        """
+        if not isinstance(self.in_channels, Sequence):
+            raise ConfigError(
+                f"{type(self).__name__}: in_channels={self.in_channels}; expected one number per level, and "
+                "their indices as in_index"
+            )
+        return self.in_channels
+
+    def conv_block(
+        self, in_channels: int, kernel_size: int, channels: int | None = None, dilation: int = 1
+    ) -> ConvModule:
+        """Convolution that keeps the size, norm and activation; by default to the channels of the head."""
+        channels, padding = channels or self.channels, kernel_size // 2 * dilation
+        return ConvModule(
+            in_channels, channels, kernel_size, padding=padding, dilation=dilation, **self.block
+        )
 
     def select(self, features: Sequence[Tensor]) -> list[Tensor]:
         """The input levels as a list."""
@@ -123,14 +158,21 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
     def forward_train(
         self, features: Sequence[Tensor], gt_semantic_seg: Tensor, seg_weight: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Losses of a batch; a head whose output is more than one map overrides this.
+        """Losses of a batch.
 
         Args:
             features: What the segmentor's ``extract_feat`` returns.
             gt_semantic_seg: (B, H, W) int64 labels.
             seg_weight: (B, H, W) weights of the pixels in the loss, or None for 1.
         """
-        return self.loss(self(features), gt_semantic_seg, seg_weight)
+        return self.forward_with_logits(features, gt_semantic_seg, seg_weight)[0]
+
+    def forward_with_logits(
+        self, features: Sequence[Tensor], gt_semantic_seg: Tensor, seg_weight: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """:meth:`forward_train` and the logits; a head whose output is more than one map overrides this."""
+        logits = self(features)
+        return self.loss(logits, gt_semantic_seg, seg_weight), logits
 
     def loss(
         self, logits: Tensor, gt_semantic_seg: Tensor, seg_weight: Tensor | None = None

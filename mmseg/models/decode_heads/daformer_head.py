@@ -97,15 +97,14 @@ class DAFormerHead(BaseDecodeHead):
 
     def __init__(self, decoder_params: dict, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(self.in_channels, Sequence):
-            raise ConfigError(f"DAFormerHead: in_channels={self.in_channels}; expected one number per level")
+        in_channels = self.channels_of_levels()
         required, known = {"embed_dims", "embed_cfg", "fusion_cfg"}, {"embed_neck_cfg"}
         if not required <= decoder_params.keys() <= required | known:
             raise ConfigError(
                 f"DAFormerHead: decoder_params has {sorted(decoder_params)}; expected {sorted(required)} and "
                 "optionally embed_neck_cfg"
             )
-        levels = len(self.in_channels)
+        levels = len(in_channels)
         embed_dims = decoder_params["embed_dims"]
         dims = [embed_dims] * levels if isinstance(embed_dims, int) else list(embed_dims)
         if len(dims) != levels:
@@ -114,7 +113,7 @@ class DAFormerHead(BaseDecodeHead):
         embed_cfgs[-1] = decoder_params.get("embed_neck_cfg") or embed_cfgs[-1]
         self.embed_layers = nn.ModuleDict(
             {
-                str(level): build_layer(self.in_channels[level], dims[level], **embed_cfgs[level])
+                str(level): build_layer(in_channels[level], dims[level], **embed_cfgs[level])
                 for level in range(levels)
             }
         )

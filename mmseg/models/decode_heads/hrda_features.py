@@ -1,6 +1,6 @@
 """What the encoder of HRDA hands to its head: features of two scales and where the detail crops lie."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -19,6 +19,7 @@ class HRDAFeatures:
         size: (H, W) of the input.
         context_scale: Resolution of the context relative to that of the detail.
         crops_per_pass: How many detail crops may go through the head at once; None = all.
+        pictures: What the head has to show of them in training: name -> (B, h, w) in [0, 1], detached.
     """
 
     context: list[Tensor]
@@ -27,3 +28,4 @@ class HRDAFeatures:
     size: tuple[int, int]
     context_scale: float
     crops_per_pass: int | None = None
+    pictures: dict[str, Tensor] = field(default_factory=dict)

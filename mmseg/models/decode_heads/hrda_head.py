@@ -4,7 +4,7 @@ Hoyer, Dai, Van Gool, "HRDA: Context-Aware High-Resolution Domain-Adaptive Seman
 section 3.2 and 3.3.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,31 @@ from mmseg.models.sliding_window import Window
 from mmseg.registry import MODELS
 
 OUTPUT_STRIDE = {"DAFormerHead": 4, "DLV2Head": 8}
+SCALE_ATTENTION = {"LR": 0.0, "HR": 1.0}
+"""Weight of the detail in the prediction of one scale alone: context (LR) or detail (HR)."""
+
+
+class Fusion(NamedTuple):
+    """What the head makes of both scales.
+
+    Attributes:
+        fused: Logits (B, C, h, w) at the stride of the detail.
+        context: Logits of the context times (1 - attention), at their own stride.
+        detail: Logits (N · B, C, h', w') of the detail crops.
+        attention: Weight of the detail (B, C or 1, h, w) in [0, 1] at the stride of the detail.
+    """
+
+    fused: Tensor
+    context: Tensor
+    detail: Tensor
+    attention: Tensor
+
+    def attention_map(self) -> Tensor:
+        """Weight of the detail as one map, (B, 1, h, w) in [0, 1].
+
+        The attention of the classes is averaged by their predicted probability, as published.
+        """
+        return (self.attention * self.fused.softmax(dim=1)).sum(dim=1, keepdim=True)
 
 
 @MODELS.register_module()
@@ -48,10 +73,14 @@ class HRDAHead(nn.Module):
             raise ConfigError(
                 f"HRDAHead: single_scale_head={single_scale_head!r}; expected {' or '.join(OUTPUT_STRIDE)}"
             )
-        if not 0 <= hr_loss_weight + lr_loss_weight < 1:
+        if min(hr_loss_weight, lr_loss_weight) < 0 or hr_loss_weight + lr_loss_weight >= 1:
             raise ConfigError(
-                f"HRDAHead: hr_loss_weight={hr_loss_weight} and lr_loss_weight={lr_loss_weight}; their sum "
-                "has to lie in [0, 1), the rest is the weight of the fused loss"
+                f"HRDAHead: hr_loss_weight={hr_loss_weight} and lr_loss_weight={lr_loss_weight}; expected "
+                "two numbers from 0 on with a sum below 1, the rest is the weight of the fused loss"
+            )
+        if fixed_attention is not None and not 0 <= fixed_attention <= 1:
+            raise ConfigError(
+                f"HRDAHead: fixed_attention={fixed_attention}; expected None or a number in [0, 1]"
             )
         self.hr_loss_weight = hr_loss_weight
         self.lr_loss_weight = lr_loss_weight
@@ -68,9 +97,16 @@ class HRDAHead(nn.Module):
         """Number of classes."""
         return self.head.num_classes
 
-    def forward(self, features: HRDAFeatures) -> Tensor:
-        """Fused logits (B, C, h, w) at the stride of the detail."""
-        return self.fuse(features)[0]
+    def forward(self, features: HRDAFeatures, output: str | None = None) -> Tensor:
+        """Fused logits (B, C, h, w) at the stride of the detail, or what they are made of.
+
+        Args:
+            features: Of both scales.
+            output: ``LR`` for the logits of the context alone, ``HR`` for those of the detail alone, ``ATT``
+                for the attention, see :meth:`Fusion.attention_map`.
+        """
+        fusion = self.fuse(features, None if output in (None, "ATT") else SCALE_ATTENTION[output])
+        return fusion.attention_map() if output == "ATT" else fusion.fused
 
     def forward_train(
         self, features: HRDAFeatures, gt_semantic_seg: Tensor, seg_weight: Tensor | None = None
@@ -82,7 +118,16 @@ class HRDAHead(nn.Module):
             gt_semantic_seg: (B, H, W) int64 labels of the whole input.
             seg_weight: (B, H, W) weights of the pixels.
         """
-        fused, context, detail = self.fuse(features)
+        return self.forward_with_logits(features, gt_semantic_seg, seg_weight)[0]
+
+    def forward_with_logits(
+        self, features: HRDAFeatures, gt_semantic_seg: Tensor, seg_weight: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """:meth:`forward_train` and the fused logits; leaves the attention in ``features.pictures``."""
+        fusion = self.fuse(features)
+        fused, context, detail, _ = fusion
+        with torch.no_grad():
+            features.pictures["attention"] = fusion.attention_map()[:, 0]
         losses = self.head.loss(fused, gt_semantic_seg, seg_weight)
         losses["loss_seg"] = losses["loss_seg"] * (1 - self.lr_loss_weight - self.hr_loss_weight)
         if self.lr_loss_weight > 0:
@@ -92,7 +137,7 @@ class HRDAHead(nn.Module):
             label = box.of(gt_semantic_seg)
             weight = None if seg_weight is None else box.of(seg_weight)
             losses |= self._scale_loss("hr", self.hr_loss_weight, detail, label, weight)
-        return losses
+        return losses, fused
 
     def _scale_loss(
         self, name: str, factor: float, logits: Tensor, label: Tensor, weight: Tensor | None
@@ -100,21 +145,21 @@ class HRDAHead(nn.Module):
         losses = self.head.loss(logits, label, weight)
         return {f"{name}.loss_seg": losses["loss_seg"] * factor, f"{name}.acc_seg": losses["acc_seg"]}
 
-    def fuse(self, features: HRDAFeatures) -> tuple[Tensor, Tensor, Tensor]:
+    def fuse(self, features: HRDAFeatures, fixed_attention: float | None = None) -> Fusion:
         """Attended sum of both scales (eq. 7 and 8).
 
-        Returns:
-            Fused logits (B, C, h, w) at the stride of the detail, context logits times (1 - attention) at
-            theirs, and the logits (N · B, C, h', w') of the detail crops.
+        Args:
+            features: Of both scales.
+            fixed_attention: This weight of the detail everywhere, instead of the attention of the head.
         """
         context = self.head(features.context)
         detail = self._detail_logits(features)
-        attention = self.attention(features, context)
+        attention = self.attention(features, context, fixed_attention)
         context = (1 - attention) * context
         pasted = self.paste(detail, features)
         size = pasted.shape[2:]
-        fused = self.head.resize(attention, size) * pasted + self.head.resize(context, size)
-        return fused, context, detail
+        attention = self.head.resize(attention, size)
+        return Fusion(attention * pasted + self.head.resize(context, size), context, detail, attention)
 
     def _detail_logits(self, features: HRDAFeatures) -> Tensor:
         if self.training or features.crops_per_pass is None:  # batch statistics are those of all crops
@@ -122,10 +167,11 @@ class HRDAHead(nn.Module):
         parts = zip(*(level.split(features.crops_per_pass) for level in features.detail), strict=True)
         return torch.cat([self.head(list(part)) for part in parts])
 
-    def attention(self, features: HRDAFeatures, like: Tensor) -> Tensor:
+    def attention(self, features: HRDAFeatures, like: Tensor, fixed: float | None = None) -> Tensor:
         """Weight of the detail (B, C or 1, h, w) at the context's stride; 0 where no detail crop lies."""
-        if self.fixed_attention is not None:
-            attention = torch.full_like(like, self.fixed_attention)
+        fixed = self.fixed_attention if fixed is None else fixed
+        if fixed is not None:
+            attention = torch.full_like(like, fixed)
         else:
             attention = self.scale_attention(features.context).sigmoid()
         height, width = attention.shape[2:]

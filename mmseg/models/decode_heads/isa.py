@@ -73,8 +73,33 @@ class SelfAttentionBlock(nn.Module):
         return self.output_project(attended.permute(inverse).flatten(4, 5).flatten(2, 3))
 
 
-class ISALayer(nn.Module):
+def interlaced_attention(
+    feature_map: Tensor,
+    cells: tuple[int, int],
+    global_relation: SelfAttentionBlock,
+    local_relation: SelfAttentionBlock,
+) -> Tensor:
     """Attention over all pixels as two sparse steps: first across cells of the image, then inside each cell.
+
+    Args:
+        feature_map: (B, C, H, W); its borders are padded with zeros to whole cells.
+        cells: Height and width of a cell in pixels.
+        global_relation: Attention among pixels at the same place in their cells.
+        local_relation: Attention among the pixels of a cell.
+
+    Returns:
+        (B, C, H, W).
+    """
+    height, width = feature_map.shape[2:]
+    pad_height, pad_width = -height % cells[0], -width % cells[1]
+    top, left = pad_height // 2, pad_width // 2
+    padded = F.pad(feature_map, (left, pad_width - left, top, pad_height - top))
+    padded = local_relation(global_relation(padded, cells, strided=True), cells, strided=False)
+    return padded[:, :, top : top + height, left : left + width]
+
+
+class ISALayer(nn.Module):
+    """1×1 convolution, then interlaced sparse attention.
 
     Args:
         in_channels: Input channels.
@@ -104,12 +129,7 @@ class ISALayer(nn.Module):
         self.local_relation = SelfAttentionBlock(*attention)
 
     def forward(self, feature_map: Tensor) -> Tensor:
-        """(B, in_channels, h, w) to (B, channels, h, w); borders are padded with zeros to whole cells."""
-        feature_map = self.in_conv(feature_map)
-        height, width = feature_map.shape[2:]
-        pad_height, pad_width = -height % self.cells[0], -width % self.cells[1]
-        top, left = pad_height // 2, pad_width // 2
-        padded = F.pad(feature_map, (left, pad_width - left, top, pad_height - top))
-        padded = self.global_relation(padded, self.cells, strided=True)
-        padded = self.local_relation(padded, self.cells, strided=False)
-        return padded[:, :, top : top + height, left : left + width]
+        """(B, in_channels, h, w) to (B, channels, h, w)."""
+        return interlaced_attention(
+            self.in_conv(feature_map), self.cells, self.global_relation, self.local_relation
+        )

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
@@ -27,8 +26,7 @@ class SegFormerHead(BaseDecodeHead):
 
     def __init__(self, decoder_params: dict, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(self.in_channels, Sequence):
-            raise ConfigError(f"SegFormerHead: in_channels={self.in_channels}; expected one number per level")
+        in_channels = self.channels_of_levels()
         if not {"embed_dim"} <= decoder_params.keys() <= {"embed_dim", "conv_kernel_size"}:
             raise ConfigError(
                 f"SegFormerHead: decoder_params has {sorted(decoder_params)}; expected ['embed_dim']"
@@ -40,11 +38,9 @@ class SegFormerHead(BaseDecodeHead):
         embed_dim: int = decoder_params["embed_dim"]
         self.conv_seg.requires_grad_(False)
         self.linear_c = nn.ModuleDict(
-            {str(level): LinearEmbedding(width, embed_dim) for level, width in enumerate(self.in_channels)}
+            {str(level): LinearEmbedding(width, embed_dim) for level, width in enumerate(in_channels)}
         )
-        self.linear_fuse = ConvModule(
-            len(self.in_channels) * embed_dim, embed_dim, 1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg
-        )
+        self.linear_fuse = self.conv_block(len(in_channels) * embed_dim, 1, embed_dim)
         self.linear_pred = nn.Conv2d(embed_dim, self.num_classes, 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

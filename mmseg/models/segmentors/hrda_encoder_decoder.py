@@ -5,7 +5,7 @@ Hoyer, Dai, Van Gool, "HRDA: Context-Aware High-Resolution Domain-Adaptive Seman
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.models.decode_heads.hrda_features import HRDAFeatures
-from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses, add_prefix, resize_logits
+from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, check_window_limit, resize_logits
 from mmseg.models.sliding_window import Window, sliding_windows
 from mmseg.registry import MODELS
 
 ENCODER_STRIDE = 32
+HRDA_OUTPUTS = (None, "LR", "HR", "ATT")
 BATCH_NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 
@@ -33,7 +34,10 @@ class HRDAEncoderDecoder(EncoderDecoder):
         hr_crop_size: (h, w) of the detail crop in pixels of the input.
         feature_scale: Which features the feature distance compares: the context scale, or ``'all'`` for both
             scales.
-        crop_coord_divisible: Grid of the detail crop's offsets in pixels.
+        crop_coord_divisible: Grid of the detail crop's offsets in pixels; training needs a multiple of the
+            head's stride, prediction takes any (the first configs had 1). Where the cells of the context are
+            larger (16 pixels for DLV2Head), the attention is off by up to half a cell, as published; a
+            multiple of their size is exact.
         hr_slide_inference: Slide a detail window at inference; otherwise the detail is the whole input.
         hr_slide_overlapping: Windows overlap by half.
         blur_hr_crop: Ablation: the detail crop shows the input at half resolution.
@@ -42,9 +46,15 @@ class HRDAEncoderDecoder(EncoderDecoder):
             mode) still take all windows together.
         segmentor: Arguments of :class:`EncoderDecoder`; ``decode_head`` has to be an ``HRDAHead``.
 
+    In addition to those of :class:`EncoderDecoder`, ``test_cfg`` takes ``hrda_out``: ``LR`` predicts from the
+    context alone, ``HR`` from the detail alone, ``ATT`` gives the attention instead of a prediction.
+
     Raises:
-        ConfigError: Scales or feature scale are not as described.
+        ConfigError: Scales, feature scale or output are not as described.
     """
+
+    test_settings: ClassVar[frozenset[str]] = EncoderDecoder.test_settings | {"hrda_out"}
+    output_scale: ClassVar[float] = 0.5
 
     def __init__(
         self,
@@ -59,12 +69,38 @@ class HRDAEncoderDecoder(EncoderDecoder):
         **segmentor: Any,
     ) -> None:
         super().__init__(**segmentor)
-        if len(scales) != 2 or max(scales) != 1:
+        if len(scales) != 2 or max(scales) != 1 or min(scales) <= 0:
             raise ConfigError(f"HRDAEncoderDecoder: scales={scales}; expected 1 and the scale of the context")
+        if self.auxiliary_head is not None:
+            raise ConfigError(
+                "HRDAEncoderDecoder: auxiliary_head is set; only the HRDAHead takes features of two scales, "
+                "remove it"
+            )
         self.context_scale = min(scales)
         if feature_scale not in (self.context_scale, "all"):
             raise ConfigError(
                 f"HRDAEncoderDecoder: feature_scale={feature_scale!r}; expected {self.context_scale} or 'all'"
+            )
+        if self.test_cfg.get("hrda_out") not in HRDA_OUTPUTS:
+            raise ConfigError(
+                f"test_cfg: hrda_out={self.test_cfg['hrda_out']!r}; expected one of {HRDA_OUTPUTS[1:]}"
+            )
+        if self.test_cfg.get("hrda_out") == "ATT" and self.versions is not None:
+            raise ConfigError("test_cfg: hrda_out='ATT' with augmentation; attention is not averaged")
+        if not isinstance(hr_crop_size, Sequence) or len(hr_crop_size) != 2 or min(hr_crop_size) < 1:
+            raise ConfigError(
+                f"HRDAEncoderDecoder: hr_crop_size={hr_crop_size!r}; expected (height, width) in pixels"
+            )
+        check_window_limit("HRDAEncoderDecoder", max_windows_per_forward)
+        stride = self.decode_head.output_stride
+        if any(length % stride for length in hr_crop_size):
+            raise ConfigError(
+                f"HRDAEncoderDecoder: hr_crop_size={tuple(hr_crop_size)}; expected multiples of {stride}, "
+                "the stride of the decode head"
+            )
+        if crop_coord_divisible < 1:
+            raise ConfigError(
+                f"HRDAEncoderDecoder: crop_coord_divisible={crop_coord_divisible}; expected a positive number"
             )
         self.feature_scale = feature_scale
         self.hr_crop_size = (hr_crop_size[0], hr_crop_size[1])
@@ -124,18 +160,24 @@ class HRDAEncoderDecoder(EncoderDecoder):
 
     # ------------------------------------------------------------------ training
 
-    def forward_train(
-        self,
-        img: Tensor,
-        gt_semantic_seg: Tensor,
-        seg_weight: Tensor | None = None,
-        return_feat: bool = False,
-    ) -> tuple[Losses, Any]:
-        """Losses of a batch with one random detail crop; see the base class."""
+    def training_features(self, img: Tensor) -> HRDAFeatures:
+        """Features of the context and of one random detail crop.
+
+        Raises:
+            ConfigError: Detail crops would not lie on the cells of the decode head.
+        """
+        stride = self.decode_head.output_stride
+        if self.crop_coord_divisible % stride:
+            raise ConfigError(
+                f"HRDAEncoderDecoder: crop_coord_divisible={self.crop_coord_divisible}; training needs a "
+                f"multiple of {stride}, the stride of the decode head, set model.crop_coord_divisible=8"
+            )
         box = draw_detail_crop(img.shape[2:], self.hr_crop_size, self.crop_coord_divisible)
-        features = self.extract_feat(img, [box])
-        losses = add_prefix(self.decode_head.forward_train(features, gt_semantic_seg, seg_weight), "decode")
-        return losses, features if return_feat else None
+        return self.extract_feat(img, [box])
+
+    def pictures_of(self, features: HRDAFeatures) -> dict[str, Tensor]:
+        """``attention``, the weight of the detail."""
+        return features.pictures
 
     def distance_features(self, features: HRDAFeatures) -> list[tuple[Tensor, Window | None]]:
         """Last level of the context and, with feature scale 'all', of the detail crop."""
@@ -152,23 +194,38 @@ class HRDAEncoderDecoder(EncoderDecoder):
 
     # ----------------------------------------------------------------- inference
 
-    def encode_decode(self, img: Tensor, upscale_pred: bool = True) -> Tensor:
+    def encode_decode(self, img: Tensor, upscale_pred: bool = True, output: str | None = None) -> Tensor:
         """Fused float32 logits of a normalised image of any size; see the base class.
 
         The image is padded at the bottom and right to the grid of the detail crops, the logits are cut back.
+
+        Args:
+            img: (B, 3, H, W).
+            upscale_pred: Resize to (H, W) bilinearly.
+            output: ``LR``, ``HR`` or ``ATT`` instead of the fused logits; see
+                :meth:`~mmseg.models.decode_heads.HRDAHead.forward`.
         """
         height, width = img.shape[2:]
         bottom, right = (self._padding(length) for length in (height, width))
         padded = F.pad(img, (0, right, 0, bottom))
-        logits = self.decode_head(self.extract_feat(padded)).float()
+        logits = self.decode_head(self.extract_feat(padded), output).float()
         if not upscale_pred:
             return logits
         return resize_logits(logits, padded.shape[2:])[:, :, :height, :width]
 
+    def _infer(self, img: Tensor) -> Tensor:
+        return self.encode_decode(img, output=self.test_cfg.get("hrda_out"))
+
+    def _sample(self, scores: Tensor, probabilities: bool = False) -> dict[str, Tensor]:
+        """Prediction of an image, or its ``attention`` (H, W) in [0, 1]; see the base class."""
+        if self.test_cfg.get("hrda_out") == "ATT":
+            return dict(attention=scores[0])
+        return super()._sample(scores, probabilities)
+
     def _padding(self, length: int) -> int:
-        """What brings an edge to the grid of the crops and the context to the encoder's largest stride."""
-        least = math.ceil(ENCODER_STRIDE / self.context_scale)
-        return max(least - length, -length % self.crop_coord_divisible)
+        """What brings an edge to the grid of crops and head, the context to the encoder's largest stride."""
+        grid = math.lcm(self.crop_coord_divisible, self.decode_head.output_stride)
+        return max(math.ceil(ENCODER_STRIDE / self.context_scale) - length, -length % grid)
 
 
 def draw_detail_crop(size: Sequence[int], crop: Sequence[int], divisible: int) -> Window:

@@ -97,22 +97,21 @@ class DACS(UDADecorator):
                 self.ema_model, alpha, pseudo_threshold, pseudo_weight_ignore_top, pseudo_weight_ignore_bottom
             )
             self.teachers.append(self.teacher)
-        if self.feature_distance_lambda > 0:
-            self.imnet_model: EncoderDecoder = copy.deepcopy(self.model)
-            self.imnet_model.requires_grad_(False)
-
         if masking is not None:
             jitter = dict(
                 color_jitter_strength=color_jitter_strength, color_jitter_probability=color_jitter_probability
             )
             self.add_masking(jitter | masking, self.teacher)  # as published, both augment alike
+        if self.feature_distance_lambda > 0:
+            self.imnet_model: EncoderDecoder = copy.deepcopy(self.model)
+            self.imnet_model.requires_grad_(False)
 
     def objectives(self, batch: UDABatch) -> Iterator[Losses]:
         """Source cross entropy with feature distance, cross entropy on mixed and, with MIC, masked images."""
         yield self.source_objective(batch)
         pseudo = None
         if self.teacher is not None:
-            pseudo = self.teacher.label(batch.target_img, batch.valid_pseudo_mask)
+            pseudo = self.teacher.label(batch.target_img, batch.valid_pseudo_mask, batch.processes)
             yield self.mixed_objective(batch, pseudo)
         if self.mic is not None:
             yield self.mic.objective(self.model, batch, pseudo, self.data_preprocessor)
@@ -143,9 +142,8 @@ class DACS(UDADecorator):
         pairs = zip(self.model.distance_features(features), references, strict=True)
         for (feature, box), reference in pairs:
             label = batch.gt_semantic_seg if box is None else box.of(batch.gt_semantic_seg)
-            distances.append(
-                masked_feature_distance(feature, reference, self.distance_mask(batch, label, feature))
-            )
+            mask = self.distance_mask(batch, label, feature)
+            distances.append(masked_feature_distance(feature, reference, mask, batch.processes))
         return torch.stack(distances).sum()
 
     def distance_mask(self, batch: UDABatch, label: Tensor, feature: Tensor) -> Tensor | None:
@@ -164,13 +162,14 @@ class DACS(UDADecorator):
 
     def mixed_objective(self, batch: UDABatch, pseudo: PseudoLabel) -> Losses:
         """Weighted cross entropy on strongly augmented mixed images (DAFormer eq. 2; DACS alg. 1)."""
-        mask = mix_masks(batch.gt_semantic_seg, draw_classes(batch.gt_semantic_seg))
+        mask = mix_masks(batch.gt_semantic_seg, draw_classes(batch.gt_semantic_seg, batch.processes))
         img = mix(mask, batch.img, batch.target_img)
         label = mix(mask, batch.gt_semantic_seg, pseudo.label)
         weight = mix(mask, torch.ones_like(pseudo.weight), pseudo.weight)
-        img = self.strong_augmentation(img, self.data_preprocessor)
+        img = self.strong_augmentation(img, self.data_preprocessor, batch.processes)
         batch.pictures.update(pseudo_label=pseudo.label, mixed=img, mixed_label=label, weight=weight)
-        losses, _ = self.model.forward_train(img, label, seg_weight=weight)
+        losses, features = self.model.forward_train(img, label, seg_weight=weight, return_feat=True)
+        batch.pictures.update(self.model.pictures_of(features))
         return add_prefix(losses, "mix")
 
     def init_weights(self) -> None:

@@ -2,13 +2,14 @@
 Tranheden et al. 2021; DAFormer, Hoyer et al. 2022, eq. 2-5)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from mmcv.cnn.bricks.drop import DropPath
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
+from mmseg.models.uda.global_batch import ONE_PROCESS, GlobalBatch
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ class EMATeacher:
         torch._foreach_lerp_(list(self.ema_model.parameters()), list(student.parameters()), 1 - momentum)
 
     @torch.no_grad()
-    def label(self, img: Tensor, valid_mask: Tensor | None = None) -> PseudoLabel:
+    def label(
+        self, img: Tensor, valid_mask: Tensor | None = None, processes: GlobalBatch = ONE_PROCESS
+    ) -> PseudoLabel:
         """Label target images.
 
         Every pixel gets the same weight: the fraction of confident pixels in the whole batch (DACS, sec.
@@ -79,15 +82,16 @@ class EMATeacher:
         Args:
             img: (B, 3, H, W) normalised target images without augmentation.
             valid_mask: (B, H, W) bool, False where pseudo-labels are not to be trusted.
+            processes: Whose batches are one batch.
         """
         probability, label = self.ema_model.encode_decode(img).float().softmax(dim=1).max(dim=1)
-        return PseudoLabel(label, self._weight(probability, valid_mask))
+        return PseudoLabel(label, self._weight(probability, valid_mask, processes))
 
-    def _weight(self, probability: Tensor, valid_mask: Tensor | None) -> Tensor:
+    def _weight(self, probability: Tensor, valid_mask: Tensor | None, processes: GlobalBatch) -> Tensor:
         if self.threshold is None:
             weight = torch.ones_like(probability)
         else:
-            confident = (probability >= self.threshold).to(probability.dtype).mean()
+            confident = processes.mean((probability >= self.threshold).to(probability.dtype).mean())
             weight = confident.expand_as(probability).clone()
         if self.ignore_top or self.ignore_bottom:
             if valid_mask is not None:
@@ -101,8 +105,14 @@ class EMATeacher:
 
 
 def remove_dropout(model: nn.Module) -> None:
-    """Replace every dropout and drop-path layer by the identity, in place."""
-    for module in model.modules():
-        for name, child in module.named_children():
-            if isinstance(child, nn.modules.dropout._DropoutNd | DropPath):
-                setattr(module, name, nn.Identity())
+    """Set the probability of every dropout and drop-path layer to 0, in place.
+
+    Layers stay what they are: networks of timm read the probability of their attention's dropout, and have a
+    drop path of their own.
+    """
+    layer: Any
+    for layer in model.modules():
+        if isinstance(layer, nn.modules.dropout._DropoutNd):
+            layer.p = 0.0
+        if hasattr(layer, "drop_prob"):
+            layer.drop_prob = 0.0

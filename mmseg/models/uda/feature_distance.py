@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mmseg.errors import ConfigError
+from mmseg.models.uda.global_batch import ONE_PROCESS, GlobalBatch
 
 IGNORE_INDEX = 255
 
@@ -40,13 +41,19 @@ def class_table(classes: Sequence[int]) -> Tensor:
     return table
 
 
-def masked_feature_distance(features: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
+def masked_feature_distance(
+    features: Tensor,
+    reference: Tensor,
+    mask: Tensor | None = None,
+    processes: GlobalBatch = ONE_PROCESS,
+) -> Tensor:
     """Mean Euclidean distance of feature vectors (eq. 9-10).
 
     Args:
         features: (B, C, h, w) features of the student.
         reference: (B, C, h, w) features of the frozen ImageNet encoder.
         mask: (B, h, w) bool, the positions to average over; None = all. An empty mask gives 0.
+        processes: Whose positions are averaged over together.
 
     Returns:
         A scalar.
@@ -63,4 +70,5 @@ def masked_feature_distance(features: Tensor, reference: Tensor, mask: Tensor | 
             f"{tuple(distance.shape[1:])}; choose a training crop whose sides are multiples of the encoder's "
             "stride (32 for MiT)"
         )
-    return (distance * mask).sum() / mask.sum().clamp(min=1)
+    count = processes.mean(mask.sum().float()).clamp(min=1 / processes.world_size)
+    return (distance * mask).sum() / count

@@ -7,7 +7,6 @@ import copy
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
@@ -19,31 +18,6 @@ from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.registry import MODELS
 
 MODES = ("separate", "separateaug", "separatesrc", "separatesrcaug", "separatetrg", "separatetrgaug")
-
-
-@MODELS.register_module()
-class BlockMaskGenerator:
-    """Masks of square blocks (eq. 4 and 5).
-
-    Args:
-        mask_ratio: Probability with which a block is masked.
-        mask_block_size: Edge length of a block in pixels.
-    """
-
-    def __init__(self, mask_ratio: float, mask_block_size: int) -> None:
-        if not 0 <= mask_ratio <= 1 or mask_block_size < 1:
-            raise ConfigError(
-                f"mask_generator: mask_ratio={mask_ratio}, mask_block_size={mask_block_size}; expected a "
-                "ratio in [0, 1] and a size of at least one pixel"
-            )
-        self.mask_ratio = mask_ratio
-        self.mask_block_size = mask_block_size
-
-    def __call__(self, img: Tensor) -> Tensor:
-        """(B, 1, H, W) float, 0 where (B, C, H, W) images are to be masked."""
-        rows, columns = (max(1, round(length / self.mask_block_size)) for length in img.shape[2:])
-        lots = torch.rand(len(img), 1, rows, columns, device=img.device)
-        return F.interpolate((lots > self.mask_ratio).to(img.dtype), img.shape[2:], mode="nearest")
 
 
 @dataclass(frozen=True)
@@ -110,6 +84,10 @@ class MaskingConsistencyModule(nn.Module):
             else None
         )
         self.generate_mask = MODELS.build({"type": "BlockMaskGenerator", **mask_generator})
+        if not isinstance(mask_lambda, int | float) or mask_lambda < 0:
+            raise ConfigError(f"masking: mask_lambda={mask_lambda!r}; expected a number from 0 on")
+        check_same_or_number("mask_alpha", mask_alpha, optional=False)
+        check_same_or_number("mask_pseudo_threshold", mask_pseudo_threshold, optional=True)
         self.mask_lambda = mask_lambda
         self.published_mask_lambda = published_mask_lambda
         self.own_teacher: EMATeacher | None = None
@@ -141,10 +119,12 @@ class MaskingConsistencyModule(nn.Module):
             colors: Knows how the images were normalised.
         """
         if self.own_teacher is not None:
-            pseudo = self.own_teacher.label(batch.target_img, batch.valid_pseudo_mask)
+            pseudo = self.own_teacher.label(batch.target_img, batch.valid_pseudo_mask, batch.processes)
         masked = self.compose(batch, pseudo)
-        img = masked.img if self.augmentation is None else self.augmentation(masked.img, colors)
-        img = img * self.generate_mask(img)
+        img = masked.img
+        if self.augmentation is not None:
+            img = self.augmentation(img, colors, batch.processes)
+        img = img * self.generate_mask(img, batch.processes)
         batch.pictures["masked"] = img
         losses, _ = student.forward_train(img, masked.label, seg_weight=masked.weight)
         return add_prefix(self.weigh(losses), "masked")
@@ -193,6 +173,30 @@ def build_masking(
         raise ConfigError(f"config, uda.masking: {str(error).split('__init__() ')[-1]}") from error
 
 
+def without_same(masking: dict, alpha: float, pseudo_threshold: float | None) -> dict:
+    """Arguments of the module for a method without teacher: the method's values wherever ``'same'`` stands.
+
+    Args:
+        masking: Arguments of :class:`MaskingConsistencyModule`.
+        alpha: The method's EMA momentum.
+        pseudo_threshold: The method's confidence threshold.
+    """
+    given = {name: value for name, value in masking.items() if value != "same"}
+    return dict(mask_alpha=alpha, mask_pseudo_threshold=pseudo_threshold) | given
+
+
+def check_same_or_number(option: str, value: object, optional: bool) -> None:
+    """Refuse what is neither ``'same'`` nor a number in [0, 1] (nor None, where that has a meaning).
+
+    Raises:
+        ConfigError: Names the option.
+    """
+    number = isinstance(value, int | float) and 0 <= value <= 1
+    if not (value == "same" or number or (optional and value is None)):
+        expected = "'same', a number in [0, 1]" + (" or None" if optional else "")
+        raise ConfigError(f"masking: {option}={value!r}; expected {expected}")
+
+
 def inherited(value: float | str | None, teacher: EMATeacher | None, name: str):
     """A setting, or that of the method's teacher for ``'same'``.
 
@@ -202,7 +206,6 @@ def inherited(value: float | str | None, teacher: EMATeacher | None, name: str):
     if value != "same":
         return value
     if teacher is None:
-        raise ConfigError(
-            f"masking: mask_{name}='same', but the method has no teacher of its own; give a number"
-        )
+        option = {"alpha": "mask_alpha", "threshold": "mask_pseudo_threshold"}[name]
+        raise ConfigError(f"masking: {option}='same', but the method has no teacher; give a number")
     return getattr(teacher, name)

@@ -10,6 +10,7 @@ from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from mmseg.models.data_preprocessor import SegDataPreprocessor
+from mmseg.models.uda.global_batch import ONE_PROCESS, GlobalBatch
 
 BLUR_PROBABILITY = 0.5
 MIN_SIGMA, MAX_SIGMA = 0.15, 1.15
@@ -38,31 +39,36 @@ class StrongAugmentation:
         self.jitter_threshold = jitter_threshold
         self.blur = blur
 
-    def __call__(self, img: Tensor, colors: SegDataPreprocessor) -> Tensor:
+    def __call__(
+        self, img: Tensor, colors: SegDataPreprocessor, processes: GlobalBatch = ONE_PROCESS
+    ) -> Tensor:
         """Augment a batch.
 
         Args:
             img: (B, 3, H, W) normalised RGB.
             colors: Knows how the images were normalised.
+            processes: Whose batches are one batch.
 
         Returns:
             (B, 3, H, W) normalised.
         """
-        jitter_lot, blur_lot = torch.rand(2).tolist()  # from the host's generator: a decision, not data
+        jitter_lot, blur_lot = processes.decide(2)
         if jitter_lot > self.jitter_threshold:
-            order, factors = draw_jitter(len(img), self.jitter_strength, img.device)
+            order, factors = draw_jitter(len(img), self.jitter_strength, img.device, processes)
             img = colors.normalize01(color_jitter(colors.denormalize(img), order, factors))
         if self.blur and blur_lot > BLUR_PROBABILITY:
-            sigma = torch.empty(len(img), device=img.device).uniform_(MIN_SIGMA, MAX_SIGMA)
+            sigma = MIN_SIGMA + (MAX_SIGMA - MIN_SIGMA) * processes.rand(len(img), device=img.device)
             img = gaussian_blur(img, sigma)
         return img
 
 
-def draw_jitter(number: int, strength: float, device: torch.device) -> tuple[list[int], Tensor]:
+def draw_jitter(
+    number: int, strength: float, device: torch.device, processes: GlobalBatch = ONE_PROCESS
+) -> tuple[list[int], Tensor]:
     """Draw an order of the four adjustments and (4, number) factors: brightness, contrast, saturation,
     hue."""
-    order = torch.randperm(4).tolist()
-    factors = torch.empty(4, number, device=device).uniform_(-strength, strength)
+    order = processes.permutation(4)
+    factors = strength * (2 * processes.rand(number, 4, device=device).T - 1)
     factors[:3] += 1
     return order, factors
 

@@ -7,22 +7,40 @@ A method is a generator of loss groups. The step it runs is::
         backward(sum of losses)                 # frees the graph before the next group is computed
     optimizer step
 
-A new method subclasses :class:`UDADecorator` and writes ``objectives``.
+A new method subclasses :class:`UDADecorator` and writes ``objectives``. If it trains a second network (a
+discriminator), each group says whose optimizer it belongs to, and every optimizer makes its step at the end.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from mmengine.model import BaseModel
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
 from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
 from mmseg.models.uda.ema_teacher import EMATeacher
+from mmseg.models.uda.global_batch import GlobalBatch
 from mmseg.models.uda.masking_consistency_module import MaskingConsistencyModule, build_masking
 from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.registry import MODELS
+
+STUDENT = "student"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Losses that are not the student's.
+
+    Attributes:
+        losses: Scalars by name.
+        optimizer: Who steps on their gradients, a key of :attr:`UDADecorator.other_networks`.
+    """
+
+    losses: Losses
+    optimizer: str = STUDENT
 
 
 class UDADecorator(BaseModel):
@@ -35,7 +53,10 @@ class UDADecorator(BaseModel):
     Attributes:
         model: The student; the only network that is tested and (unless a method adds one) optimised.
         iteration: Number of finished training steps; part of the checkpoint.
+        seed: Seed of the run, set by the runner; keys what several processes draw together.
         teachers: The EMA teachers that follow the student, updated before each step.
+        other_networks: What a method trains beside the student: name of the optimizer -> network. The config
+            has the optimizer as ``<name>_optim_wrapper`` and its schedule as ``<name>_param_scheduler``.
     """
 
     data_preprocessor: SegDataPreprocessor
@@ -48,8 +69,10 @@ class UDADecorator(BaseModel):
         super().__init__(data_preprocessor)
         self.model: EncoderDecoder = MODELS.build(model) if isinstance(model, dict) else model
         self.iteration = 0
+        self.seed = 0
         self.teachers: list[EMATeacher] = []
         self.mic: MaskingConsistencyModule | None = None
+        self.other_networks: dict[str, nn.Module] = {}
 
     def add_masking(self, masking: dict, shared_teacher: EMATeacher | None) -> None:
         """Give the method masked image consistency (MIC).
@@ -62,11 +85,17 @@ class UDADecorator(BaseModel):
         if self.mic.own_teacher is not None:
             self.teachers.append(self.mic.own_teacher)
 
-    def objectives(self, batch: UDABatch) -> Iterator[Losses]:
+    def student_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """(name, parameter) of what the student's optimizer may train: all but the other networks."""
+        others = {parameter for network in self.other_networks.values() for parameter in network.parameters()}
+        return ((name, parameter) for name, parameter in self.named_parameters() if parameter not in others)
+
+    def objectives(self, batch: UDABatch) -> Iterator[Losses | Objective]:
         """Yield the groups of losses of one step; each group is back-propagated and freed before the next
         one.
 
-        Names that contain ``loss`` are summed and back-propagated, all others are only logged.
+        Names that contain ``loss`` are summed and back-propagated, all others are only logged. Plain losses
+        are the student's; an :class:`Objective` names another optimizer.
         """
         raise NotImplementedError(f"{type(self).__name__} has to define objectives()")
 
@@ -75,30 +104,35 @@ class UDADecorator(BaseModel):
 
         Args:
             data: A collated batch of :class:`~mmseg.datasets.UDADataset`.
-            optim_wrapper: Holds the student's optimizer.
+            optim_wrapper: Holds the student's optimizer; an ``OptimWrapperDict`` for several networks.
 
         Returns:
             Loss and accuracy scalars (on the device, detached) by name, and ``pictures`` (see
             :class:`UDABatch`).
         """
-        batch = UDABatch.from_dict(self.data_preprocessor(data, training=True))
-        for teacher in self.teachers:
-            teacher.update(self.model, self.iteration)
-
-        optim_wrapper.zero_grad()
+        processes = GlobalBatch.of_step(self.seed, self.iteration)
+        batch = UDABatch.from_dict(self.data_preprocessor(data, training=True), processes)
+        several = isinstance(optim_wrapper, OptimWrapperDict)
+        wrappers = dict(optim_wrapper.items()) if several else {STUDENT: optim_wrapper}
+        steps_done = [wrapper.begin_iteration() for wrapper in wrappers.values()].pop()
+        if steps_done is not None:  # the student has changed since the last iteration
+            for teacher in self.teachers:
+                teacher.update(self.model, steps_done)
         log: dict = {}
         objectives = self.objectives(batch)
         while True:
-            with optim_wrapper.optim_context(self):  # autocast covers the forward passes only
-                losses = next(objectives, None)
-            if losses is None:
+            with wrappers[STUDENT].optim_context(self):  # autocast covers the forward passes only
+                group = next(objectives, None)
+            if group is None:
                 break
+            objective = group if isinstance(group, Objective) else Objective(group)
             total = torch.stack(
-                [value.float().mean() for name, value in losses.items() if "loss" in name]
+                [value.float().mean() for name, value in objective.losses.items() if "loss" in name]
             ).sum()
-            optim_wrapper.backward(total)
-            log.update({name: value.detach() for name, value in losses.items()})
-        optim_wrapper.step()
+            wrappers[objective.optimizer].backward(total)
+            log.update({name: value.detach() for name, value in objective.losses.items()})
+        for wrapper in wrappers.values():
+            wrapper.end_iteration()
         self.iteration += 1
         return {**log, "pictures": batch.pictures}
 

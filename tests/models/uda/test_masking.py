@@ -10,8 +10,8 @@ from torch import nn
 
 from mmseg.errors import ConfigError
 from mmseg.models.data_preprocessor import SegDataPreprocessor
-from mmseg.models.uda import EMATeacher, PseudoLabel, UDABatch
-from mmseg.models.uda.masking_consistency_module import MODES, BlockMaskGenerator, build_masking
+from mmseg.models.uda import BlockMaskGenerator, EMATeacher, PseudoLabel, UDABatch
+from mmseg.models.uda.masking_consistency_module import MODES, build_masking
 
 MASKS = dict(mask_ratio=0.7, mask_block_size=4)
 
@@ -71,7 +71,7 @@ def test_block_masks(case, monkeypatch):
 def test_what_each_mode_trains_on(mode, size):
     student, data = Student(), batch(size)
     module = build_masking(student, dict(mask_mode=mode, mask_generator=MASKS), shared_teacher())
-    module.generate_mask = torch.ones_like
+    module.generate_mask = lambda img, *_: torch.ones_like(img)
     module.augmentation = None
     losses = module.objective(student, data, pseudo(size), SegDataPreprocessor())
     ((img, label, weight),) = student.calls

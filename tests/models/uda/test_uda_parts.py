@@ -13,6 +13,7 @@ from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.models.uda import DACS, EMATeacher
 from mmseg.models.uda.class_mix import draw_classes, mix, mix_masks
 from mmseg.models.uda.feature_distance import class_table, downscale_label_ratio, masked_feature_distance
+from mmseg.models.uda.global_batch import GlobalBatch
 from mmseg.models.uda.strong_augmentation import (
     StrongAugmentation,
     blur_kernel_size,
@@ -154,9 +155,7 @@ def test_jitter_fires_above_the_threshold_only(monkeypatch):
     img = torch.zeros(2, 3, 16, 16)
     skip = load("color_jitter")["skip_p"]
     for lot, skipped in zip([0.0, 0.2, 0.2000001], skip, strict=True):
-        monkeypatch.setattr(
-            torch, "rand", lambda *a, lot=lot, **k: torch.tensor([lot, 0.0], dtype=torch.float64)
-        )
+        monkeypatch.setattr(GlobalBatch, "decide", lambda self, number, lot=lot: [lot, 0.0])
         out = StrongAugmentation(0.2, 0.2)(img, SegDataPreprocessor())
         assert torch.equal(out, img) == bool(skipped)
 

@@ -1,0 +1,126 @@
+"""AdvSeg: adversarial adaptation of the output space.
+
+Tsai, Hung, Schulter, Sohn, Yang, Chandraker, "Learning to Adapt Structured Output Space for Semantic
+Segmentation", CVPR 2018.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmseg.errors import ConfigError
+from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
+from mmseg.models.uda.discriminator import FCDiscriminator, frozen
+from mmseg.models.uda.masking_consistency_module import without_same
+from mmseg.models.uda.output_weights import PUBLISHED_WEIGHTS, output_weights
+from mmseg.models.uda.uda_batch import UDABatch
+from mmseg.models.uda.uda_decorator import Objective, UDADecorator
+from mmseg.registry import MODELS
+
+DISCRIMINATOR = "discriminator"
+SOURCE, TARGET = 0.0, 1.0  # what the discriminator is to say
+GAN_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "LS": F.mse_loss,
+    "Vanilla": F.binary_cross_entropy_with_logits,
+}
+
+
+@MODELS.register_module()
+class AdvSeg(UDADecorator):
+    """Train on source labels; make the predictions on target images look like those on source images.
+
+    Each output of the segmentor (the decode head's, and those of auxiliary heads: "multi-level") has a
+    discriminator, which learns to tell the domains apart by the class probabilities. The student learns to
+    be taken for the source. An optimizer of their own, ``discriminator_optim_wrapper`` in the config, trains
+    the discriminators.
+
+    Args:
+        model: The student segmentor.
+        discriminator_type: ``'LS'`` (least squares) or ``'Vanilla'`` (cross entropy).
+        lambda_adv_target: Weight of the adversarial loss (eq. 5) of the output ``main`` and of each auxiliary
+            output, ``aux``.
+        published_double_update: Let the student's optimizer train the discriminators, too, with the same
+            gradients, as the code published with HRDA and MIC does.
+        masking: Arguments of :class:`MaskingConsistencyModule` (MIC); None = without.
+        alpha: EMA momentum of the teacher that labels masked images.
+        pseudo_threshold: Its confidence threshold.
+        data_preprocessor: Moves a batch to the device and normalises it.
+
+    Raises:
+        ConfigError: An option is unknown or outside its range.
+    """
+
+    def __init__(
+        self,
+        model: dict | EncoderDecoder,
+        discriminator_type: str = "LS",
+        lambda_adv_target: Mapping[str, float] = PUBLISHED_WEIGHTS,
+        published_double_update: bool = False,
+        masking: dict | None = None,
+        alpha: float = 0.999,
+        pseudo_threshold: float | None = 0.968,
+        data_preprocessor: dict | nn.Module | None = None,
+    ) -> None:
+        super().__init__(model, data_preprocessor)
+        if discriminator_type not in GAN_LOSSES:
+            raise ConfigError(
+                f"uda: discriminator_type={discriminator_type!r} is unknown; expected 'LS' or 'Vanilla'"
+            )
+        self.gan_loss = GAN_LOSSES[discriminator_type]
+        self.weights = output_weights("lambda_adv_target", lambda_adv_target, self.model.output_names)
+        classes = self.model.num_classes
+        self.model_D = nn.ModuleDict({name: FCDiscriminator(classes) for name in self.model.output_names})
+        self.other_networks[DISCRIMINATOR] = self.model_D
+        self.published_double_update = published_double_update
+        if masking is not None:
+            self.add_masking(without_same(masking, alpha, pseudo_threshold), None)
+
+    def student_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Without the discriminators, unless they are trained as published."""
+        return self.named_parameters() if self.published_double_update else super().student_parameters()
+
+    def objectives(self, batch: UDABatch) -> Iterator[Losses | Objective]:
+        """Source cross entropy, adversarial loss on the target, masked images, then the discriminators."""
+        logits, losses = self.model.forward_outputs(batch.img, batch.gt_semantic_seg)
+        source = probabilities(logits, detach=True)
+        yield losses
+
+        logits, _ = self.model.forward_outputs(batch.target_img)
+        batch.pictures.update(
+            source=batch.img,
+            source_label=batch.gt_semantic_seg,
+            target=batch.target_img,
+            target_prediction=logits["main"].argmax(dim=1),
+        )
+        target = probabilities(logits, detach=True)
+        yield self.adversarial_losses(probabilities(logits))
+
+        if self.mic is not None:
+            yield self.mic.objective(self.model, batch, None, self.data_preprocessor)
+        yield Objective(self.discriminator_losses("D_src", source, SOURCE), DISCRIMINATOR)
+        yield Objective(self.discriminator_losses("D_trg", target, TARGET), DISCRIMINATOR)
+
+    def adversarial_losses(self, target: dict[str, Tensor]) -> Losses:
+        """How far the frozen discriminators are from taking target predictions for source ones (eq. 4)."""
+        with frozen(self.model_D):
+            return {
+                f"G_trg.loss.{name}": self.weights[name] * self.domain_loss(name, target[name], SOURCE)
+                for name in target
+            }
+
+    def discriminator_losses(self, prefix: str, domain: dict[str, Tensor], label: float) -> Losses:
+        """Half of the loss of telling the domains apart (eq. 2); the other half is that of the other
+        domain."""
+        return {f"{prefix}.loss.{name}": self.domain_loss(name, domain[name], label) / 2 for name in domain}
+
+    def domain_loss(self, name: str, probability: Tensor, label: float) -> Tensor:
+        """Loss of an output's discriminator on (B, C, H, W) probabilities of a domain."""
+        score = self.model_D[name](probability).float()
+        return self.gan_loss(score, torch.full_like(score, label))
+
+
+def probabilities(logits: dict[str, Tensor], detach: bool = False) -> dict[str, Tensor]:
+    """Class probabilities of each output; ``detach`` keeps gradients from flowing back to the student."""
+    return {name: (x.detach() if detach else x).softmax(dim=1) for name, x in logits.items()}

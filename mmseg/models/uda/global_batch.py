@@ -1,0 +1,72 @@
+"""The mini-batches of all processes, seen as one."""
+
+from dataclasses import dataclass, field
+
+import torch
+from mmengine.dist import all_reduce, get_dist_info
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GlobalBatch:
+    """What the processes of a step draw and count together.
+
+    Each process draws for the batches of all and takes its part, so several processes of one image draw what
+    one process of several images does.
+
+    Attributes:
+        rank: Number of this process.
+        world_size: Number of processes.
+        key: Seed of the numbers that all processes draw alike in this step; None = torch's own generators.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    key: int | None = None
+    _generators: dict[str, torch.Generator] = field(default_factory=dict)
+
+    @classmethod
+    def of_step(cls, seed: int, iteration: int) -> "GlobalBatch":
+        """The batches of an iteration; its numbers are a function of (seed, iteration)."""
+        rank, world_size = get_dist_info()
+        return cls(rank, world_size, key=(seed * 1_000_003 + iteration) % 2**63)
+
+    def generator(self, device: torch.device | str) -> torch.Generator | None:
+        """In the same state in all processes; None stands for torch's own."""
+        if self.key is None:
+            return None
+        device = torch.device(device)
+        if str(device) not in self._generators:
+            self._generators[str(device)] = torch.Generator(device).manual_seed(self.key)
+        return self._generators[str(device)]
+
+    def rand(self, number: int, *shape: int, device: torch.device) -> Tensor:
+        """(number, *shape) numbers in [0, 1): this process's part of those for all processes."""
+        every = torch.rand(self.world_size * number, *shape, device=device, generator=self.generator(device))
+        return every[self.rank * number : (self.rank + 1) * number]
+
+    def decide(self, number: int) -> list[float]:
+        """Numbers in [0, 1) on the host, the same in all processes."""
+        return torch.rand(number, generator=self.generator("cpu")).tolist()
+
+    def permutation(self, number: int) -> list[int]:
+        """A permutation of 0…number - 1 on the host, the same in all processes."""
+        return torch.randperm(number, generator=self.generator("cpu")).tolist()
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Mean over the processes, without gradient."""
+        if self.world_size > 1:
+            value = value.detach().clone()
+            all_reduce(value, op="mean")
+        return value
+
+    def any(self, flags: Tensor) -> Tensor:
+        """Logical or over the processes."""
+        if self.world_size == 1:
+            return flags
+        counts = flags.to(torch.uint8)
+        all_reduce(counts, op="max")
+        return counts.bool()
+
+
+ONE_PROCESS = GlobalBatch()

@@ -1,0 +1,63 @@
+"""Names and shapes of the state of whole methods, one to one with published checkpoints."""
+
+import copy
+
+import pytest
+import torch
+from golden_data import listing
+from networks import model_config, published_names
+from test_dacs_step import DISTANCE, DLV2, HRDA_DLV2, MIC
+
+from mmseg.engine.optimizer_constructor import multipliers
+from mmseg.models.uda import DACS, AdvSeg, MinEnt
+
+OWN_TEACHER = MIC | dict(mask_alpha=0.9)
+
+
+def r101(segmentor: dict) -> dict:
+    segmentor = copy.deepcopy(segmentor)
+    segmentor["backbone"]["name"] = "resnet101c"
+    return segmentor
+
+
+CASES = {
+    "advseg_dlv2_r101": lambda: AdvSeg(r101(DLV2)),
+    "advseg_mic_dlv2_r101": lambda: AdvSeg(r101(DLV2), masking=MIC),
+    "minent_dlv2_r101": lambda: MinEnt(r101(DLV2)),
+    "hrda_dlv2_r101": lambda: DACS(r101(HRDA_DLV2), **DISTANCE),
+    "mic_own_teacher_mitb5": lambda: DACS(
+        model_config("daformer_sepaspp_mitb5"), **DISTANCE, masking=OWN_TEACHER
+    ),
+    "hrda_mitb5": lambda: DACS(model_config("hrda_daformer_sepaspp_mitb5"), **DISTANCE),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_names_and_shapes_equal_the_published_ones(name):
+    with torch.device("meta"):
+        method = CASES[name]()
+    state = method.state_dict()
+    found = [
+        [published, "x".join(map(str, state[own].shape)) or "scalar", str(state[own].dtype).split(".")[1]]
+        for own, published in published_names(method).items()
+    ]
+    assert found == listing(f"statedict_{name}")
+
+
+@pytest.mark.parametrize("name", ["optim_groups_dlv2_r101_dacs", "optim_groups_hrda_mitb5"])
+def test_rate_and_decay_of_every_parameter_equal_the_published_ones(name):
+    keys = dict(head=dict(lr_mult=10.0))
+    if "mit" in name:
+        keys |= dict(pos_block=dict(decay_mult=0.0), norm=dict(decay_mult=0.0))
+        segmentor = model_config("hrda_daformer_sepaspp_mitb5")
+    else:
+        segmentor = r101(DLV2)
+    with torch.device("meta"):
+        method = DACS(segmentor)
+    published = published_names(method)
+    found = [
+        [published[own], *(f"{value:g}" for value in multipliers(own, keys))]
+        for own, _ in method.student_parameters()
+        if own.startswith("model.")
+    ]
+    assert found == listing(name)
