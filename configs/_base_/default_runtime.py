@@ -1,6 +1,6 @@
 # How a run is driven: loop, log lines, checkpoints, debug pictures.
 default_scope = "mmseg"
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=40000, val_interval=4000)
+train_cfg = dict(type="SafeTrainLoop", max_iters=40000, val_interval=4000)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 default_hooks = dict(
@@ -8,15 +8,9 @@ default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    # the last and the best checkpoint are kept
-    checkpoint=dict(
-        type="CheckpointHook",
-        by_epoch=False,
-        interval=4000,
-        max_keep_ckpts=1,
-        save_best="mIoU",
-        rule="greater",
-    ),
+    # the last two and the best checkpoint are kept
+    checkpoint=dict(type="SafeCheckpointHook", interval=4000, max_keep_ckpts=2, save_best="mIoU"),
+    preemption=dict(type="PreemptionHook"),
     randomness=dict(type="IterationRandomnessHook"),
     results=dict(type="ResultsHook"),
 )

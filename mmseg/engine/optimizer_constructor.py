@@ -3,11 +3,10 @@
 from collections import defaultdict
 
 from mmengine.optim import OptimWrapper
-from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
 from mmseg.errors import ConfigError
-from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
 
 def multipliers(name: str, custom_keys: dict[str, dict]) -> tuple[float, float]:
@@ -26,8 +25,9 @@ def multipliers(name: str, custom_keys: dict[str, dict]) -> tuple[float, float]:
 class GroupedOptimWrapperConstructor:
     """Build an optimizer with one group per distinct pair of multipliers.
 
-    Parameters that take no gradient (teacher, ImageNet branch) are left out. Few groups let the optimizer
-    update all parameters of a group in one fused operation.
+    Parameters that take no gradient (teacher, ImageNet branch) are left out, and of a UDA method those of
+    networks with an optimizer of their own. Few groups let the optimizer update all parameters of a group in
+    one fused operation.
 
     Args:
         optim_wrapper_cfg: ``type`` of the wrapper, ``optimizer`` config and further arguments of the wrapper.
@@ -56,7 +56,8 @@ class GroupedOptimWrapperConstructor:
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         groups = defaultdict(list)
-        for name, parameter in model.named_parameters():
+        named_parameters = getattr(model, "student_parameters", model.named_parameters)
+        for name, parameter in named_parameters():
             if parameter.requires_grad:
                 groups[multipliers(name, self.custom_keys)].append(parameter)
         base_lr = self.optimizer_cfg["lr"]

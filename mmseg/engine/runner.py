@@ -5,22 +5,39 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from mmengine.model import is_model_wrapper
+from mmengine.device import get_device
+from mmengine.model import convert_sync_batchnorm, is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmseg.errors import CheckpointError
+from mmseg.engine.processes import broadcast_state
+from mmseg.errors import CheckpointError, ConfigError
 from mmseg.models.pretrained import compare, load_checkpoint, read_checkpoint
+from mmseg.models.uda.uda_decorator import STUDENT
 from mmseg.registry import DATASETS, MODELS
 
 EXTRA = "_extra_state"
 """Ends the names of the entries that hold no parameters."""
+WRAPPER, SCHEDULER = "_optim_wrapper", "_param_scheduler"
+"""End the keys of the config that belong to the optimizer of a further network."""
 
 
-def group_settings(group: dict) -> tuple[float, float, int]:
-    """Base learning rate, weight decay and number of parameters of an optimizer's group."""
-    return group.get("initial_lr", group["lr"]), group.get("weight_decay", 0.0), len(group["params"])
+def optimizer_settings(state: dict) -> dict[str, list[tuple[float, float, int]]]:
+    """Name of an optimizer -> base learning rate, weight decay and number of parameters of each group.
+
+    Args:
+        state: State dict of one optimizer (the student's), or of several by name.
+    """
+    states = {STUDENT: state} if "param_groups" in state else state
+    return {
+        name: [
+            (group.get("initial_lr", group["lr"]), group.get("weight_decay", 0.0), len(group["params"]))
+            for group in states[name]["param_groups"]
+        ]
+        for name in states
+    }
 
 
 class SegmentationRunner(Runner):
@@ -45,7 +62,55 @@ class SegmentationRunner(Runner):
         method = dict(uda, model=model)
         if "data_preprocessor" in model:
             method.setdefault("data_preprocessor", model["data_preprocessor"])
-        return MODELS.build(method)
+        built = MODELS.build(method)
+        built.seed = self.seed
+        return built
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Move the model to the device; all processes start with the weights of the first.
+
+        There is no wrapper: a step may have several backward passes, so gradients are averaged once, by the
+        optimizer (:class:`~mmseg.engine.SegmentationOptimWrapper`).
+        """
+        if not self.distributed or model_wrapper_cfg is not None:
+            return super().wrap_model(model_wrapper_cfg, model)
+        model = model.to(get_device())
+        if self.cfg.get("sync_bn"):
+            model = convert_sync_batchnorm(model, self.cfg.sync_bn)
+        broadcast_state(model)
+        return model
+
+    def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
+        """Build the student's optimizer and those of the other networks that the UDA method trains.
+
+        The config has a further optimizer as ``<name>_optim_wrapper``, which differs from the student's in
+        what it names, and its schedule as ``<name>_param_scheduler``.
+
+        Raises:
+            ConfigError: A network has no optimizer, or an optimizer no network.
+        """
+        if isinstance(optim_wrapper, OptimWrapper):
+            return optim_wrapper
+        method = self.model.module if is_model_wrapper(self.model) else self.model
+        networks = getattr(method, "other_networks", {})
+        configs = {
+            name.removesuffix(WRAPPER): cfg for name, cfg in self.cfg.items() if name.endswith(WRAPPER)
+        }
+        if configs.keys() != networks.keys():
+            raise ConfigError(
+                f"config: {type(method).__name__} trains {sorted(networks) or 'no network'} beside the "
+                f"student; found {sorted(name + WRAPPER for name in configs)}, expected "
+                f"{sorted(name + WRAPPER for name in networks)} (see configs/_base_/uda)"
+            )
+        if not networks:
+            return build_optim_wrapper(method, optim_wrapper)
+        shared = {name: value for name, value in optim_wrapper.items() if name != "paramwise_cfg"}
+        wrappers = {STUDENT: build_optim_wrapper(method, optim_wrapper)}
+        for name, network in networks.items():
+            wrappers[name] = build_optim_wrapper(network, {**shared, **configs[name]})
+        schedulers = {name: self.cfg.get(f"{name}{SCHEDULER}", []) for name in networks}
+        self.param_schedulers: dict = {STUDENT: self.param_schedulers or [], **schedulers}
+        return OptimWrapperDict(**wrappers)
 
     @staticmethod
     def build_dataloader(
@@ -88,6 +153,11 @@ class SegmentationRunner(Runner):
 
     def _check_resumable(self, model: nn.Module, checkpoint: dict, filename: str) -> None:
         """Compare network and optimizer of a checkpoint with those of the config."""
+        if "message_hub" not in checkpoint:
+            raise CheckpointError(
+                f"{filename}: holds weights, but not the state of a run of this framework, so it cannot be "
+                "resumed; start a new run from these weights with --load-from"
+            )
         state = checkpoint.get("state_dict", {})
         report = compare(model, {name: value for name, value in state.items() if not name.endswith(EXTRA)})
         report.missing = [name for name in report.missing if not name.endswith(EXTRA)]
@@ -96,8 +166,8 @@ class SegmentationRunner(Runner):
                 f"{filename}: cannot be resumed with this config, the networks differ: {report.examples()}. "
                 "Restore the config, or start a new run from these weights with --load-from"
             )
-        found = [group_settings(group) for group in checkpoint.get("optimizer", {}).get("param_groups", [])]
-        expected = [group_settings(group) for group in self.optim_wrapper.optimizer.param_groups]
+        found = optimizer_settings(checkpoint.get("optimizer", {}))
+        expected = optimizer_settings(self.optim_wrapper.state_dict())
         if found != expected:
             raise CheckpointError(
                 f"{filename}: cannot be resumed with this config, the optimizers differ; (learning rate, "

@@ -38,6 +38,7 @@ def runner(request):
     """What the logging hook looks at."""
     hub = MessageHub.get_instance(request.node.name)
     return SimpleNamespace(
+        optim_wrapper=None,
         hooks=[LoggerHook(interval=3)],
         max_iters=5,
         message_hub=hub,

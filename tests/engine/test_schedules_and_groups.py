@@ -45,7 +45,7 @@ def test_few_groups_and_no_frozen_parameters():
     )
     model["teacher"].requires_grad_(False)
     wrapper = GroupedOptimWrapperConstructor(
-        dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-4, weight_decay=0.01)),
+        dict(type="SegmentationOptimWrapper", optimizer=dict(type="AdamW", lr=1e-4, weight_decay=0.01)),
         dict(custom_keys=PUBLISHED_KEYS),
     )(model)
     groups = wrapper.optimizer.param_groups
@@ -58,7 +58,7 @@ def test_few_groups_and_no_frozen_parameters():
 def test_misspelt_settings_are_refused():
     with pytest.raises(ConfigError, match="custom_key"):
         GroupedOptimWrapperConstructor(
-            dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=1)), dict(custom_key={})
+            dict(type="SegmentationOptimWrapper", optimizer=dict(type="SGD", lr=1)), dict(custom_key={})
         )
     with pytest.raises(ConfigError, match="optimizer"):
-        GroupedOptimWrapperConstructor(dict(type="OptimWrapper"))
+        GroupedOptimWrapperConstructor(dict(type="SegmentationOptimWrapper"))

@@ -1,0 +1,145 @@
+"""One optimizer step: precision, accumulation over iterations, averaging over processes, clipping."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmengine.device import get_device
+from mmengine.dist import all_reduce_params, get_world_size
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mmseg.errors import ConfigError
+from mmseg.registry import OPTIM_WRAPPERS
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@OPTIM_WRAPPERS.register_module()
+class SegmentationOptimWrapper(OptimWrapper):
+    """Drives an optimizer for methods with one or with several backward passes per iteration.
+
+    An iteration is :meth:`begin_iteration`, any number of :meth:`backward`, :meth:`end_iteration`. The
+    gradients of all of them are averaged over the processes once, right before the optimizer steps; no
+    wrapper around the network is needed.
+
+    Args:
+        optimizer: The optimizer.
+        precision: ``'fp32'``, ``'bf16'`` or ``'fp16'`` (with dynamic loss scaling; needs a GPU) for the
+            forward passes; weights, losses and optimizer stay in float32.
+        accumulative_counts: Iterations whose mean gradient makes one step.
+        clip_grad: ``dict(max_norm=…)``: limit of the gradients' norm.
+        skip_nonfinite: Leave out a step whose gradients are not finite instead of spoiling the weights; costs
+            one device synchronisation per step.
+
+    Raises:
+        ConfigError: The precision is unknown or not supported by the device.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        precision: str = "fp32",
+        accumulative_counts: int = 1,
+        clip_grad: dict | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ConfigError(
+                f"optim_wrapper: precision={precision!r} is unknown; expected one of {', '.join(PRECISIONS)}"
+            )
+        self.device_type = get_device().split(":")[0]
+        if precision == "fp16" and self.device_type == "cpu":
+            raise ConfigError("optim_wrapper: precision='fp16' needs a GPU; take 'bf16' on a CPU")
+        super().__init__(optimizer, accumulative_counts, dict(clip_grad) if clip_grad else None)
+        self.dtype = PRECISIONS[precision]
+        self.scaler = torch.amp.GradScaler(self.device_type) if precision == "fp16" else None
+        self.skip_nonfinite = skip_nonfinite
+        self.skipped_steps = 0
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Run a forward pass in the chosen precision."""
+        with torch.autocast(self.device_type, self.dtype, enabled=self.dtype is not None):
+            yield
+
+    def begin_iteration(self) -> int | None:
+        """Clear the gradients, unless those of the iterations before are still to be used.
+
+        Returns:
+            How many steps have been made when a new one begins, otherwise None.
+        """
+        steps, accumulated = divmod(self._inner_count, self._accumulative_counts)
+        if accumulated:
+            return None
+        self.optimizer.zero_grad(set_to_none=True)
+        return steps
+
+    def backward(self, loss: Tensor, **kwargs) -> None:
+        """Add the gradients of a loss."""
+        loss = loss / self._accumulative_counts
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward(**kwargs)
+
+    def end_iteration(self) -> bool:
+        """Step when enough iterations have been accumulated.
+
+        Returns:
+            Whether this iteration was the last one of a step.
+        """
+        self._inner_count += 1
+        due = self._inner_count % self._accumulative_counts == 0
+        if due:
+            self.step()
+        return due
+
+    def update_params(self, loss: Tensor, step_kwargs=None, zero_kwargs=None) -> None:
+        """A whole iteration of one loss; what segmentors without adaptation call."""
+        self.begin_iteration()
+        self.backward(loss)
+        self.end_iteration()
+
+    def step(self, **kwargs) -> None:
+        """Average over the processes, clip, and change the weights."""
+        gradients = [
+            parameter.grad
+            for group in self.optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        if get_world_size() > 1:
+            all_reduce_params(gradients, op="mean")
+        if self.scaler is None:
+            if self.skip_nonfinite and not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+                self.skipped_steps += 1
+                self.message_hub.update_scalar("train/skipped_steps", self.skipped_steps)
+                return
+            self._clip(gradients)
+            self.optimizer.step(**kwargs)
+        else:
+            if self.clip_grad_kwargs:
+                self.scaler.unscale_(self.optimizer)
+                self._clip(gradients)
+            self.scaler.step(self.optimizer, **kwargs)
+            self.scaler.update()
+
+    def _clip(self, gradients: list[Tensor]) -> None:
+        if self.clip_grad_kwargs:
+            limit = self.clip_grad_kwargs["max_norm"]
+            norm = torch.nn.utils.get_total_norm(gradients, self.clip_grad_kwargs.get("norm_type", 2.0))
+            torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))
+
+    def state_dict(self) -> dict:
+        """Of the optimizer, the position within an accumulation, and the loss scale."""
+        state = super().state_dict()
+        if self.scaler is not None:
+            state["loss_scaler"] = self.scaler.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Restore what :meth:`state_dict` gave."""
+        state_dict = dict(state_dict)
+        scale = state_dict.pop("loss_scaler", None)
+        if self.scaler is not None and scale:
+            self.scaler.load_state_dict(scale)
+        super().load_state_dict(state_dict)

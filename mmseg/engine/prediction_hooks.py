@@ -1,0 +1,146 @@
+"""What happens with predictions: pictures, one archive, files for evaluation servers."""
+
+import logging
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from mmengine.dist import barrier, get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+
+from mmseg.datasets.transforms.loading import read_image
+from mmseg.errors import ConfigError
+from mmseg.evaluation.server_formats import (
+    check_submission,
+    refuse_other_files,
+    server_format,
+    submission_names,
+    write_submission_png,
+    zip_submission,
+)
+from mmseg.registry import HOOKS
+from mmseg.visualization.palette_image import blend, save_grey_png, save_palette_png
+
+
+def label_of(output: dict[str, Any]) -> npt.NDArray[np.uint8]:
+    """The predicted train ids (H, W) of an image, on the host."""
+    return output["pred"].byte().cpu().numpy()
+
+
+@HOOKS.register_module()
+class PredictionWriterHook(Hook):
+    """Write each test prediction as a PNG at the image's original size.
+
+    Files keep their path relative to the data set's image folder. Where the network gives its attention
+    instead of a prediction, that is written as a grey picture, 255 for an attention of 1.
+
+    Args:
+        out_dir: Folder to write to.
+        opacity: 1 writes an indexed PNG of train ids with the palette; less blends the colours with the
+            image.
+    """
+
+    def __init__(self, out_dir: str, opacity: float = 1.0) -> None:
+        self.out_dir = Path(out_dir)
+        self.opacity = opacity
+
+    def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        dataset = runner.test_dataloader.dataset
+        for output in outputs or []:
+            source = Path(output["img_path"])
+            path = (self.out_dir / source.relative_to(dataset.img_dir)).with_suffix(".png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if "attention" in output:
+                save_grey_png(path, output["attention"].cpu().numpy())
+            elif self.opacity >= 1:
+                save_palette_png(path, label_of(output), dataset.metainfo["palette"])
+            else:
+                image, palette = read_image(str(source)), dataset.metainfo["palette"]
+                cv2.imwrite(str(path), blend(image, label_of(output), palette, self.opacity)[..., ::-1])
+
+
+@HOOKS.register_module()
+class PredictionArchiveHook(Hook):
+    """Write all test predictions into one ``.npz`` file, image by image.
+
+    An array (H, W) uint8 of train ids is named by the path of its image below the image folder, without
+    suffix. The file appears when it is complete.
+
+    Args:
+        path: File to write.
+
+    Raises:
+        ConfigError: Several processes predict; a file has one writer.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self._part = self.path.with_name(self.path.name + ".part")
+
+    def before_test(self, runner) -> None:
+        if get_world_size() > 1:
+            raise ConfigError(f"--out {self.path}: written by one process only; use --show-dir with several")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._archive = zipfile.ZipFile(self._part, "w", zipfile.ZIP_DEFLATED)
+
+    def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        img_dir = runner.test_dataloader.dataset.img_dir
+        for output in outputs or []:
+            name = Path(output["img_path"]).relative_to(img_dir).with_suffix(".npy").as_posix()
+            with self._archive.open(name, "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, label_of(output), allow_pickle=False)
+
+    def after_test(self, runner) -> None:
+        self._archive.close()
+        self._part.replace(self.path)
+        print_log(f"Predictions: {self.path}", "current")
+
+
+@HOOKS.register_module()
+class SubmissionHook(Hook):
+    """Write predictions for an evaluation server, check every file and pack them into ``OUT_DIR.zip``.
+
+    Args:
+        out_dir: Folder of the PNG files; it may hold nothing else.
+        format: See :data:`~mmseg.evaluation.server_formats.SERVER_FORMATS`.
+
+    Raises:
+        ConfigError: Format and classes do not fit, or there are other files in the folder.
+        DataError: Images share a name, or a written file is not as it should be.
+    """
+
+    def __init__(self, out_dir: str, format: str) -> None:
+        self.out_dir = Path(out_dir)
+        self.format = format
+
+    def before_test(self, runner) -> None:
+        dataset = runner.test_dataloader.dataset
+        self._server = server_format(self.format, dataset.classes)
+        self._images = [sample.img_path for sample in dataset.samples]
+        refuse_other_files(self.out_dir, submission_names(self._images))
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+
+    def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        for output in outputs or []:
+            (name,) = submission_names([output["img_path"]])
+            write_submission_png(self.out_dir / name, label_of(output), self._server)
+
+    def after_test_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
+        barrier()  # until the files of all processes are there
+        if not is_main_process():
+            return
+        unexpected = check_submission(self.out_dir, self._images, self._server)
+        if unexpected:
+            width, height = self._server.image_size or (0, 0)
+            print_log(
+                f"{unexpected} of {len(self._images)} images are not of {width}x{height} pixels, which the "
+                f"{self.format} server expects",
+                "current",
+                level=logging.WARNING,
+            )
+        archive = zip_submission(self.out_dir, self._images, self._server)
+        print_log(f"{len(self._images)} files for the server, all checked: {archive}", "current")

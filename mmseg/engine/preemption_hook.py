@@ -1,0 +1,79 @@
+"""Stop in order when the scheduler says so."""
+
+import signal
+
+import torch
+from mmengine.device import get_device
+from mmengine.dist import all_reduce, barrier, get_world_size
+from mmengine.hooks import Hook
+
+from mmseg.engine.checkpoint_hook import SafeCheckpointHook
+from mmseg.engine.processes import average_buffers
+from mmseg.errors import Preempted
+from mmseg.registry import HOOKS
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+@HOOKS.register_module()
+class PreemptionHook(Hook):
+    """On SIGTERM or SIGUSR1 finish the step, write a checkpoint, and leave with exit status 75.
+
+    Status 75 (EX_TEMPFAIL) tells a scheduler that the job is worth another try; it then continues with
+    ``--resume``.
+
+    Args:
+        interval: With several processes, iterations between the exchanges by which they agree to stop.
+    """
+
+    priority = "LOWEST"  # after the checkpoint hook
+
+    def __init__(self, interval: int = 10) -> None:
+        self.interval = interval
+        self.received: int | None = None
+        self._handlers: dict = {}
+
+    def before_train(self, runner) -> None:
+        try:
+            self._handlers = {number: signal.signal(number, self._receive) for number in SIGNALS}
+        except ValueError:  # not in the main thread: the program around us handles signals
+            runner.logger.warning("training outside of the main thread: signals do not stop it in order")
+
+    def after_train(self, runner) -> None:
+        self._restore()
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        if self._agreed(batch_idx):
+            self._leave(runner, finished=batch_idx + 1)
+
+    def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        if runner.iter > 0 and self._agreed(batch_idx):
+            self._leave(runner, finished=runner.iter)
+
+    def _receive(self, number: int, frame) -> None:
+        self.received = number
+
+    def _agreed(self, batch_idx: int) -> bool:
+        """Whether any process was asked to stop; all of them come to the same answer."""
+        if get_world_size() == 1:
+            return self.received is not None
+        if (batch_idx + 1) % self.interval:
+            return False
+        asked = torch.tensor(int(self.received is not None), device=get_device())
+        all_reduce(asked, op="max")
+        return bool(asked)
+
+    def _leave(self, runner, finished: int) -> None:
+        average_buffers(runner.model)
+        for hook in runner.hooks:
+            if isinstance(hook, SafeCheckpointHook) and finished > hook.saved:
+                hook.save(runner, finished, required=True)
+        barrier()  # nobody leaves, and has the others killed, while the first process is writing
+        name = "another process's signal" if self.received is None else signal.Signals(self.received).name
+        self._restore()
+        raise Preempted(f"{name}: stopped after iteration {finished}; continue with --resume")
+
+    def _restore(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}

@@ -1,0 +1,105 @@
+"""The training loop, and what happens when something fails between two steps."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import IterBasedTrainLoop
+from torch import nn
+
+from mmseg.engine.checkpoint_hook import SafeCheckpointHook
+from mmseg.engine.processes import average_buffers
+from mmseg.errors import TrainingError
+from mmseg.registry import LOOPS
+
+DEAD_WORKER = re.compile(r"DataLoader worker \(pid.*(killed by signal|exited unexpectedly)")
+
+
+@LOOPS.register_module()
+class SafeTrainLoop(IterBasedTrainLoop):
+    """Steps and evaluations until ``max_iters``::
+
+        for t in range(max_iters):
+            batch = next(data)
+            step(batch)
+            if evaluation is due:
+                evaluate()
+
+    When loading data or evaluating fails, the steps done so far are saved before the error is raised: both
+    happen between two steps, where the state is whole. A resumed run first makes up for an evaluation that
+    was due and did not take place.
+    """
+
+    def run(self) -> nn.Module:
+        """Train; see the class."""
+        wrapper = self.runner.optim_wrapper
+        for each in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]:
+            each.initialize_count_status(self.runner.model, self._iter, self._max_iters)
+        self.runner.call_hook("before_train")
+        self.runner.call_hook("before_train_epoch")
+        self.dataloader_iterator.skip_iter(self._iter)
+        with explaining_dead_workers():
+            if self._iter > 0 and self._evaluation_due() and not self._evaluated():
+                self._evaluate()
+            while self._iter < self._max_iters and not self.stop_training:
+                self.runner.model.train()
+                with self._saving_progress():
+                    batch = next(self.dataloader_iterator)
+                self.run_iter(batch)
+                self._decide_current_val_interval()
+                if self._evaluation_due():
+                    self._evaluate()
+        self.runner.call_hook("after_train_epoch")
+        self.runner.call_hook("after_train")
+        return self.runner.model
+
+    def _evaluation_due(self) -> bool:
+        due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
+        return self.runner.val_loop is not None and self._iter >= self.val_begin and due
+
+    def _evaluated(self) -> bool:
+        """Whether the scores in the run folder are those of this iteration."""
+        try:
+            results = json.loads((Path(self.runner.work_dir) / "results.json").read_text())
+        except (OSError, ValueError):
+            return False
+        return results.get("iteration") == self._iter
+
+    def _evaluate(self) -> None:
+        average_buffers(self.runner.model)
+        with self._saving_progress():
+            self.runner.val_loop.run()
+
+    @contextmanager
+    def _saving_progress(self) -> Iterator[None]:
+        """Write a checkpoint of the finished steps, unless there is one, before an error leaves the loop."""
+        try:
+            yield
+        except Exception:
+            for hook in self.runner.hooks:
+                if isinstance(hook, SafeCheckpointHook) and self._iter > hook.saved:
+                    hook.save(self.runner, self._iter)
+            raise
+
+
+@contextmanager
+def explaining_dead_workers() -> Iterator[None]:
+    """Say what to do when a process that loads data was killed.
+
+    torch raises this from a signal handler, so it can hide behind the error of whatever ran at that moment.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not DEAD_WORKER.search(str(cause)):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise TrainingError(
+            f"a data worker died: {str(cause).splitlines()[0]} Often memory is short: lower "
+            "train_dataloader.num_workers, then continue with --resume"
+        ) from error

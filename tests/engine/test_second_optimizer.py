@@ -1,0 +1,146 @@
+"""Runs with a second trained network: its optimizer, its schedule, its place in checkpoints."""
+
+import re
+
+import pytest
+import torch
+from golden_data import load
+from mmengine.config import Config
+from mmengine.optim import OptimWrapperDict
+from toy_run import ROOT, log_entries, run_training, toy_config
+
+from mmseg import apis
+from mmseg.apis.checks import check_config
+from mmseg.apis.train import build_runner
+from mmseg.errors import CheckpointError, ConfigError
+from mmseg.models.pretrained import read_checkpoint
+
+ADVSEG = ROOT / "configs" / "_base_" / "uda" / "advseg.py"
+PARTS = ("uda", "discriminator_optim_wrapper", "discriminator_param_scheduler")
+
+
+def advseg_config(data, work_dir, options: dict | None = None) -> Config:
+    """The quickstart's network with AdvSeg in place of DACS, without validation."""
+    without = {"val_dataloader": None, "val_cfg": None, "val_evaluator": None}
+    cfg = toy_config("dacs", data, work_dir, {"default_hooks.checkpoint.save_best": None, **without})
+    cfg.pop("uda")
+    cfg.merge_from_dict({name: Config.fromfile(ADVSEG)[name] for name in PARTS})
+    cfg.merge_from_dict(options or {})
+    return cfg
+
+
+@pytest.fixture(scope="module")
+def adv_run(toy_data, tmp_path_factory):
+    """A finished AdvSeg run of four iterations; the first checkpoint is kept as well."""
+    options = {"default_hooks.checkpoint.max_keep_ckpts": 5}
+    return run_training(advseg_config(toy_data, tmp_path_factory.mktemp("advseg"), options))
+
+
+def assert_equal_trees(found, expected, place="checkpoint"):
+    assert type(found) is type(expected), place
+    if isinstance(expected, torch.Tensor):
+        assert torch.equal(found, expected), place
+    elif isinstance(expected, dict):
+        assert found.keys() == expected.keys(), place
+        for key, value in expected.items():
+            assert_equal_trees(found[key], value, f"{place}.{key}")
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected), place
+        for index, pair in enumerate(zip(found, expected, strict=True)):
+            assert_equal_trees(*pair, f"{place}.{index}")
+    else:
+        assert found == expected, place
+
+
+def test_both_learning_rates_are_logged_and_follow_their_schedules(adv_run):
+    lines = [line for line in log_entries(adv_run.work_dir) if "decode.loss_seg" in line]
+    base = adv_run.cfg.optim_wrapper.optimizer.lr
+    warmup = [1e-6, 1 - 0.5 * (1 - 1e-6), 1, 1]
+    expected = [base * (1 - t / 4) * factor for t, factor in enumerate(warmup)]
+    assert [line["student.lr"] for line in lines] == pytest.approx(expected, rel=1e-6)
+    expected = [1e-4 * (1 - t / 4) ** 0.9 for t in range(4)]
+    assert [line["discriminator.lr"] for line in lines] == pytest.approx(expected, rel=1e-6)
+    assert {"G_trg.loss.main", "D_src.loss.main", "D_trg.loss.main"} <= lines[0].keys()
+
+
+def test_published_rate_of_the_discriminator(toy_data, tmp_path):
+    options = {"train_cfg.max_iters": 40000, "train_cfg.val_interval": 40000}
+    runner = build_runner(advseg_config(toy_data, tmp_path, options))
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    (schedule,) = runner.build_param_scheduler(runner.param_schedulers)["discriminator"]
+    for iteration, expected in load("adv_ent")["lr_d_f64"]:
+        schedule.last_step = int(iteration)
+        assert schedule._get_value() == pytest.approx([expected], rel=1e-8)
+
+
+def test_checkpoint_holds_the_state_of_both_optimizers(adv_run):
+    checkpoint = read_checkpoint(adv_run.checkpoint)
+    assert checkpoint["optimizer"].keys() == {"student", "discriminator"}
+    state = checkpoint["optimizer"]["discriminator"]["state"]
+    discriminator = [name for name in checkpoint["state_dict"] if name.startswith("model_D.main.")]
+    assert len(state) == len(discriminator) == 10
+    assert all(entry["step"] == 4 and entry["exp_avg_sq"].max() > 0 for entry in state.values())
+    groups = checkpoint["optimizer"]["student"]["param_groups"]
+    assert sum(len(group["params"]) for group in groups) == len(list(adv_run.model.model.parameters()))
+
+
+def test_resumed_run_continues_bit_by_bit(adv_run, toy_data, tmp_path):
+    options = {"resume": True, "load_from": str(adv_run.work_dir / "iter_2.pth")}
+    resumed = read_checkpoint(run_training(advseg_config(toy_data, tmp_path, options)).checkpoint)
+    expected = read_checkpoint(adv_run.checkpoint)
+    for part in ("state_dict", "optimizer", "param_schedulers"):
+        assert_equal_trees(resumed[part], expected[part], part)
+
+
+def test_student_can_be_tested_without_the_method(adv_run):
+    model = apis.init_segmentor(adv_run.cfg, adv_run.checkpoint, device="cpu")
+    assert torch.equal(model.decode_head.conv_seg.weight, adv_run.model.model.decode_head.conv_seg.weight)
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [("discriminator_optim_wrapper.optimizer.lr", 0.5), ("optim_wrapper.optimizer.lr", 0.5)],
+)
+def test_resume_with_another_optimizer_is_refused(adv_run, toy_data, tmp_path, section, value):
+    options = {section: value, "resume": True, "load_from": str(adv_run.checkpoint)}
+    with pytest.raises(CheckpointError, match="the optimizers differ"):
+        apis.train(advseg_config(toy_data, tmp_path, options))
+
+
+def test_second_optimizer_takes_over_what_it_does_not_name(toy_data, tmp_path):
+    runner = build_runner(advseg_config(toy_data, tmp_path, {"optim_wrapper.clip_grad": dict(max_norm=2.0)}))
+    wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    assert isinstance(wrapper, OptimWrapperDict)
+    assert all(single.clip_grad_kwargs == {"max_norm": 2.0} for single in wrapper.values())
+    assert type(wrapper["discriminator"].optimizer) is torch.optim.Adam
+    assert wrapper["discriminator"].optimizer.defaults["betas"] == (0.9, 0.99)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"discriminator_optim_wrapper.optimizer.lr": -1}, "discriminator_optim_wrapper.optimizer.lr=-1"),
+        ({"discriminator_optim_wrapper.optimizer.type": "Adamm"}, "discriminator_optim_wrapper.optimizer: "),
+        ({"discriminator_optim_wrapper.clip_gard": 1}, "discriminator_optim_wrapper: .*'clip_gard'"),
+        ({"discriminator_param_scheduler.0.powr": 1}, r"discriminator_param_scheduler.0: .*'power'"),
+        ({"discriminator_optim_wraper": {}}, "did you mean 'discriminator_optim_wrapper'"),
+    ],
+)
+def test_mistakes_in_the_second_optimizer_are_explained(toy_data, tmp_path, options, message):
+    cfg = advseg_config(toy_data, tmp_path)
+    cfg.merge_from_dict(options)
+    with pytest.raises(ConfigError) as error:
+        check_config(cfg)
+    assert re.search(message, str(error.value)), error.value
+
+
+def test_every_network_needs_its_optimizer_and_every_optimizer_a_network(toy_data, tmp_path):
+    cfg = advseg_config(toy_data, tmp_path)
+    cfg.pop("discriminator_optim_wrapper")
+    with pytest.raises(ConfigError, match=r"expected \['discriminator_optim_wrapper'\]"):
+        apis.train(cfg)
+    cfg = toy_config("dacs", toy_data, tmp_path)
+    cfg.discriminator_optim_wrapper = Config.fromfile(ADVSEG).discriminator_optim_wrapper
+    with pytest.raises(ConfigError, match="DACS trains no network beside the student"):
+        apis.train(cfg)
