@@ -2,34 +2,47 @@
 
   python run_experiments.py --list [--exp ID]   what there is and what is finished
   python run_experiments.py --exp ID            the runs of an ID that are not finished yet
+  python run_experiments.py --exp 0             all methods in small, on toy scenes: a table and pictures
+  python run_experiments.py --status [--exp ID] where every run stands
   python run_experiments.py --config FILE       one run
 
-Every run gets a name of its own, a config under configs/generated and a folder under work_dirs.
+Every run gets a name of its own, a config under configs/generated and a folder under work_dirs. An
+interrupted run of an ID goes on from its last checkpoint.
+Many runs at a time, several GPUs, Slurm: docs/many_runs.md
 """
 
 import argparse
-import glob
-import os
-import re
-import subprocess
 import sys
-import uuid
-from collections import defaultdict, deque
-from datetime import datetime
+from collections import Counter, defaultdict
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 import experiments
+from benchmarks import toy_ladder, toy_report
 from mmseg.apis.cli import add_cfg_options, command
 from mmseg.apis.config import load_config
-from mmseg.apis.experiment_config import Run, make_config
+from mmseg.apis.experiment_config import make_config
+from mmseg.apis.experiment_names import Run
+from mmseg.apis.launch import slurm
+from mmseg.apis.launch.local import PlannedRun, slots, train_all
+from mmseg.apis.launch.process import Job
+from mmseg.apis.launch.status import FINISHED, RUNNING, STATES, Status, status_of
+from mmseg.apis.run_folders import (
+    config_in,
+    differing_sections,
+    finished_dir,
+    has_checkpoint,
+    unique_name,
+    work_dir_for,
+    write_child_config,
+    write_run_config,
+)
 from mmseg.apis.train import build_runner, check_before_training
 from mmseg.errors import ConfigError
-
-ROOT = Path(__file__).parent
-TRAIN = Path(__file__).parent / "tools" / "train.py"
 
 STARTUP_TEST: dict[str, Any] = {
     "train_cfg.max_iters": 2,
@@ -40,78 +53,8 @@ STARTUP_TEST: dict[str, Any] = {
 }
 DEBUG: dict[str, Any] = {"default_hooks.logger.interval": 10, "train_cfg.val_interval": 200}
 DEBUG_PICTURES = 10
-ERROR_LINE = re.compile(r"error: |([\w.]+)?(Error|Exception|Interrupt)\b")
 
-
-# ------------------------------------------------------------------------------------------ names and configs
-
-
-def unique_name(name: str) -> str:
-    """``yymmdd_HHMM_<name>_<5 hexadecimal digits>``."""
-    return f"{datetime.now():%y%m%d_%H%M}_{name}_{uuid.uuid4().hex[:5]}"
-
-
-def git_revision() -> str:
-    """The checkout's commit, or an empty string outside of git."""
-    command = ["git", "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:  # git is not installed
-        return ""
-
-
-def new_child(name: str, exp: str) -> Path:
-    """Path of a config to be written.
-
-    Raises:
-        ConfigError: The file exists already.
-    """
-    child = ROOT / "configs" / "generated" / exp / f"{name}.py"
-    if child.exists():
-        raise ConfigError(f"{child}: exists already; start the run again to get another name")
-    child.parent.mkdir(parents=True, exist_ok=True)
-    return child
-
-
-def write_child_config(parent: Path, name: str, exp: str) -> Path:
-    """Write a config that inherits from ``parent`` and adds the run's name, folder and git revision.
-
-    Raises:
-        ConfigError: The file exists already.
-    """
-    child = new_child(name, exp)
-    child.write_text(
-        f"_base_ = [{str(parent.resolve())!r}]\n"
-        f"name = {name!r}\n"
-        f"work_dir = {str(Path('work_dirs') / exp / name)!r}\n"
-        f"git_rev = {git_revision()!r}\n"
-    )
-    return child
-
-
-def write_run_config(cfg: Config, name: str, exp: str, settings: dict[str, Any]) -> Path:
-    """Write the complete config of a run of an experiment.
-
-    Args:
-        cfg: The run's config.
-        name: Its unique name.
-        exp: Folder in configs/generated and work_dirs.
-        settings: Dotted key -> value, applied last.
-
-    Raises:
-        ConfigError: The file exists already, or a setting does not fit.
-    """
-    child = new_child(name, exp)
-    identity = dict(name=name, work_dir=str(Path("work_dirs") / exp / name), git_rev=git_revision())
-    cfg.merge_from_dict(identity)
-    cfg.dump(child)
-    if settings:
-        try:
-            load_config(child, settings).dump(child)
-        except ConfigError:
-            child.unlink()
-            raise
-    return child
+AnyRun = Run | toy_ladder.ToyRun
 
 
 def mode_settings(cfg: Config, args: argparse.Namespace) -> dict[str, Any]:
@@ -124,10 +67,32 @@ def mode_settings(cfg: Config, args: argparse.Namespace) -> dict[str, Any]:
                 settings[f"custom_hooks.{index}.interval"] = DEBUG_PICTURES
     if args.startup_test:
         settings |= STARTUP_TEST
+        if args.exp == toy_ladder.EXP_ID:  # other runs start from these weights
+            del settings["default_hooks.checkpoint.save_last"]
     return settings | (args.cfg_options or {})
 
 
 # ------------------------------------------------------------------------------------------------ experiments
+
+
+def titles() -> dict[int, str]:
+    """The known IDs and what they are."""
+    papers = {exp_id: experiment.title for exp_id, experiment in experiments.EXPERIMENTS.items()}
+    return {toy_ladder.EXP_ID: toy_ladder.TITLE, **papers}
+
+
+def runs_of(exp_id: int) -> list[AnyRun]:
+    """The runs of an ID, seeds innermost.
+
+    Raises:
+        ConfigError: The ID is not known.
+    """
+    return [*(toy_ladder.runs() if exp_id == toy_ladder.EXP_ID else experiments.runs(exp_id))]
+
+
+def config_of(run: AnyRun) -> Config:
+    """The config of a run."""
+    return toy_ladder.make_config(run) if isinstance(run, toy_ladder.ToyRun) else make_config(run)
 
 
 def folder_of(args: argparse.Namespace, exp: int | str) -> str:
@@ -135,96 +100,179 @@ def folder_of(args: argparse.Namespace, exp: int | str) -> str:
     return f"{args.machine}-{exp}" + ("-startup" if args.startup_test else "")
 
 
-def finished_dir(run: Run, exp: str, iterations: int) -> Path | None:
-    """The folder of a finished run, which holds scores and the checkpoint of the last iteration."""
-    unique = re.compile(rf"\d{{6}}_\d{{4}}_{re.escape(run.name)}_[0-9a-f]{{5}}")
-    for work_dir in sorted(Path("work_dirs", exp).glob(f"*_{glob.escape(run.name)}_*")):
-        kept = (work_dir / "results.json", work_dir / f"iter_{iterations}.pth")
-        if unique.fullmatch(work_dir.name) and all(path.is_file() for path in kept):
-            return work_dir
-    return None
-
-
-def iterations_of(run: Run, args: argparse.Namespace) -> int:
+def iterations_of(run: AnyRun, args: argparse.Namespace) -> int:
     """Length of a run with the options of the command line."""
+    if args.startup_test:
+        return (args.cfg_options or {}).get("train_cfg.max_iters", STARTUP_TEST["train_cfg.max_iters"])
     options = args.cfg_options or {}
-    return options.get("train_cfg.max_iters") or make_config(run).train_cfg.max_iters
+    if "train_cfg.max_iters" in options:
+        return options["train_cfg.max_iters"]
+    if isinstance(run, toy_ladder.ToyRun):
+        return config_of(run).train_cfg.max_iters
+    return run.axes.optimization.max_iters
 
 
 def list_experiments(args: argparse.Namespace) -> None:
     """Print what the IDs are, their runs, and which of those are finished."""
-    for exp_id in [args.exp] if args.exp is not None else experiments.EXPERIMENTS:
+    for exp_id in [args.exp] if args.exp is not None else titles():
         exp = folder_of(args, f"exp{exp_id}")
-        runs = experiments.runs(exp_id)
+        runs = runs_of(exp_id)
         rows: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for run in runs:
-            state = "network not available yet"
-            if run.available:
-                state = "finished" if finished_dir(run, exp, iterations_of(run, args)) else "open"
+            state = "finished" if finished_dir(run.name, exp, iterations_of(run, args)) else "open"
             rows[run.row_name][state].append(run.seed)
         finished = sum(len(seeds["finished"]) for seeds in rows.values())
-        print(f"{exp_id}: {experiments.EXPERIMENTS[exp_id].title} ({len(runs)} runs, {finished} finished)")
+        print(f"{exp_id}: {titles()[exp_id]} ({len(runs)} runs, {finished} finished)")
         for name, states in rows.items():
             found = (f"{state} s{' s'.join(map(str, seeds))}" for state, seeds in states.items() if seeds)
             print(f"    {name}: {', '.join(found)}")
 
 
+def show_status(args: argparse.Namespace) -> None:
+    """Print where every run stands; without an ID, the runs of those IDs of which one was started."""
+    for exp_id in [args.exp] if args.exp is not None else titles():
+        exp = folder_of(args, f"exp{exp_id}")
+        if args.exp is None and not Path("work_dirs", exp).is_dir():
+            continue
+        runs = runs_of(exp_id)
+        found = {run.name: status_of(run.name, exp, iterations_of(run, args)) for run in runs}
+        counts = Counter(status.state for status in found.values())
+        summary = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+        print(f"{exp_id}: {titles()[exp_id]} ({summary})")
+        for name, status in found.items():
+            print(f"    {status.state:<11} {name}" + (f": {status.detail}" if status.detail else ""))
+
+
 def run_experiment(args: argparse.Namespace) -> int:
-    """Train the runs of an ID one after the other; a failing one does not stop the others."""
+    """Train the runs of an ID that are open; a failing one does not stop the others."""
     exp = folder_of(args, f"exp{args.exp}")
-    runs = experiments.runs(args.exp)
+    runs = runs_of(args.exp)
     if args.startup_test:
         runs = [run for run in runs if run.seed == runs[0].seed]
-    failures: dict[str, str] = {}
-    started = 0
+    found = {run.name: status_of(run.name, exp, iterations_of(run, args)) for run in runs}
+    busy = {name for name, status in found.items() if status.state == RUNNING or status.queued}
+    finished = {
+        name: status.folder
+        for name, status in found.items()
+        if status.state == FINISHED and status.folder is not None and not starts_anew(args)
+    }
+    open_runs = [run for run in runs if run.name not in finished and run.name not in busy]
     for run in runs:
-        if not run.available:
-            print(f"Skip {run.name}: network not available yet")
-            continue
-        done = None if args.rerun else finished_dir(run, exp, iterations_of(run, args))
-        if done is not None:
-            print(f"Skip {run.name}: finished in {done}")
-            continue
-        started += 1
-        if args.dry_run:
-            print(f"{run.name} -> {Path('work_dirs', exp)}/<date>_<time>_{run.name}_<id>")
-            continue
-        cfg = make_config(run)
-        child = write_run_config(cfg, unique_name(run.name), exp, mode_settings(cfg, args))
-        print(f"Run job {run.name}", flush=True)
-        error = train_in_a_process(child)
-        if error is not None:
-            failures[run.name] = error
+        if run.name in finished:
+            print(f"Skip {run.name}: finished in {finished[run.name]}")
+            if differing := other_settings(run, exp, args, finished[run.name]):
+                print(
+                    f"    with other settings ({', '.join(differing)}); --rerun trains it with those of now"
+                )
+        elif run.name in busy:
+            status = found[run.name]
+            print(f"Skip {run.name}: {status.state} in {status.folder} ({status.detail})")
+        elif args.dry_run:
+            folder = folder_to_continue(run, exp, args, found[run.name])
+            print(f"{run.name} -> {folder or work_dir_for(f'<date>_<time>_{run.name}_<id>', exp)}")
+    if args.dry_run:
+        return 0
+    planned = [
+        PlannedRun(run.name, partial(prepare, run, exp, args, found[run.name]), start_of(run))
+        for run in open_runs
+    ]
+    if args.launcher == "slurm":
+        return submit_to_slurm(planned, exp, args)
+    return train_here(planned, finished, exp, args)
+
+
+def starts_anew(args: argparse.Namespace) -> bool:
+    """Whether what was trained before does not count; a start-up test is there to be repeated."""
+    return args.rerun or args.startup_test
+
+
+def start_of(run: AnyRun) -> str | None:
+    """Name of the run whose weights a run starts from."""
+    start = run.start if isinstance(run, toy_ladder.ToyRun) else None
+    return start.name if start else None
+
+
+def other_settings(run: AnyRun, exp: str, args: argparse.Namespace, folder: Path) -> list[str]:
+    """Sections in which a run in a folder differs from what would be started now."""
+    config = config_in(folder, exp)
+    if config is None:
+        return []
+    cfg = config_of(run)
+    cfg.merge_from_dict(mode_settings(cfg, args))
+    return differing_sections(cfg, config)
+
+
+def folder_to_continue(run: AnyRun, exp: str, args: argparse.Namespace, status: Status) -> Path | None:
+    """The folder of an interrupted or failed run that has a checkpoint and the settings of today."""
+    folder = status.folder
+    if starts_anew(args) or folder is None or config_in(folder, exp) is None or not has_checkpoint(folder):
+        return None
+    if differing := other_settings(run, exp, args, folder):
+        print(f"{run.name}: {folder} is not continued, it has other settings ({', '.join(differing)})")
+        return None
+    return folder
+
+
+def prepare(run: AnyRun, exp: str, args: argparse.Namespace, status: Status, start: Path | None) -> Job:
+    """Write the config of a run, or find that of the interrupted one.
+
+    Raises:
+        CheckpointError: The run whose weights it starts from has no checkpoint.
+        ConfigError: An option does not fit.
+    """
+    iterations, processes = iterations_of(run, args), max(1, args.gpus or 1)
+    folder = folder_to_continue(run, exp, args, status)
+    if folder is not None:
+        config = config_in(folder, exp)
+        assert config is not None
+        print(f"Continue {run.name} in {folder}", flush=True)
+        return Job(run.name, config, folder, iterations, processes)
+    cfg = config_of(run)
+    config = write_run_config(cfg, unique_name(run.name), exp, mode_settings(cfg, args))
+    if start is not None:
+        toy_ladder.start_from(config, start)
+    return Job(run.name, config, work_dir_for(config.stem, exp), iterations, processes)
+
+
+def train_here(
+    planned: list[PlannedRun], finished: dict[str, Path], exp: str, args: argparse.Namespace
+) -> int:
+    """Train runs on this machine, ``--max-parallel`` of them side by side."""
+    is_ladder = args.exp == toy_ladder.EXP_ID
+    environments = slots(args.max_parallel, args.gpus, default=2 if is_ladder else 1)
+    with toy_report.cost(Path("work_dirs", exp)) if is_ladder and planned else nullcontext():
+        if is_ladder and planned:
+            toy_ladder.write_data()
+        trained, failures = train_all(planned, finished, environments)
+    if is_ladder and not args.startup_test:
+        toy_report.report(finished | trained, Path("work_dirs", exp), args.write_page)
     if failures:
-        print(f"{len(failures)} of {started} runs failed:", file=sys.stderr)
+        print(f"{len(failures)} of {len(planned)} runs failed:", file=sys.stderr)
         for name, error in failures.items():
             print(f"  {name}: {error}", file=sys.stderr)
     return 1 if failures else 0
 
 
-def train_in_a_process(config: Path) -> str | None:
-    """Train a config in a process of its own, which leaves no memory behind.
+def submit_to_slurm(planned: list[PlannedRun], exp: str, args: argparse.Namespace) -> int:
+    """Hand runs over to Slurm; ``--status`` shows what becomes of them.
 
-    Returns:
-        None, or the line that says why it failed.
+    Raises:
+        ConfigError: A setting does not fit, or Slurm is not there.
     """
-    paths = [str(TRAIN.parents[1]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    last_lines: deque[str] = deque(maxlen=100)
-    with subprocess.Popen(
-        [sys.executable, str(TRAIN), str(config)], env=environment, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            sys.stderr.write(line)
-            last_lines.append(line.strip())
-    if process.returncode == 0:
-        return None
-    lines = [line for line in last_lines if line]
-    errors = [line for line in lines if ERROR_LINE.match(line)]
-    return (errors or lines or ["no message"])[-1].removeprefix("error: ") + (
-        f" (killed by signal {-process.returncode})" if process.returncode < 0 else ""
-    )
+    names = ("time", "partition", "account", "qos", "mem", "gpus", "cpus")
+    options = {name: getattr(args, name) for name in names}
+    settings = slurm.read_settings(args.profile, {**options, "extra": args.slurm})
+    if any(run.start for run in planned):
+        raise ConfigError(
+            f"--exp {args.exp} --launcher slurm: its runs start from the weights of others and are small; "
+            "train them with --launcher local"
+        )
+    args.gpus = settings.gpus
+    jobs = [run.prepare(None) for run in planned]
+    numbers = slurm.submit(jobs, exp, settings, args.max_parallel) if jobs else []
+    for job, number in zip(jobs, numbers, strict=True):
+        print(f"Submitted {job.name} as {number}")
+    return 0
 
 
 def run_config(args: argparse.Namespace) -> None:
@@ -234,7 +282,7 @@ def run_config(args: argparse.Namespace) -> None:
     base_name = cfg.get("name") or Path(args.config).stem
     exp = folder_of(args, cfg.get("exp") or "basic")
     if args.dry_run:
-        print(f"{base_name} -> {Path('work_dirs', exp)}/<date>_<time>_{base_name}_<id>")
+        print(f"{base_name} -> {work_dir_for(f'<date>_<time>_{base_name}_<id>', exp)}")
         return
     check_before_training(cfg)
     child = write_child_config(Path(args.config), unique_name(base_name), exp)
@@ -245,6 +293,36 @@ def run_config(args: argparse.Namespace) -> None:
 # ----------------------------------------------------------------------------------------------- command line
 
 
+def add_launch_options(parser: argparse.ArgumentParser) -> None:
+    """Where and how many runs of ``--exp`` are trained."""
+    from mmengine.config import DictAction
+
+    group = parser.add_argument_group("many runs (--exp)")
+    group.add_argument(
+        "--launcher", choices=["local", "slurm"], default="local", help="this machine, or Slurm"
+    )
+    group.add_argument(
+        "--max-parallel", type=int, metavar="N",
+        help="runs side by side (default: 1, for --exp 0: 2, on Slurm: as many as it likes)",
+    )  # fmt: skip
+    group.add_argument(
+        "--gpus", type=int, metavar="G", help="GPUs of each run (default: 1 where there are any)"
+    )
+    group = parser.add_argument_group(
+        "--launcher slurm", "what each run asks for; these win over the profile"
+    )
+    group.add_argument("--profile", metavar="FILE", help="settings in YAML or Python, see docs/many_runs.md")
+    group.add_argument("--time", help="time limit: minutes, HH:MM:SS or D-HH:MM:SS")
+    group.add_argument("--partition")
+    group.add_argument("--account")
+    group.add_argument("--qos")
+    group.add_argument("--mem", help="main memory, as 64G")
+    group.add_argument("--cpus", type=int, help="CPU cores")
+    group.add_argument(
+        "--slurm", nargs="+", action=DictAction, metavar="KEY=VALUE", help="further options of sbatch"
+    )
+
+
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -252,31 +330,53 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--exp", type=int, metavar="ID", help="experiment ID, see --list")
     parser.add_argument("--config", metavar="FILE", help="config file to run")
     parser.add_argument("--list", action="store_true", help="show experiments, their runs and their state")
+    parser.add_argument("--status", action="store_true", help="show where every run stands")
     parser.add_argument("--dry-run", action="store_true", help="show what would run and write nothing")
-    parser.add_argument("--rerun", action="store_true", help="run finished runs of --exp again")
+    parser.add_argument(
+        "--rerun",
+        action="store_true",
+        help="start all runs of --exp anew, also finished and interrupted ones",
+    )
     parser.add_argument(
         "--startup-test", action="store_true", help="two iterations without evaluation, of the first seed"
     )
     parser.add_argument(
         "--debug", action="store_true", help="log and draw every 10 iterations, evaluate every 200"
     )
+    parser.add_argument(
+        "--write-page",
+        action="store_true",
+        help="put table and picture of --exp 0 into docs/toy_benchmark.md",
+    )
     parser.add_argument("--machine", choices=["local"], default="local", help="where to run")
+    add_launch_options(parser)
     add_cfg_options(parser)
     args = parser.parse_args(argv)
-    if args.list and args.config:
-        parser.error("--list shows experiment IDs; it takes no --config")
-    if not args.list and (args.exp is None) == (args.config is None):
-        parser.error("give either --exp ID or --config FILE (or --list)")
+    shows = args.list or args.status
+    if shows and args.config:
+        parser.error("--list and --status show experiment IDs; they take no --config")
+    if not shows and (args.exp is None) == (args.config is None):
+        parser.error("give either --exp ID or --config FILE (or --list, --status)")
+    if args.launcher == "slurm" and args.config:
+        parser.error("--launcher slurm belongs to --exp")
+    for option in ("max_parallel", "gpus"):
+        value, least = getattr(args, option), 0 if args.launcher == "slurm" and option == "gpus" else 1
+        if value is not None and value < least:
+            parser.error(f"--{option.replace('_', '-')} {value}: expected at least {least}")
+    if args.write_page and args.exp != toy_ladder.EXP_ID:
+        parser.error(f"--write-page belongs to --exp {toy_ladder.EXP_ID}")
     return args
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    if args.exp is not None and not args.list:
+    if args.list or args.status:
+        (list_experiments if args.list else show_status)(args)
+        return 0
+    if args.exp is not None:
         return run_experiment(args)
-    show_or_run = list_experiments if args.list else run_config
-    show_or_run(args)
+    run_config(args)
     return 0
 
 

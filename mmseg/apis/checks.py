@@ -2,8 +2,10 @@
 
 import difflib
 import inspect
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -13,8 +15,9 @@ from torch.utils.data import DataLoader
 
 from mmseg.apis.config import TOP_LEVEL_KEYS, closest_hint, num_classes, work_dir_of
 from mmseg.datasets.verify import quick_check
+from mmseg.engine.checkpoint_files import is_intact, newest_intact
 from mmseg.errors import CheckpointError, ConfigError
-from mmseg.models.pretrained import require_file
+from mmseg.models.pretrained import TIMM_WEIGHTS, require_file
 from mmseg.registry import (
     DATA_SAMPLERS,
     DATASETS,
@@ -42,29 +45,30 @@ PLAIN_SECTIONS = {
 def check_before_training(cfg: Config) -> None:
     """The cheap checks: config keys known, weights present, data in place, classes fitting."""
     check_config(cfg)
+    if cfg.get("launcher") == "pytorch" and "RANK" not in os.environ:
+        raise ConfigError(
+            "launcher='pytorch': RANK is not set; start the processes with torchrun --nproc_per_node=N "
+            "tools/train.py CONFIG --launcher pytorch"
+        )
     if cfg.get("uda"):
         _check_uda(cfg)
     for path in (cfg.model.get("pretrained"), cfg.get("load_from")):
-        if path:
+        if path and path != TIMM_WEIGHTS:
             require_file(path)
-    if cfg.get("resume") and not cfg.get("load_from"):
-        _check_resumable(cfg)
+    if cfg.get("resume") and cfg.get("load_from") and not is_intact(cfg.load_from):
+        raise CheckpointError(
+            f"{cfg.load_from}: not a readable PyTorch checkpoint: it is damaged; download or train it again"
+        )
     quick_check(cfg, ("train_dataloader", "val_dataloader"))
     _check_classes(cfg)
 
 
 def _check_uda(cfg: Config) -> None:
-    """Refuse what adaptation cannot do yet, and warn of a distance to random features."""
-    if cfg.get("launcher", "none") != "none":
+    """Refuse loss scaling where two optimizers share gradients; warn of a distance to random features."""
+    if cfg.uda.get("published_double_update") and cfg.optim_wrapper.get("precision") == "fp16":
         raise ConfigError(
-            f"{cfg.filename}: launcher={cfg.launcher!r} with uda; adaptation runs in one process so far, "
-            "start it without --launcher"
-        )
-    accumulation = cfg.optim_wrapper.get("accumulative_counts", 1)
-    if accumulation != 1:
-        raise ConfigError(
-            f"{cfg.filename}: optim_wrapper.accumulative_counts={accumulation} with uda; gradients are not "
-            "accumulated over iterations so far, expected 1"
+            f"{cfg.filename}: uda.published_double_update=True with fp16: the optimizers share "
+            "gradients, but scale losses differently; use --amp bf16"
         )
     if cfg.uda.get("imnet_feature_dist_lambda") and not cfg.model.get("pretrained") and not cfg.get("resume"):
         print(
@@ -74,14 +78,22 @@ def _check_uda(cfg: Config) -> None:
         )
 
 
-def _check_resumable(cfg: Config) -> None:
-    """``--resume`` without a file takes the newest checkpoint in the work dir: there has to be one."""
+def checkpoint_to_resume(cfg: Config) -> Path:
+    """The newest checkpoint in the work dir that is whole; damaged ones are named on the terminal.
+
+    Raises:
+        CheckpointError: There is none.
+    """
     work_dir = work_dir_of(cfg)
-    if not (work_dir / "last_checkpoint").is_file():
+    newest, damaged = newest_intact(work_dir)
+    for path in damaged:
+        print(f"warning: {path} is damaged and not used", file=sys.stderr)
+    if newest is None:
         raise CheckpointError(
-            f"{work_dir}: no checkpoint to resume from; start the run without --resume, or name a checkpoint "
-            "with --resume-from"
+            f"{work_dir}: no {'undamaged ' if damaged else ''}checkpoint to resume from; start the run "
+            "without --resume, or name a checkpoint with --resume-from"
         )
+    return newest
 
 
 def _check_classes(cfg: Config) -> None:
@@ -121,9 +133,34 @@ def check_config(cfg: Config) -> None:
     for place, value in _counts(cfg):
         if not isinstance(value, int) or value < 1:
             raise ConfigError(f"config: {place}={value!r}; expected a whole number of at least 1")
-    rate = cfg.optim_wrapper.optimizer.get("lr")
-    if not isinstance(rate, int | float) or rate < 0:
-        raise ConfigError(f"config: optim_wrapper.optimizer.lr={rate!r}; expected a number from 0 on")
+    _check_accumulation(cfg)
+    for place, wrapper in _optim_wrappers(cfg).items():
+        rate = wrapper["optimizer"].get("lr")
+        if not isinstance(rate, int | float) or rate < 0:
+            raise ConfigError(f"config: {place}.optimizer.lr={rate!r}; expected a number from 0 on")
+
+
+def _optim_wrappers(cfg: Config) -> dict[str, dict]:
+    """Section -> its content with what it takes over from the student's: ``optim_wrapper`` and those of other
+    networks, as ``discriminator_optim_wrapper``."""
+    return {key: {**cfg.optim_wrapper, **cfg[key]} for key in cfg if key.endswith("optim_wrapper")}
+
+
+def _check_accumulation(cfg: Config) -> None:
+    """A run and its checkpoints end with a whole step."""
+    counts = cfg.optim_wrapper.get("accumulative_counts", 1)
+    lengths = {
+        "train_cfg.max_iters": cfg.train_cfg.get("max_iters"),
+        "default_hooks.checkpoint.interval": cfg.get("default_hooks", {})
+        .get("checkpoint", {})
+        .get("interval"),
+    }
+    for place, value in lengths.items():
+        if isinstance(value, int) and value % counts:
+            raise ConfigError(
+                f"config: {place}={value} with optim_wrapper.accumulative_counts={counts}; expected a "
+                "multiple of it, so that no gradient is lost"
+            )
 
 
 def _counts(cfg: Config) -> Iterator[tuple[str, Any]]:
@@ -141,8 +178,7 @@ def _parts(cfg: Config) -> Iterator[tuple[str, Any, Registry]]:
     sections: dict[str, Registry] = {
         "custom_hooks": HOOKS,
         "default_hooks": HOOKS,
-        "param_scheduler": PARAM_SCHEDULERS,
-        "optim_wrapper": OPTIM_WRAPPERS,
+        **{key: PARAM_SCHEDULERS for key in cfg if key.endswith("param_scheduler")},
         "train_cfg": LOOPS,
         "val_cfg": LOOPS,
         "test_cfg": LOOPS,
@@ -161,7 +197,9 @@ def _parts(cfg: Config) -> Iterator[tuple[str, Any, Registry]]:
     yield "model", cfg.model, MODELS
     if cfg.get("uda"):
         yield "uda", cfg.uda, MODELS
-    yield "optim_wrapper.optimizer", cfg.optim_wrapper.get("optimizer"), OPTIMIZERS
+    for section, wrapper in _optim_wrappers(cfg).items():
+        yield section, wrapper, OPTIM_WRAPPERS
+        yield f"{section}.optimizer", wrapper.get("optimizer"), OPTIMIZERS
     for index, backend in enumerate((cfg.get("visualizer") or {}).get("vis_backends", [])):
         yield f"visualizer.vis_backends.{index}", backend, VISBACKENDS
     for loader in LOADERS:

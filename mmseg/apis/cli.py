@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mmseg
-from mmseg.errors import MMSegError
+from mmseg.errors import MMSegError, Preempted
 
 
 def command(main: Callable[..., int | None]) -> Callable[..., int]:
@@ -23,6 +23,9 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
         except MMSegError as error:
             if os.environ.get("MMSEG_TRACEBACK"):
                 raise
+            if isinstance(error, Preempted):
+                print(error, file=sys.stderr)
+                return error.exit_code
             print(f"error: {message_of(error)}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
@@ -40,13 +43,13 @@ def message_of(error: MMSegError) -> str:
 
 
 def _refuse_foreign_package() -> None:
-    root = Path.cwd()
-    ours = root / "mmseg" / "__init__.py"
-    if (
-        ours.is_file()
-        and (root / "run_experiments.py").is_file()
-        and Path(mmseg.__file__).resolve() != ours.resolve()
-    ):
+    """Check that a program of a checkout runs with the package of that checkout, wherever it is started."""
+    for root in Path(sys.argv[0]).resolve().parents[:2]:
+        ours = root / "mmseg" / "__init__.py"
+        if not (ours.is_file() and (root / "run_experiments.py").is_file()):
+            continue
+        if Path(mmseg.__file__).resolve() == ours.resolve():
+            return
         raise MMSegError(
             f"the package mmseg is imported from {Path(mmseg.__file__).parent}, not from this checkout; "
             "uninstall the other one (pip uninstall mmsegmentation onedl-mmsegmentation) and run: "
@@ -58,7 +61,17 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options key=value ...`` (also ``--options``, its published name)."""
     from mmengine.config import DictAction
 
+    class KeyValueAction(DictAction):
+        """mmengine's, which ends in a traceback where there is no value."""
+
+        def __call__(self, parser, namespace, values, option_string=None) -> None:
+            for value in values:
+                if "=" not in value:
+                    parser.error(f"{option_string} {value}: expected KEY=VALUE")
+            super().__call__(parser, namespace, values, option_string)
+
     parser.add_argument(
-        "--cfg-options", "--options", dest="cfg_options", nargs="+", action=DictAction, metavar="KEY=VALUE",
+        "--cfg-options", "--options", dest="cfg_options", nargs="+", action=KeyValueAction,
+        metavar="KEY=VALUE",
         help="override settings of the config, e.g. train_cfg.max_iters=100 uda.alpha=0.99",
     )  # fmt: skip

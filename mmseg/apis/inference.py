@@ -14,6 +14,7 @@ from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.datasets.transforms.geometry import Resize
 from mmseg.datasets.transforms.loading import read_image
 from mmseg.errors import ConfigError, DataError
+from mmseg.legacy.checkpoint import dataset_meta
 from mmseg.models.pretrained import load_checkpoint
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.registry import MODELS, TRANSFORMS
@@ -46,7 +47,7 @@ def init_segmentor(
     model = MODELS.build(model_cfg)
     model.classes, model.palette = CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
     if checkpoint is not None:
-        meta = load_checkpoint(model, checkpoint).get("meta", {}).get("dataset_meta") or {}
+        meta = dataset_meta(load_checkpoint(model, checkpoint).get("meta") or {})
         model.classes = tuple(meta.get("classes", model.classes))
         model.palette = [tuple(color) for color in meta.get("palette", model.palette)]
     model.cfg = cfg

@@ -1,45 +1,175 @@
 """Testing a checkpoint."""
 
 import copy
+import math
+import shutil
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 
+from mmseg.apis.config import work_dir_of
+from mmseg.apis.evaluation_options import (
+    EvaluationOptions,
+    has_labels,
+    set_evaluator,
+    set_inference,
+    use_test_split,
+)
 from mmseg.apis.train import build_runner
-from mmseg.models.pretrained import require_file
+from mmseg.errors import CheckpointError, ConfigError
+from mmseg.evaluation import IoUMetric, write_confusion_matrix
+from mmseg.models.pretrained import load_checkpoint, read_checkpoint, require_file, state_dict_of
+from mmseg.visualization.confusion_matrix import draw_confusion_matrix
 
 TRAINING_KEYS = (
     "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "uda", "auto_scale_lr",
     "val_dataloader", "val_cfg", "val_evaluator",
 )  # fmt: skip
+TEACHERS = ("ema_model", "mic.teacher.ema_model")
+"""Prefixes of the teacher's weights in checkpoints: of the self-training, of masked consistency alone."""
 
 
-def test(
-    cfg: Config, checkpoint: str | Path, show_dir: str | Path | None = None, opacity: float = 1.0
-) -> dict[str, float]:
-    """Evaluate the student of a checkpoint on the config's test set.
+def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float]:
+    """Evaluate a checkpoint on the config's test set.
 
     Args:
-        cfg: The config the checkpoint was trained with.
+        cfg: The config the checkpoint was trained with; it stays as it is.
         checkpoint: A file of our runner or of the published code.
-        show_dir: Where to write one PNG per image; None = nowhere.
-        opacity: See :class:`~mmseg.engine.PredictionWriterHook`.
+        **options: See :class:`~mmseg.apis.evaluation_options.EvaluationOptions`.
 
     Returns:
-        The scores in percent; also written to ``cfg.work_dir/results.json`` and printed as a table.
+        The scores in percent; also written to ``cfg.work_dir/results.json`` and printed as a table. Empty
+        where there are no labels, with ``submission`` and with the attention as output.
 
     Raises:
-        DataError, CheckpointError: Data or weights are missing or do not fit.
+        ConfigError, DataError, CheckpointError: Options, data or weights are missing or do not fit.
+
+    Example:
+        ``test(cfg, 'run/latest.pth', scores=('mIoU', 'mFscore'), show_dir='run/preds', augment=(0.5, 1))``
     """
-    require_file(str(checkpoint))
+    chosen = EvaluationOptions(**options)
+    require_file(checkpoint)
+    network = "model" if chosen.which == "student" else teacher_prefix(checkpoint)
+    cfg = test_config(cfg, chosen)
+    runner = build_runner(cfg)
+    model: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    load_checkpoint(model, checkpoint, network)
+    if not cfg.test_evaluator:
+        print_log(_reason(cfg, chosen), "current")
+    scores = runner.test()
+    if is_main_process():
+        _write_scores(runner, chosen)
+    return scores
+
+
+def test_config(cfg: Config, options: EvaluationOptions) -> Config:
+    """The part of a config that a test needs, changed as the options say.
+
+    Raises:
+        ConfigError: Options do not fit to the config or to each other.
+    """
     cfg = copy.deepcopy(cfg)
-    for key in TRAINING_KEYS:
-        cfg.pop(key, None)
+    dataset = cfg.test_dataloader.dataset
+    if options.test_set:
+        use_test_split(dataset)
+    if options.submission is not None:
+        dataset.load_labels = False
+    if options.hrda_out == "ATT" or not has_labels(dataset):
+        _check_without_scores(options)
+        cfg.test_evaluator = []
+    else:
+        set_evaluator(cfg, options)
+    set_inference(cfg, options)
+    for key in list(cfg):
+        if key in TRAINING_KEYS or key.endswith("_optim_wrapper"):
+            cfg.pop(key)
     cfg.model.pretrained = None
-    cfg.load_from = str(checkpoint)
-    cfg.resume = False
-    cfg.custom_hooks = []
+    cfg.load_from, cfg.resume = None, False
     cfg.visualizer = dict(type="Visualizer")
-    if show_dir is not None:
-        cfg.custom_hooks = [dict(type="PredictionWriterHook", out_dir=str(show_dir), opacity=opacity)]
-    return build_runner(cfg).test()
+    cfg.custom_hooks = _hooks(work_dir_of(cfg), options)
+    return cfg
+
+
+def _hooks(work_dir: Path, options: EvaluationOptions) -> list[dict]:
+    """What writes predictions."""
+    hooks = []
+    if options.show_dir is not None:
+        out_dir = str(options.show_dir)
+        hooks.append(dict(type="PredictionWriterHook", out_dir=out_dir, opacity=options.opacity))
+    if options.out is not None and Path(options.out).suffix == ".npz":
+        hooks.append(dict(type="PredictionArchiveHook", path=str(options.out)))
+    if options.submission is not None:
+        default = work_dir / ("labelIds" if options.submission == "cityscapes" else "labelTrainIds")
+        out_dir = str(options.submission_dir or default)
+        hooks.append(dict(type="SubmissionHook", out_dir=out_dir, format=options.submission))
+    return hooks
+
+
+def _check_without_scores(options: EvaluationOptions) -> None:
+    needs_scores = {
+        "--calibration": options.calibration,
+        "--confusion-matrix": options.confusion_matrix,
+        f"--out {options.out}": options.out is not None and Path(options.out).suffix == ".json",
+    }
+    given = [name for name, value in needs_scores.items() if value]
+    if given:
+        raise ConfigError(
+            f"{', '.join(given)}: no scores are computed, since there are no labels or --format-only is given"
+        )
+    if not options.writes_predictions:
+        raise ConfigError(
+            "the test data has no labels, so there is nothing to compute; write predictions with --show-dir, "
+            "--out FILE.npz or --format-only, or set ann_dir of the test data"
+        )
+
+
+def _reason(cfg: Config, options: EvaluationOptions) -> str:
+    if options.hrda_out == "ATT":
+        return "Attention only: no scores are computed"
+    if options.submission is not None:
+        return "Files for the server only: no scores are computed"
+    dataset = cfg.test_dataloader.dataset
+    folder = Path(dataset.get("data_root", ""), dataset.get("img_dir", ""))
+    return f"{folder}: there are no labels; predictions only, no scores are computed"
+
+
+def _write_scores(runner: Runner, options: EvaluationOptions) -> None:
+    """What is left of the scores beside ``results.json``."""
+    for metric in runner.test_evaluator.metrics:
+        if not isinstance(metric, IoUMetric) or metric.scores is None or metric.confusion is None:
+            continue
+        if math.isnan(metric.scores.accuracy):
+            print_log(
+                "No pixel has a label, as in many published test splits: there are no scores", "current"
+            )
+        if options.confusion_matrix is not None:
+            folder = Path(options.confusion_matrix)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_confusion_matrix(folder / "confusion_matrix.csv", metric.confusion, metric.classes)
+            picture = folder / "confusion_matrix.png"
+            draw_confusion_matrix(metric.confusion.numpy(), metric.classes, picture)
+            print_log(f"Confusion matrix: {picture}", "current")
+    if options.out is not None and Path(options.out).suffix == ".json":
+        Path(options.out).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(runner.work_dir) / "results.json", options.out)
+
+
+def teacher_prefix(checkpoint: str | Path) -> str:
+    """How the weights of the teacher are named in a checkpoint.
+
+    Raises:
+        CheckpointError: It holds no teacher.
+    """
+    names = state_dict_of(read_checkpoint(checkpoint), checkpoint)
+    for prefix in TEACHERS:
+        if any(name.startswith(f"{prefix}.") for name in names):
+            return prefix
+    raise CheckpointError(
+        f"{checkpoint}: holds no teacher (no weights 'ema_model.*'); runs without self-training have none, "
+        "test the student"
+    )

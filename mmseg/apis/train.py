@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmseg import datasets, engine, evaluation, models  # noqa: F401  (fill the registries)
-from mmseg.apis.checks import check_before_training
+from mmseg.apis.checks import check_before_training, checkpoint_to_resume
 from mmseg.apis.config import work_dir_of
 from mmseg.engine import SegmentationRunner
 
@@ -32,6 +32,8 @@ def train(cfg: Config) -> nn.Module:
 def build_runner(cfg: Config) -> Runner:
     """A runner for a config; ``cfg`` itself stays as it is."""
     cfg = copy.deepcopy(cfg)
+    if cfg.get("resume") and not cfg.get("load_from"):
+        cfg.load_from = str(checkpoint_to_resume(cfg))
     cfg.work_dir = str(work_dir_of(cfg))
     seed = cfg.get("randomness", {}).get("seed") or 0
     cfg.randomness = dict(cfg.get("randomness", {}), seed=seed)

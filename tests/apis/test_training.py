@@ -83,13 +83,13 @@ def test_feature_distance_starts_at_zero_and_grows(uda_run):
     assert distances[-1] > 0
 
 
-def test_last_and_best_checkpoint_are_kept(source_run, uda_run):
+def test_last_two_and_best_checkpoints_are_kept(source_run, uda_run):
     for run in (source_run, uda_run):
         scores = {line["step"]: line["mIoU"] for line in log_entries(run.work_dir) if "mIoU" in line}
         assert scores.keys() == {2, 4}
         best = max(scores, key=lambda step: (scores[step], -step))
         kept = {path.name for path in run.work_dir.glob("*.pth")}
-        assert kept == {"iter_4.pth", f"best_mIoU_iter_{best}.pth"}
+        assert kept == {"iter_2.pth", "iter_4.pth", f"best_mIoU_iter_{best}.pth"}
         assert (run.work_dir / "last_checkpoint").read_text().strip() == str(run.checkpoint)
 
 
@@ -235,7 +235,7 @@ def test_interrupted_run_is_resumed_exactly(uda_run, toy_data, tmp_path):
     lines, all_lines = training_lines(work_dir), training_lines(uda_run.work_dir)
     assert [line["iter"] for line in lines] == [3, 4]
     assert [line["lr"] for line in lines] == [line["lr"] for line in all_lines[2:]]
-    assert not (work_dir / "iter_2.pth").exists(), "only the last one is kept"
+    assert (work_dir / "iter_2.pth").exists(), "the last two are kept"
 
 
 def test_resumed_run_can_be_prolonged(source_run, toy_data, tmp_path):
@@ -245,7 +245,7 @@ def test_resumed_run_can_be_prolonged(source_run, toy_data, tmp_path):
     )
     assert train_tool.main([str(config), "--resume-from", str(source_run.checkpoint)]) == 0
     kept = {path.name for path in source_run.work_dir.glob("*.pth")}
-    assert len(kept) == 2, "files of the run that was resumed stay"
+    assert len(kept) == 3, "files of the run that was resumed stay"
     assert {path.name for path in tmp_path.glob("*.pth")} == {"iter_6.pth", "best_mIoU_iter_6.pth"}
     rates = [line["lr"] for line in training_lines(tmp_path)]
     base = source_run.cfg.optim_wrapper.optimizer.lr
