@@ -16,6 +16,9 @@ setup(
     packages=find_packages(include=["mmseg", "mmseg.*"]),
     install_requires=[
         "torch>=2.11,<2.14",
+        "torchvision>=0.26,<0.29",
+        "timm>=1.0.20",
+        "safetensors>=0.4",
         "onedl-mmengine>=0.10.12,<0.11",
         "onedl-mmcv>=2.3.6,<2.4",
         "kornia>=0.8,<0.10",
@@ -27,5 +30,8 @@ setup(
         "tensorboard>=2.16",
         "cityscapesscripts>=2.2.4",
     ],
-    extras_require={"dev": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.9", "mypy>=1.13"]},
+    extras_require={
+        "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.9", "mypy>=1.13"],
+        "slurm": ["submitit>=1.5"],
+    },
 )

@@ -20,3 +20,13 @@ class DataError(MMSegError):
 
 class CheckpointError(MMSegError):
     """A weight file is missing, damaged or belongs to another network."""
+
+
+class TrainingError(MMSegError):
+    """A run cannot go on: its losses are not finite, or a data worker died."""
+
+
+class Preempted(MMSegError):
+    """A run was asked to stop, has saved its state and can be resumed."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: worth another try

@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 from torch import Tensor, nn
 
 import mmseg.models  # noqa: F401  (fills the registry)
+from mmseg.models.backbones import TimmBackbone
 from mmseg.models.backbones.mix_transformer import ARCHITECTURES
 from mmseg.registry import MODELS
 
@@ -29,6 +30,29 @@ def filled(cfg: dict) -> nn.Module:
     part = MODELS.build(cfg)
     gen.fill(part.state_dict())
     return part
+
+
+def published_names(module: nn.Module) -> dict[str, str]:
+    """Own name -> name in the published code of every entry of a network or a whole method."""
+    names = {name: name for name in module.state_dict() if not name.endswith("_extra_state")}
+    for path, part in module.named_modules(remove_duplicate=False):
+        if isinstance(part, TimmBackbone):
+            prefix = f"{path}." if path else ""
+            names |= {prefix + name: prefix + part.published_name(name) for name in part.state_dict()}
+    return names
+
+
+def filled_published(module: nn.Module, prefix: str = "") -> nn.Module:
+    """Give a network or a whole method the weights of the stored cases, by their published names.
+
+    The weights take the way of a published checkpoint. ``prefix`` stands before the names in the stored case.
+    """
+    own = module.state_dict()
+    state = {published: torch.empty_like(own[name]) for name, published in published_names(module).items()}
+    misfit = module.load_state_dict(gen.fill(state, prefix), strict=False)
+    assert not misfit.unexpected_keys
+    assert all(name.endswith("_extra_state") for name in misfit.missing_keys), misfit.missing_keys
+    return module
 
 
 def train_without_randomness(module: nn.Module) -> nn.Module:

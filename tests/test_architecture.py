@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "engine": FOUNDATION | {"datasets", "evaluation", "visualization", "models", "models.uda"},
     "apis": FOUNDATION | {"datasets", "evaluation", "visualization", "models", "models.segmentors"}
     | {"models.uda", "engine", "legacy"},
-    "legacy": FOUNDATION | {"models"},
+    "legacy": FOUNDATION | {"models", "models.backbones"},
 }  # fmt: skip
 
 
@@ -148,8 +148,8 @@ def test_config_loads_and_its_network_computes(path):
     cfg = Config.fromfile(path)
     for pipeline in pipelines(cfg):
         assert [TRANSFORMS.build(transform) for transform in pipeline]
-    if not cfg.get("model"):
-        return
+    if "parts" in path.parts or not cfg.get("model"):
+        return  # no network, or what several networks share
     model = MODELS.build(small(cfg.model)).eval()
     classes = model.num_classes
     with torch.no_grad():

@@ -121,7 +121,8 @@ def train_one_step(cfg: Config, batch: dict) -> dict[str, float]:
     model = build_model(cfg)
     model.init_weights()
     optim_wrapper = GroupedOptimWrapperConstructor(
-        dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3)), cfg.optim_wrapper.paramwise_cfg
+        dict(type="SegmentationOptimWrapper", optimizer=dict(type="AdamW", lr=1e-3)),
+        cfg.optim_wrapper.paramwise_cfg,
     )(model)
     before = [parameter.detach().clone() for parameter in model.model.parameters()]
     log = model.train().train_step(batch, optim_wrapper)

@@ -24,6 +24,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--deterministic", action="store_true", help="use deterministic kernels where they exist"
     )
+    parser.add_argument(
+        "--amp", choices=["bf16", "fp16"], help="forward passes in this precision (fp16: with loss scaling)"
+    )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     add_cfg_options(parser)
     return parser.parse_args(argv)
@@ -46,6 +49,8 @@ def main(argv: list[str] | None = None) -> None:
         cfg.randomness = dict(cfg.get("randomness", {}), seed=args.seed)
     if args.deterministic:
         cfg.randomness = dict(cfg.get("randomness", {}), deterministic=True)
+    if args.amp:
+        cfg.merge_from_dict({"optim_wrapper.precision": args.amp})
     cfg.launcher = args.launcher
     train(cfg)
 

@@ -101,7 +101,7 @@ class RareClassSampling:
     Args:
         source: The labelled data set; its root folder holds the statistics that the converters write.
         min_pixels: A file is a candidate for a class that has more than this many pixels in it.
-        class_temp: Temperature T; lower prefers rare classes more.
+        class_temp: Temperature T; lower prefers rare classes more, ``'inf'`` draws all alike.
         min_crop_ratio: A crop is accepted if it holds more than ``min_pixels * min_crop_ratio`` pixels of the
             class.
 
@@ -115,18 +115,19 @@ class RareClassSampling:
         self,
         source: SegmentationDataset,
         min_pixels: int = 3000,
-        class_temp: float = 0.01,
+        class_temp: float | str = 0.01,
         min_crop_ratio: float = 0.5,
     ) -> None:
-        if class_temp <= 0:
+        temperature = np.inf if class_temp == "inf" else class_temp  # a config file has no other word for it
+        if not isinstance(temperature, int | float) or temperature <= 0:
             raise ConfigError(
-                f"config: rare_class_sampling class_temp={class_temp}, expected a number above 0"
+                f"config: rare_class_sampling class_temp={class_temp!r}, expected a number above 0, or 'inf'"
             )
         self.min_pixels = min_pixels
         self.min_crop_pixels = min_pixels * min_crop_ratio
         lookup = FileLookup(source)
         pixels = self._count_pixels(read_statistics(source, STATISTICS_FILE), lookup, source)
-        self.classes, self.probabilities = class_probabilities(pixels, class_temp)
+        self.classes, self.probabilities = class_probabilities(pixels, temperature)
         class_index = read_statistics(source, CLASS_INDEX_FILE)
         self.candidates = {c: self._find_candidates(c, class_index, lookup, source) for c in self.classes}
 

@@ -13,11 +13,30 @@ from torch import Tensor
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.errors import ConfigError, DataError
 from mmseg.evaluation.confusion_matrix import ConfusionMatrix
-from mmseg.evaluation.metrics import NOT_IN_SUBSET, SegmentationScores, class_subset, segmentation_scores
+from mmseg.evaluation.metrics import (
+    MEAN_SCORES,
+    NOT_IN_SUBSET,
+    SegmentationScores,
+    class_subset,
+    segmentation_scores,
+)
 from mmseg.evaluation.report import log_scores
 from mmseg.registry import METRICS
 
 MAX_NAMED_FILES = 10
+
+
+def is_last_repeated(own_images: int, size: int) -> bool:
+    """Whether the last image of this process was only added to give all processes equally many.
+
+    Samplers deal images out in turns, so that process r of n has images r, r + n, r + 2n, ….
+
+    Args:
+        own_images: Images that this process has seen.
+        size: Number of images of the data set.
+    """
+    processes = dist.get_world_size()
+    return processes > 1 and own_images > math.ceil((size - dist.get_rank()) / processes)
 
 
 @METRICS.register_module()
@@ -29,6 +48,7 @@ class IoUMetric(BaseMetric):
     one process.
 
     Args:
+        metrics: What to report: any of ``mIoU``, ``mDice`` and ``mFscore``.
         class_subsets: Mean IoUs to report beside that over all classes: '16' and '13' of Synthia. They apply
             when the classes are the 19 of Cityscapes.
         ignore_index: Label of pixels that do not count.
@@ -37,29 +57,36 @@ class IoUMetric(BaseMetric):
 
     Attributes:
         scores: Scores of the last evaluation, not rounded; None before.
+        confusion: Pixels of the last evaluation by label (rows) and prediction, shape (C, C + 1) on the CPU;
+            the last column counts predictions that are no class. None before.
 
     Raises:
-        ConfigError: A class subset is unknown.
+        ConfigError: A metric or class subset is unknown.
     """
 
     default_prefix = ""
 
     def __init__(
         self,
+        metrics: Sequence[str] = ("mIoU",),
         class_subsets: Sequence[str] = (),
         ignore_index: int = 255,
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        unknown = set(class_subsets) - set(NOT_IN_SUBSET)
-        if unknown:
-            raise ConfigError(
-                f"IoUMetric: unknown class_subsets {sorted(unknown)}; known are {list(NOT_IN_SUBSET)}"
-            )
+        for name, found, known in (
+            ("metrics", metrics, MEAN_SCORES),
+            ("class_subsets", class_subsets, NOT_IN_SUBSET),
+        ):
+            unknown = set(found) - set(known)
+            if unknown:
+                raise ConfigError(f"IoUMetric: unknown {name} {sorted(unknown)}; known are {list(known)}")
+        self.reported = tuple(name for name in MEAN_SCORES if name in metrics)
         self.class_subsets = tuple(class_subsets)
         self.ignore_index = ignore_index
         self.scores: SegmentationScores | None = None
+        self.confusion: Tensor | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -88,7 +115,7 @@ class IoUMetric(BaseMetric):
             if gt is None:
                 raise DataError(
                     f"{path}: there is no label to score the prediction with; set ann_dir of the test set, "
-                    "or predict images without labels with demo/image_demo.py"
+                    "or write predictions only, with tools/test.py --format-only or demo/image_demo.py"
                 )
             if pred.shape != gt.shape:
                 raise DataError(
@@ -113,7 +140,7 @@ class IoUMetric(BaseMetric):
         """
         matrix = self._matrix or ConfusionMatrix(len(self.classes), self.ignore_index)
         counts = matrix.counts.clone()
-        if self._last_image is not None and self._is_last_repeated(size):
+        if self._last_image is not None and is_last_repeated(len(self._paths), size):
             counts -= self._last_image
         dist.all_reduce(counts)
         gathered = dist.all_gather_object(self._invalid_images())
@@ -122,15 +149,6 @@ class IoUMetric(BaseMetric):
         metrics = self._compute(counts, invalid)
         return {f"{self.prefix}/{key}": value for key, value in metrics.items()} if self.prefix else metrics
 
-    def _is_last_repeated(self, size: int) -> bool:
-        """Whether the last image of this process was only added to give all processes equally many.
-
-        Samplers deal images out in turns, so that process r of n has images r, r + n, r + 2n, ….
-        """
-        processes = dist.get_world_size()
-        own_share = math.ceil((size - dist.get_rank()) / processes)
-        return processes > 1 and len(self._paths) > own_share
-
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Scores of the images processed so far by this process.
 
@@ -138,8 +156,9 @@ class IoUMetric(BaseMetric):
             results: Not used: the matrix is all that is kept.
 
         Returns:
-            aAcc, mIoU, mAcc, the mean IoU of each class subset, and IoU.<class> and Acc.<class>, in percent,
-            rounded to two decimals; NaN for classes that occur neither in labels nor in predictions.
+            aAcc, the means of what is reported (by default mIoU and mAcc), the mean IoU of each class subset,
+            and the values of each class (IoU.<class>, Acc.<class>), in percent, rounded to two decimals; NaN
+            for classes that occur neither in labels nor in predictions.
 
         Raises:
             DataError: A label has values that are neither a class nor ignored.
@@ -153,7 +172,8 @@ class IoUMetric(BaseMetric):
         classes = self.classes
         names = self.class_subsets if classes == CITYSCAPES_CLASSES else ()
         subsets = {name: class_subset(name, classes) for name in names}
-        self.scores = segmentation_scores(counts[: len(classes)], classes, subsets)
+        self.confusion = counts[: len(classes)].cpu()
+        self.scores = segmentation_scores(self.confusion, classes, subsets, self.reported)
         if dist.is_main_process():
             log_scores(self.scores)
         return {name: float(np.round(value, 2)) for name, value in self.scores.percent().items()}

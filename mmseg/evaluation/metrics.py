@@ -11,6 +11,13 @@ NOT_IN_SUBSET: dict[str, frozenset[str]] = {
     "13": frozenset({"terrain", "truck", "train", "wall", "fence", "pole"}),
 }
 
+MEAN_SCORES: dict[str, tuple[str, ...]] = {
+    "mIoU": ("IoU", "Acc"),
+    "mDice": ("Dice", "Acc"),
+    "mFscore": ("Fscore", "Precision", "Recall"),
+}
+"""The scores of each class that belong to a mean that can be asked for."""
+
 
 @dataclass(frozen=True)
 class SegmentationScores:
@@ -21,12 +28,19 @@ class SegmentationScores:
         accuracy: Fraction of the labelled pixels that are predicted correctly (aAcc).
         per_class: float64 values of shape (C,) by score: IoU, Acc, Dice, Fscore, Precision, Recall.
         subsets: Name of a subset to the indices of its classes; each adds a mean IoU over these classes.
+        reported: Names of :data:`MEAN_SCORES` to report.
     """
 
     classes: tuple[str, ...]
     accuracy: float
     per_class: dict[str, Tensor]
     subsets: dict[str, list[int]]
+    reported: tuple[str, ...] = ("mIoU",)
+
+    @property
+    def reported_per_class(self) -> tuple[str, ...]:
+        """Names of the scores to report of each class, each once."""
+        return tuple(dict.fromkeys(score for name in self.reported for score in MEAN_SCORES[name]))
 
     def mean(self, score: str, subset: str | None = None) -> float:
         """Mean over the classes (of a subset) that occur."""
@@ -34,24 +48,31 @@ class SegmentationScores:
         return (values if subset is None else values[self.subsets[subset]]).nanmean().item()
 
     def summary(self) -> Iterator[tuple[str, float]]:
-        """aAcc, mIoU, mAcc and the mean IoU of each subset, as fractions."""
+        """aAcc, the means of what is reported and the mean IoU of each subset, as fractions."""
         yield "aAcc", self.accuracy
-        yield "mIoU", self.mean("IoU")
-        yield "mAcc", self.mean("Acc")
+        for score in self.reported_per_class:
+            yield f"m{score}", self.mean(score)
         for subset in self.subsets:
             yield f"mIoU{subset}", self.mean("IoU", subset)
 
-    def percent(self, scores: Sequence[str] = ("IoU", "Acc")) -> dict[str, float]:
-        """Summary and per-class values in percent, not rounded: ``mIoU``, …, ``IoU.road``, …"""
+    def percent(self, scores: Sequence[str] | None = None) -> dict[str, float]:
+        """Summary and values of each class in percent, not rounded: ``mIoU``, …, ``IoU.road``, …
+
+        Args:
+            scores: The scores of each class; by default those that are reported.
+        """
         result = {name: 100 * value for name, value in self.summary()}
-        for score in scores:
+        for score in self.reported_per_class if scores is None else scores:
             values = (100 * self.per_class[score]).tolist()
             result |= {f"{score}.{name}": value for name, value in zip(self.classes, values, strict=True)}
         return result
 
 
 def segmentation_scores(
-    counts: Tensor, classes: Sequence[str], subsets: Mapping[str, list[int]] | None = None
+    counts: Tensor,
+    classes: Sequence[str],
+    subsets: Mapping[str, list[int]] | None = None,
+    reported: Sequence[str] = ("mIoU",),
 ) -> SegmentationScores:
     """Compute all scores.
 
@@ -64,6 +85,7 @@ def segmentation_scores(
             predictions that are no class, (C, C + 1).
         classes: Names of the C classes.
         subsets: See :class:`SegmentationScores`.
+        reported: See :class:`SegmentationScores`.
     """
     counts = counts.cpu().double()
     intersection = counts.diagonal()
@@ -80,7 +102,7 @@ def segmentation_scores(
         "Recall": recall,
     }
     accuracy = (intersection.sum() / labelled.sum()).item()
-    return SegmentationScores(tuple(classes), accuracy, per_class, dict(subsets or {}))
+    return SegmentationScores(tuple(classes), accuracy, per_class, dict(subsets or {}), tuple(reported))
 
 
 def class_subset(name: str, classes: Sequence[str]) -> list[int]:

@@ -51,6 +51,16 @@ def save_palette_png(path: str | Path, label_map: Pixels, palette: Palette) -> N
     image.save(path, format="PNG")
 
 
+def save_grey_png(path: str | Path, values: npt.NDArray[np.floating]) -> None:
+    """Write numbers as a grey picture.
+
+    Args:
+        path: File to write; its folder must exist.
+        values: Shape (H, W); 0 is black, 1 is white, values beyond are clipped.
+    """
+    Image.fromarray((255 * values).round().clip(0, 255).astype(np.uint8)).save(path, format="PNG")
+
+
 def blend(image_rgb: Pixels, label_map: Pixels, palette: Palette, opacity: float = 0.5) -> Pixels:
     """Mix an image with the colours of its labels.
 

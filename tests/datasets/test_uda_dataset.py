@@ -128,6 +128,17 @@ def test_class_probabilities_are_the_published_ones(golden_source, temperature):
     assert [len(rcs.candidates[c]) for c in rcs.classes] == golden["samples_with_class_counts"].tolist()
 
 
+def test_infinite_temperature_draws_all_classes_alike(golden_source):
+    """A config file has no other word for infinity."""
+    for temperature in ("inf", float("inf")):
+        rcs = RareClassSampling(golden_source, min_pixels=500, class_temp=temperature)
+        np.testing.assert_allclose(
+            rcs.probabilities, np.full(len(rcs.classes), 1 / len(rcs.classes)), rtol=1e-6
+        )
+    with pytest.raises(ConfigError, match="class_temp='hot', expected a number above 0, or 'inf'"):
+        RareClassSampling(golden_source, class_temp="hot")
+
+
 def test_draws_are_the_published_ones(golden_source, tmp_path):
     target = FakeTarget(str(tmp_path), img_dir="target", load_labels=False)
     dataset = UDADataset(golden_source, target, dict(min_pixels=500, class_temp=0.1, min_crop_ratio=2.0))

@@ -1,5 +1,6 @@
 """Confusion matrix, scores, the metric of the loops (one and several processes) and the report."""
 
+import csv
 import io
 import json
 import socket
@@ -12,6 +13,8 @@ import torch.multiprocessing as multiprocessing
 from golden_data import load
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib import colormaps
+from PIL import Image
 
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.errors import ConfigError, DataError
@@ -20,9 +23,12 @@ from mmseg.evaluation import (
     IoUMetric,
     format_scores,
     segmentation_scores,
+    write_confusion_matrix,
+    write_json,
     write_scores,
 )
 from mmseg.registry import METRICS
+from mmseg.visualization.confusion_matrix import draw_confusion_matrix, row_percentages
 
 META = {"classes": CITYSCAPES_CLASSES}
 
@@ -74,6 +80,33 @@ def test_metric_reports_percent_rounded_to_two_decimals(golden):
     rounded = [float(np.round(value * 100, 2)) for value in expected.values()]
     np.testing.assert_array_equal(list(result.values()), rounded)
     assert np.isnan(result["IoU.motorcycle"])
+
+
+@pytest.mark.parametrize(
+    ("metrics", "reported"),
+    [
+        (("mDice",), ("Dice", "Acc")),
+        (("mFscore",), ("Fscore", "Precision", "Recall")),
+        (("mFscore", "mIoU", "mDice"), ("IoU", "Acc", "Dice", "Fscore", "Precision", "Recall")),
+    ],
+)
+def test_what_is_reported_can_be_chosen(golden, metrics, reported):
+    metric = make_metric(metrics=metrics)
+    metric.process(None, golden_samples(golden))
+    result = metric.evaluate(3)
+    expected = {"aAcc": golden["m_aAcc_f64"]}
+    expected |= {f"m{score}": np.nanmean(golden[f"m_{score}_f64"]) for score in reported}
+    for score in reported:
+        expected |= {
+            f"{score}.{name}": golden[f"m_{score}_f64"][i] for i, name in enumerate(CITYSCAPES_CLASSES)
+        }
+    assert list(result) == list(expected)
+    np.testing.assert_array_equal(
+        list(result.values()), [np.round(100 * value, 2) for value in expected.values()]
+    )
+    assert (
+        format_scores(metric.scores).splitlines()[0].split() == f"| Class | {' | '.join(reported)} |".split()
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -163,6 +196,10 @@ def test_subsets_do_not_apply_to_other_classes():
 def test_unknown_subset_and_missing_classes_are_explained():
     with pytest.raises(ConfigError, match=r"unknown class_subsets \['17'\]; known are \['16', '13'\]"):
         IoUMetric(class_subsets=("17",))
+    with pytest.raises(
+        ConfigError, match=r"unknown metrics \['IoU'\]; known are \['mIoU', 'mDice', 'mFscore'\]"
+    ):
+        IoUMetric(metrics=("IoU",))
     with pytest.raises(ConfigError, match="names no classes"):
         IoUMetric().evaluate(0)
 
@@ -317,3 +354,51 @@ def test_json_has_full_precision_and_null_for_absent_classes(golden, tmp_path):
         assert content[f"{score}.motorcycle"] is None
         assert content[f"{score}.road"] == pytest.approx(100 * golden[f"m_{score}_f64"][0], rel=1e-12)
     assert {"aAcc", "mAcc", "mIoU16", "mIoU13"} < set(content)
+    assert content["mPrecision"] == pytest.approx(100 * np.nanmean(golden["m_Precision_f64"]), rel=1e-12)
+
+
+def test_json_knows_no_nan(tmp_path):
+    nan = float("nan")
+    write_json(tmp_path / "x.json", dict(a=nan, bins=[dict(b=nan, c=1.5), dict(b=2)]))
+    assert json.loads((tmp_path / "x.json").read_text()) == dict(
+        a=None, bins=[dict(b=None, c=1.5), dict(b=2)]
+    )
+
+
+# ------------------------------------------------------------------------------------------ confusion matrix
+
+
+def test_confusion_matrix_as_csv(golden, tmp_path):
+    metric = make_metric()
+    metric.process(None, golden_samples(golden))
+    metric.evaluate(3)
+    write_confusion_matrix(tmp_path / "m.csv", metric.confusion, CITYSCAPES_CLASSES)
+    with (tmp_path / "m.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["label \\ prediction", *CITYSCAPES_CLASSES] and [row[0] for row in rows] == header[1:]
+    counts = np.array([row[1:] for row in rows], int)
+    known = golden["gt"] != 255
+    for label in range(19):
+        predicted = golden["pred"][known & (golden["gt"] == label)]
+        np.testing.assert_array_equal(counts[label], np.bincount(predicted, minlength=19))
+
+
+def test_predictions_of_no_class_have_a_column_of_their_own(tmp_path):
+    write_confusion_matrix(tmp_path / "m.csv", torch.tensor([[1, 2, 4], [0, 3, 0]]), ("a", "b, c"))
+    with (tmp_path / "m.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header[1:] == ["a", "b, c", "other"]
+    assert rows == [["a", "1", "2", "4"], ["b, c", "0", "3", "0"]]
+
+
+def test_confusion_matrix_as_picture(tmp_path):
+    counts = np.array([[3, 1, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(row_percentages(counts), [[75, 25, 0], [np.nan] * 3])
+    draw_confusion_matrix(counts, ("road", "sky"), tmp_path / "m.png")
+    picture = np.asarray(Image.open(tmp_path / "m.png").convert("RGB")).reshape(-1, 3).tolist()
+    colours = [
+        tuple(round(255 * value) for value in colormaps["viridis"](share)[:3]) for share in (0.75, 0.25)
+    ]
+    shown = {tuple(pixel) for pixel in picture}
+    for colour in colours:
+        assert any(max(abs(a - b) for a, b in zip(colour, pixel, strict=True)) <= 1 for pixel in shown)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from mmseg.datasets.classes import CITYSCAPES_PALETTE
 from mmseg.errors import ConfigError
-from mmseg.visualization.palette_image import blend, save_palette_png
+from mmseg.visualization.palette_image import blend, save_grey_png, save_palette_png
 
 
 @pytest.mark.parametrize("shape", [(37, 53), (1, 1), (128, 64)])
@@ -33,6 +33,14 @@ def test_palette_png_refuses_other_arrays(tmp_path, label):
     with pytest.raises(ValueError, match="expected \\(H, W\\), uint8"):
         save_palette_png(tmp_path / "x.png", label, CITYSCAPES_PALETTE)
     assert not (tmp_path / "x.png").exists()
+
+
+def test_grey_png_scales_rounds_and_clips(tmp_path):
+    values = np.array([[0, 0.5, 1], [0.0019, 1.2, -0.1]], np.float32)
+    save_grey_png(tmp_path / "grey.png", values)
+    with Image.open(tmp_path / "grey.png") as file:
+        assert file.mode == "L"
+        assert np.asarray(file).tolist() == [[0, 128, 255], [0, 255, 0]]
 
 
 def test_blend_mixes_linearly_and_keeps_pixels_without_class():

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from toy_run import ROOT, log_entries, toy_config, uda_config, write_config
 
 import run_experiments
+from mmseg.apis import run_folders
 from mmseg.apis.cli import command
 from mmseg.errors import ConfigError, DataError
 from tools import train as train_tool
@@ -22,6 +23,8 @@ PROGRAMS = [
     "tools/make_toy_dataset.py",
     "tools/quickstart.py",
     "demo/image_demo.py",
+    *(f"tools/{name}.py" for name in ("print_config", "browse_dataset", "get_param_count")),
+    *(f"tools/{name}.py" for name in ("analyze_logs", "results_table")),
 ]
 
 
@@ -53,7 +56,7 @@ def checkout(tmp_path, monkeypatch):
     subprocess.run([*git, "init", "-q", str(tmp_path)], check=True)
     commit = [*git, "-C", str(tmp_path), "commit", "-q", "--allow-empty", "-m", "empty"]
     subprocess.run(commit, check=True)
-    monkeypatch.setattr(run_experiments, "ROOT", tmp_path)
+    monkeypatch.setattr(run_folders, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -108,13 +111,13 @@ def test_every_run_has_its_own_name(checkout, monkeypatch):
         assert work_dir == f"work_dirs/local-basic/{name}"
     assert len(list((checkout / "configs/generated/local-basic").iterdir())) == 2
     with pytest.raises(ConfigError, match="exists already"):
-        run_experiments.write_child_config(parent, started[0][0], "local-basic")
+        run_folders.write_child_config(parent, started[0][0], "local-basic")
 
 
 def test_outside_of_git_there_is_no_revision(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.setattr(run_experiments, "ROOT", tmp_path)
-    assert run_experiments.git_revision() == ""
+    monkeypatch.setattr(run_folders, "ROOT", tmp_path)
+    assert run_folders.git_revision() == ""
 
 
 def test_run_experiments_explains_a_missing_config(checkout, capsys):

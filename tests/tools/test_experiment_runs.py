@@ -4,19 +4,26 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
-import experiments
 import run_experiments
-from experiments import EXPERIMENTS, runs
+from experiments import EXPERIMENTS, make_config, runs
+from mmseg.apis import run_folders
 from mmseg.apis.checks import check_config
 from mmseg.apis.config import load_config
+from mmseg.apis.experiment_names import Run
+from mmseg.apis.launch import local, process
+from mmseg.apis.launch.process import Job
+from mmseg.apis.launch.run_state import RunState, birth_of, read_state, this_host, write_state
 from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
 from mmseg.datasets.toy import SETS, make_toy_dataset
+from mmseg.engine.checkpoint_files import replacing
+from mmseg.evaluation import write_json
 
 ROOT = Path(__file__).parents[2]
 SMALL_NETWORK = [
@@ -29,7 +36,7 @@ SMALL_NETWORK = [
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A folder of its own to write into."""
-    monkeypatch.setattr(run_experiments, "ROOT", tmp_path)
+    monkeypatch.setattr(run_folders, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -39,21 +46,21 @@ def trained(checkout, monkeypatch):
     """Configs that would have been trained; runs with Synthia fail."""
     configs = []
 
-    def train(path: Path) -> str | None:
-        cfg = load_config(path)
+    def train(job: Job, *arguments) -> str | None:
+        cfg = load_config(job.config)
         configs.append(cfg)
         return "data/synthia: missing" if "syn" in cfg.name else None
 
-    monkeypatch.setattr(run_experiments, "train_in_a_process", train)
+    monkeypatch.setattr(local, "train_in_a_process", train)
     return configs
 
 
 def finish(name: str, exp: str, iterations: int = 40000, scores: bool = True) -> Path:
-    work_dir = Path("work_dirs") / exp / run_experiments.unique_name(name)
+    work_dir = Path("work_dirs") / exp / run_folders.unique_name(name)
     work_dir.mkdir(parents=True)
     (work_dir / f"iter_{iterations}.pth").touch()
     if scores:
-        (work_dir / "results.json").touch()
+        write_json(work_dir / "results.json", {"iteration": iterations, "mIoU": 50.0})
     return work_dir
 
 
@@ -91,18 +98,6 @@ def test_finished_runs_are_skipped(trained, capsys):
     trained.clear()
     run_experiments.main(["--exp", "7", "--cfg-options", "train_cfg.max_iters=36000"])
     assert [cfg.randomness.seed for cfg in trained] == [0, 2]
-
-
-def test_runs_without_network_are_skipped(trained, monkeypatch, capsys):
-    axes = runs(85)[0].axes
-    rows = [replace(axes, decoder="nothing"), axes]
-    monkeypatch.setitem(EXPERIMENTS, 85, experiments.Experiment("two", rows, seeds=[0]))
-    assert run_experiments.main(["--exp", "85"]) == 0
-    missing, present = runs(85)
-    assert f"Skip {missing.name}: network not available yet\n" in capsys.readouterr().out
-    assert [cfg.name_decoder for cfg in trained] == [present.axes.decoder]
-    run_experiments.main(["--exp", "85", "--list"])
-    assert f"    {missing.row_name}: network not available yet s0\n" in capsys.readouterr().out
 
 
 def test_startup_test_shortens_the_runs_of_the_first_seed(trained):
@@ -199,9 +194,12 @@ def test_what_a_process_reports(program, error, tmp_path, monkeypatch, capfd):
     path.parent.mkdir(parents=True)
     (tmp_path / "repository" / "mmseg.py").touch()
     path.write_text(program)
-    monkeypatch.setattr(run_experiments, "TRAIN", path)
+    monkeypatch.setattr(process, "TRAIN", path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    assert run_experiments.train_in_a_process(tmp_path / "config.py") == error
+    work_dir = tmp_path / "run"
+    assert process.train_in_a_process(Job("run", tmp_path / "config.py", work_dir, 2)) == error
+    state = read_state(work_dir)
+    assert state is not None and state.error == (error or "") and (state.exit_status == 0) == (error is None)
     shown = capfd.readouterr()
     assert error is None or "no message" in error or error in shown.err, "messages are shown as they come"
 
@@ -211,7 +209,8 @@ def test_a_run_without_data_fails_as_explained(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     arguments = ["--exp", "85", "--startup-test", "--cfg-options", *SMALL_NETWORK]
     script = (
-        f"import run_experiments as r, pathlib, sys; r.ROOT = pathlib.Path({str(tmp_path)!r}); "
+        f"import run_experiments as r, pathlib, sys; from mmseg.apis import run_folders; "
+        f"run_folders.ROOT = pathlib.Path({str(tmp_path)!r}); "
         "sys.exit(r.main(sys.argv[1:]))"
     )
     words = [sys.executable, "-c", script, *arguments]
@@ -223,13 +222,105 @@ def test_a_run_without_data_fails_as_explained(tmp_path):
     assert reason.startswith(f"  {runs(85)[0].name}: ") and "data" in reason
 
 
+# ---------------------------------------------------------------------------------- continuing, status, Slurm
+
+
+def interrupt(cfg: Config, iteration: int) -> Path:
+    """Leave a run as a stopped trainer does."""
+    work_dir = Path(cfg.work_dir)
+    with replacing(make_folder(work_dir) / f"iter_{iteration}.pth") as temporary:
+        torch.save({"weights": torch.zeros(1)}, temporary)
+    write_state(work_dir, RunState("ended", 40000, exit_status=75, error="SIGTERM: stopped"))
+    return work_dir
+
+
+def make_folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def test_an_interrupted_run_is_continued(trained, capsys):
+    run_experiments.main(["--exp", "7", "--cfg-options", "uda.alpha=0.5"])
+    names = [cfg.name for cfg in trained]
+    work_dir = interrupt(trained[1], 1200)
+    make_folder(Path(trained[2].work_dir))  # no checkpoint: nothing to continue
+    trained.clear()
+    capsys.readouterr()
+    run_experiments.main(["--exp", "7", "--cfg-options", "uda.alpha=0.5", "--dry-run"])
+    assert f"{runs(7)[1].name} -> {work_dir}\n" in capsys.readouterr().out
+    run_experiments.main(["--exp", "7", "--cfg-options", "uda.alpha=0.5"])
+    assert f"Continue {runs(7)[1].name} in {work_dir}\n" in capsys.readouterr().out
+    assert [cfg.name == name for cfg, name in zip(trained, names, strict=True)] == [False, True, False]
+    assert trained[1].work_dir == str(work_dir) and trained[1].uda.alpha == 0.5
+
+    trained.clear()
+    run_experiments.main(["--exp", "7"])
+    assert f"{runs(7)[1].name}: {work_dir} is not continued, it has other settings (uda)" in (
+        capsys.readouterr().out
+    )
+    assert not {cfg.name for cfg in trained} & set(names)
+    trained.clear()
+    run_experiments.main(["--exp", "7", "--cfg-options", "uda.alpha=0.5", "--rerun"])
+    assert not {cfg.name for cfg in trained} & set(names)
+
+
+def test_status_and_what_is_on_its_way(trained, capsys):
+    run_experiments.main(["--exp", "7"])
+    first, second, third = trained
+    interrupt(first, 1200)
+    state = RunState("running", 40000, host=this_host(), pid=os.getpid(), pid_birth=birth_of(os.getpid()))
+    write_state(Path(second.work_dir), state)
+    write_state(Path(third.work_dir), RunState("ended", 40000, exit_status=1, error="data: missing"))
+    capsys.readouterr()
+    names = [run.name for run in runs(7)]
+    title = f"7: {EXPERIMENTS[7].title} (1 running, 1 interrupted, 1 failed)\n"
+    lines = title + (
+        f"    interrupted {names[0]}: iteration 1200 of 40000, checkpoint of iteration 1200\n"
+        f"    running     {names[1]}: no iteration logged yet on {this_host()}\n"
+        f"    failed      {names[2]}: data: missing\n"
+    )
+    for arguments in (["--status", "--exp", "7"], ["--status"]):
+        assert run_experiments.main(arguments) == 0
+        assert capsys.readouterr().out == lines
+    trained.clear()
+    run_experiments.main(["--exp", "7", "--rerun"])
+    assert f"Skip {names[1]}: running in {second.work_dir}" in capsys.readouterr().out
+    assert [cfg.randomness.seed for cfg in trained] == [0, 2], "no run is trained twice at a time"
+    run_experiments.main(["--status", "--exp", "8"])
+    assert f"8: {EXPERIMENTS[8].title} (6 waiting)\n" in capsys.readouterr().out
+
+
+def test_slurm_gets_the_open_runs(trained, monkeypatch, capsys):
+    submitted = {}
+
+    def submit(jobs, exp, settings, max_parallel):
+        submitted.update(jobs=jobs, exp=exp, settings=settings, max_parallel=max_parallel)
+        return [f"5_{index}" for index in range(len(jobs))]
+
+    monkeypatch.setattr(run_experiments.slurm, "submit", submit)
+    names = [run.name for run in runs(7)]
+    finish(names[1], "local-exp7")
+    words = ["--exp", "7", "--launcher", "slurm", "--max-parallel", "2", "--gpus", "2", "--time", "8:00:00"]
+    assert run_experiments.main([*words, "--slurm", "constraint=a100"]) == 0
+    assert [job.name for job in submitted["jobs"]] == [names[0], names[2]] and not trained
+    for job in submitted["jobs"]:
+        cfg = load_config(job.config)
+        assert cfg.work_dir == str(job.work_dir) and (job.processes, job.max_iters) == (2, 40000)
+    settings = submitted["settings"]
+    assert (settings.gpus, settings.time, dict(settings.extra)) == (2, "8:00:00", {"constraint": "a100"})
+    assert (submitted["exp"], submitted["max_parallel"]) == ("local-exp7", 2)
+    assert f"Submitted {names[2]} as 5_1\n" in capsys.readouterr().out
+    assert run_experiments.main(["--exp", "0", "--launcher", "slurm"]) == 1
+    assert "--launcher local" in capsys.readouterr().err
+
+
 # ---------------------------------------------------------------------------------------------- real training
 
 
-@pytest.mark.slow
-def test_startup_test_of_mic_on_all_pairs_of_domains(tmp_path, monkeypatch, capfd):
-    """Toy scenes laid out as the real data sets; crops and images are small, all else is as published."""
-    data = tmp_path / "data"
+@pytest.fixture
+def small_images(checkout, monkeypatch):
+    """Toy scenes laid out as the real data sets; images and crops are small, all else is as published."""
+    data = checkout / "data"
     make_toy_dataset(data, list(SETS), (96, 64), 2, 2)
     for name, convert in (
         ("gta", convert_gta),
@@ -237,28 +328,81 @@ def test_startup_test_of_mic_on_all_pairs_of_domains(tmp_path, monkeypatch, capf
         ("cityscapes", convert_cityscapes),
     ):
         convert(str(data / name), nproc=1)
-    monkeypatch.setattr(run_experiments, "ROOT", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    dataset = "train_dataloader.dataset"
-    options = [
-        *SMALL_NETWORK, "model.hr_crop_size=(64,64)", "model.test_cfg.crop_size=(128,128)",
-        "model.test_cfg.stride=(64,64)", f"{dataset}.rare_class_sampling.min_pixels=0",
-        "train_dataloader.num_workers=0",
-    ]  # fmt: skip
-    for part, resize, crop, pad in (("source", 2, 3, 5), ("target", 1, 2, 4)):
-        pipeline = f"{dataset}.{part}.pipeline"
-        options += [
-            f"{pipeline}.{resize}.scale=(192,128)", f"{pipeline}.{crop}.crop_size=(128,128)",
-            f"{pipeline}.{pad}.size=(128,128)",
-        ]  # fmt: skip
-    status = run_experiments.main(["--exp", "80", "--startup-test", "--cfg-options", *options])
+
+    def make_small_config(run: Run) -> Config:
+        cfg = make_config(run)
+        cfg.train_dataloader.num_workers = 0
+        train_set, edge = cfg.train_dataloader.dataset, (128, 128)
+        for dataset in filter(None, (train_set.get("source", train_set), train_set.get("target"))):
+            for transform in dataset.pipeline:
+                sizes = dict(
+                    Resize=dict(scale=(192, 128)), RandomCrop=dict(crop_size=edge), Pad=dict(size=edge)
+                )
+                transform.update(sizes.get(transform["type"], {}))
+        if train_set.get("rare_class_sampling"):
+            train_set.rare_class_sampling.min_pixels = 0
+        return cfg
+
+    monkeypatch.setattr(run_experiments, "make_config", make_small_config)
+    return data
+
+
+def start(exp_id: int, *options: str) -> tuple[int, list[Path]]:
+    """Exit status and work dirs of the runs of an ID."""
+    status = run_experiments.main(["--exp", str(exp_id), *options])
+    (folder,) = Path("work_dirs").iterdir()
+    return status, sorted(folder.iterdir())
+
+
+@pytest.mark.slow
+def test_startup_test_of_mic_on_all_pairs_of_domains(small_images, capfd):
+    windows = ["model.test_cfg.crop_size=(128,128)", "model.test_cfg.stride=(64,64)"]
+    options = [*SMALL_NETWORK, "model.hr_crop_size=(64,64)", *windows]
+    status, work_dirs = start(80, "--startup-test", "--cfg-options", *options)
     printed, errors = capfd.readouterr()
     assert status == 0, errors[-3000:]
-    assert printed.count("Run job ") == 4
-    work_dirs = sorted(Path("work_dirs/local-exp80-startup").iterdir())
-    assert len(work_dirs) == 4
+    assert printed.count("Run job ") == len(work_dirs) == 4
     for work_dir in work_dirs:
         assert not list(work_dir.glob("*.pth")) and not (work_dir / "results.json").exists()
         assert list((work_dir / "debug").glob("000001_*.png"))
         written = Config.fromfile(work_dir / f"{work_dir.name}.py")
         assert written.train_cfg.max_iters == 2 and written.uda.masking.mask_generator.mask_block_size == 64
+
+
+@pytest.mark.slow
+def test_start_of_all_networks(small_images, capfd):
+    """With all their layers; only the checkpoints, some gigabytes in all, are left out."""
+    options = ["model.pretrained=None", "default_hooks.checkpoint.save_last=False"]
+    status, work_dirs = start(100, "--cfg-options", *options)
+    printed, errors = capfd.readouterr()
+    assert status == 0, errors[-3000:]
+    assert re.findall(r"Run job (\S+)", printed) == [run.name for run in runs(100)]
+    written = [Config.fromfile(work_dir / f"{work_dir.name}.py") for work_dir in work_dirs]
+    assert Counter(cfg.name_architecture for cfg in written) == Counter(run.axes.network for run in runs(100))
+    assert {cfg.log_level for cfg in written} == {"ERROR"} and " - INFO - " not in errors + printed
+
+
+@pytest.mark.slow
+def test_start_of_all_methods(small_images, capfd):
+    status, work_dirs = start(101, "--cfg-options", *SMALL_NETWORK)
+    printed, errors = capfd.readouterr()
+    assert status == 0, errors[-3000:]
+    assert re.findall(r"Run job (\S+)", printed) == [run.name for run in runs(101)]
+    assert len(work_dirs) == 9
+    for work_dir in work_dirs:
+        assert (work_dir / "iter_2.pth").is_file() and not (work_dir / "results.json").exists()
+
+
+def test_a_finished_run_of_other_settings_is_named(trained, capsys):
+    run_experiments.main(["--exp", "7", "--cfg-options", "uda.alpha=0.5"])
+    for cfg in trained:
+        work_dir = make_folder(Path(cfg.work_dir))
+        (work_dir / "iter_40000.pth").touch()
+        (work_dir / "results.json").write_text('{"iteration": 40000, "mIoU": 1.0}')
+    trained.clear()
+    capsys.readouterr()
+    run_experiments.main(["--exp", "7"])
+    shown = capsys.readouterr().out
+    assert not trained and shown.count("with other settings (uda); --rerun trains it") == 3
+    run_experiments.main(["--exp", "7", "--cfg-options", "uda.alpha=0.5"])
+    assert "other settings" not in capsys.readouterr().out and not trained

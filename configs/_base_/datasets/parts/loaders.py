@@ -11,7 +11,8 @@ val_dataloader = dict(
     batch_size=1,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
+    # several processes share the images; none is counted twice
+    sampler=dict(type="DefaultSampler", shuffle=False, round_up=False),
     collate_fn=dict(type="seg_collate"),
 )
 test_dataloader = val_dataloader
