@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from mmseg.datasets.conversion.label_conversion import (
     convert_label,
     find_labels,
 )
+from mmseg.datasets.process_pool import process_pool
 from mmseg.errors import DataError
 
 
@@ -107,8 +107,7 @@ def _convert_labels(
         yield from _track(map(convert, raw_labels), len(raw_labels), conversion.name)
         return
     chunksize = max(1, min(16, len(raw_labels) // (4 * nproc)))
-    with ProcessPoolExecutor(min(nproc, len(raw_labels))) as pool:
-        # The processes start before the progress bar does, whose thread must not be duplicated.
+    with process_pool(min(nproc, len(raw_labels)), __name__) as pool:
         results = pool.map(convert, raw_labels, chunksize=chunksize)
         try:
             yield from _track(results, len(raw_labels), conversion.name)

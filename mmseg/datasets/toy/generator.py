@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mmseg.datasets.process_pool import process_pool
 from mmseg.datasets.toy.geometry import Camera
 from mmseg.datasets.toy.layouts import SETS, TRAIN, VAL, Picture, ToySet, write_sample
 from mmseg.datasets.toy.plan import GUEST_PERIOD, draw_guests
@@ -155,7 +154,7 @@ def _write_samples(
     if nproc == 1:
         yield from map(write, samples)
         return
-    with ProcessPoolExecutor(min(nproc, len(samples)), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with process_pool(min(nproc, len(samples)), __name__) as pool:
         yield from pool.map(write, samples, chunksize=4)
 
 
