@@ -84,9 +84,9 @@ TRAIN_BODY: Decals = {"rear": TRAIN_END, "front": TRAIN_END, "left": TRAIN_FLANK
 
 
 def _add_decals(scene: Scene, label: str, faces: Mapping[str, Array], decals: Decals, variant: float) -> None:
-    for name in faces.keys() & decals.keys():
-        for material, rectangles in decals[name].items():
-            scene.add_patches(label, faces[name], np.array(rectangles), material, variant)
+    for name, face in faces.items():
+        for material, rectangles in decals.get(name, {}).items():
+            scene.add_patches(label, face, np.array(rectangles), material, variant)
 
 
 def _on_face(face: Array, outline: Array) -> Array:
