@@ -99,6 +99,22 @@ def test_no_gpu_is_used_by_two_runs_at_a_time(folder, monkeypatch):
     assert any(second[0] < first[1] for first, second in pairwise(spans)), "two at a time"
 
 
+def test_configs_are_prepared_one_at_a_time(folder):
+    busy, most = [], []
+
+    def prepare(job: Job) -> Job:
+        busy.append(job)
+        most.append(len(busy))
+        time.sleep(0.1)
+        busy.remove(job)
+        return job
+
+    jobs = [write_job(folder, name) for name in "abcd"]
+    runs = [PlannedRun(job.name, lambda start, job=job: prepare(job)) for job in jobs]
+    _, failures = train_all(runs, {}, [{}, {}])
+    assert not failures and most == [1, 1, 1, 1]
+
+
 # ------------------------------------------------------------------------------------- failing and stopping
 
 

@@ -21,6 +21,11 @@ class TrainingFailed(MMSegError):
     """A run ended with an error, or could not start for that of another one."""
 
 
+PREPARING = threading.Lock()
+"""Configs are read and written by one thread at a time: CPython 3.11 counts the nesting of syntax trees for
+all threads together and refuses what two of them compile side by side."""
+
+
 @dataclass(frozen=True)
 class PlannedRun:
     """A run that has its turn later.
@@ -170,7 +175,8 @@ def _start_folder(
 def _train(
     run: PlannedRun, source: Path | None, environment: Mapping[str, str], quiet: bool, stop: Stop
 ) -> Path:
-    job = run.prepare(source)
+    with PREPARING:
+        job = run.prepare(source)
     print(f"Run job {run.name}", flush=True)
     error = train_in_a_process(job, environment, quiet, stop)
     if error is not None:

@@ -254,7 +254,9 @@ def test_several_levels_have_a_discriminator_each(auxiliary, names):
 @pytest.mark.parametrize("hrda", [False, True])
 @pytest.mark.parametrize("mode", [None, "separatetrgaug", "separate", "separatesrc"])
 def test_methods_combine_with_hrda_and_masking(kind, hrda, mode):
-    masking = mode and dict(mask_mode=mode, mask_generator=dict(mask_ratio=0.7, mask_block_size=16))
+    # Blocks of 8: a detail crop of 32 without any visible block has equal tokens, whose norms without trained
+    # biases multiply gradients until they overflow.
+    masking = mode and dict(mask_mode=mode, mask_generator=dict(mask_ratio=0.7, mask_block_size=8))
     method = tiny_method(kind, tiny(hrda=hrda), masking=masking)
     wrapper = wrappers(method)
     for _ in range(2):
