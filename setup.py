@@ -31,7 +31,14 @@ setup(
         "cityscapesscripts>=2.2.4",
     ],
     extras_require={
-        "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.9", "mypy>=1.13"],
+        "dev": [
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "pytest-timeout>=2.3",
+            "hypothesis>=6.100",
+            "ruff>=0.9",
+            "mypy>=1.13",
+        ],
         "slurm": ["submitit>=1.5"],
     },
 )
