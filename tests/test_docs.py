@@ -165,9 +165,9 @@ def test_the_example_of_own_data_is_verified_and_trains(shown, tmp_path, monkeyp
     write_own_data(target, "images/val", "labels/val", 2)
     cfg = small_own_config(shown)
 
-    parts = {part.name: part for part in verify(cfg, num_threads=1)}
+    parts = {part.name: part for part in verify(cfg, nproc=1)}
     assert ["sample_class_stats.json is missing" in text for text in parts["train source"].problems] == [True]
-    parts = {part.name: part for part in verify(cfg, num_threads=1, write_statistics=True)}
+    parts = {part.name: part for part in verify(cfg, nproc=1, write_statistics=True)}
     assert not [problem for part in parts.values() for problem in part.problems]
     assert {name: len(part.dataset) for name, part in parts.items()} == {
         "train source": 6,

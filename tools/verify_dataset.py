@@ -26,9 +26,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", help="config file")
-    parser.add_argument(
-        "--nproc", type=int, default=4, help="files read at the same time (default: %(default)s)"
-    )
+    parser.add_argument("--nproc", type=int, default=4, help="processes (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="read only one sample of each data set")
     parser.add_argument(
         "--write-statistics",

@@ -68,9 +68,10 @@ class FileLookup:
         self._by_path = {
             f"{sample.name}{dataset.seg_map_suffix}": i for i, sample in enumerate(dataset.samples)
         }
+        self._found: dict[str, int | None] = {}
         self._by_name: dict[str, list[int]] = {}
         for path, index in self._by_path.items():
-            self._by_name.setdefault(Path(path).name, []).append(index)
+            self._by_name.setdefault(path.rpartition("/")[2], []).append(index)
 
     def find(self, file: str) -> int | None:
         """Index of a label file; None if the data set is limited by a split file and does not hold it.
@@ -78,12 +79,18 @@ class FileLookup:
         Raises:
             DataError: The data set is not limited and has no such file, or several that fit.
         """
-        parts = Path(file).parts
-        for start in range(len(parts)):
-            index = self._by_path.get("/".join(parts[start:]))
+        if file not in self._found:  # every class of a file names it again
+            self._found[file] = self._look_up(file)
+        return self._found[file]
+
+    def _look_up(self, file: str) -> int | None:
+        tail, slash = file, "/"
+        while slash:
+            index = self._by_path.get(tail)
             if index is not None:
                 return index
-        candidates = self._by_name.get(parts[-1] if parts else "", [])
+            _, slash, tail = tail.partition("/")
+        candidates = self._by_name.get(Path(file).name, [])
         if len(candidates) == 1:
             return candidates[0]
         if not candidates and self.is_partial:
@@ -142,9 +149,9 @@ class RareClassSampling:
         candidates = self.candidates[drawn]
         return drawn, candidates[rng.choice(len(candidates))]
 
-    def accepts(self, label: torch.Tensor, drawn: int) -> bool:
+    def accepts(self, label: np.ndarray, drawn: int) -> bool:
         """Whether a crop with this label map (H, W) shows enough of the class."""
-        return int((label == drawn).sum()) > self.min_crop_pixels
+        return int(np.count_nonzero(label == drawn)) > self.min_crop_pixels
 
     @staticmethod
     def _count_pixels(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from mmengine.utils import scandir
 from torch.utils.data import Dataset
 
 from mmseg.datasets.keyed_random import SAMPLE_STREAM, epoch_permutation, keyed_random_state
+from mmseg.datasets.prepared_data import PreparedData
 from mmseg.datasets.pseudo_margins import PseudoMargins
-from mmseg.datasets.transforms.base import Results
+from mmseg.datasets.transforms.base import Results, Transform, run_transforms
+from mmseg.datasets.transforms.formatting import PackInputs
 from mmseg.errors import ConfigError, DataError
 from mmseg.registry import DATASETS, TRANSFORMS
 
@@ -33,6 +35,10 @@ class Sample:
     img_path: str
     seg_map_path: str | None
     name: str
+
+
+def _is_leading(transform: Transform) -> bool:
+    return not (transform.random or isinstance(transform, PackInputs))
 
 
 @DATASETS.register_module()
@@ -56,10 +62,12 @@ class SegmentationDataset(Dataset):
         id_map: Label value in the file → class; all other values are ignored. None: files hold classes.
         load_labels: With False, label files are neither looked for nor read.
         crop_pseudo_margins: Top, bottom, left and right margin in which pseudo-labels are not trusted.
+        prepared: Folder that ``tools/prepare_data.py`` has written; pixels come from there instead of from
+            the image and label files.
         seed: Seed of file order and augmentation.
 
     Raises:
-        DataError: A folder is missing or empty, or labels are missing.
+        DataError: A folder is missing or empty, labels are missing, or the prepared pixels do not fit.
         ConfigError: Classes and palette do not fit.
     """
 
@@ -89,6 +97,7 @@ class SegmentationDataset(Dataset):
         id_map: dict[int, int] | None = None,
         load_labels: bool = True,
         crop_pseudo_margins: Sequence[int] | None = None,
+        prepared: str | None = None,
         seed: int = 0,
     ) -> None:
         ann_dir = self.default_ann_dir if ann_dir is None else ann_dir
@@ -107,9 +116,13 @@ class SegmentationDataset(Dataset):
         )
         self.test_mode = test_mode
         self.seed = seed
+        self.pipeline = list(pipeline)
         self.transforms = [TRANSFORMS.build(cfg) for cfg in pipeline]
-        self._num_leading = len(list(takewhile(lambda transform: not transform.random, self.transforms)))
+        self._num_leading = len(list(takewhile(_is_leading, self.transforms)))
+        randoms = [i for i, transform in enumerate(self.transforms, 1) if transform.random]
+        self._num_drawn = max([self._num_leading, *randoms])
         self.samples = self._find_samples()
+        self.prepared = None if prepared is None else PreparedData(prepared, self)
 
     # ------------------------------------------------------------------------------------------ what there is
 
@@ -169,8 +182,9 @@ class SegmentationDataset(Dataset):
 
     def _find_samples(self) -> list[Sample]:
         names = self._names()
+        img_dir, ann_dir = str(self.img_dir), str(self.ann_dir)
         if self.ann_dir is None:
-            return [Sample(str(self.img_dir / f"{name}{self.img_suffix}"), None, name) for name in names]
+            return [Sample(f"{img_dir}/{name}{self.img_suffix}", None, name) for name in names]
         labels = set(self._list_files(self.ann_dir, self.seg_map_suffix, "label"))
         missing = [name for name in names if name not in labels]
         if missing:
@@ -180,11 +194,7 @@ class SegmentationDataset(Dataset):
                 f"{self._label_remedy()}"
             )
         return [
-            Sample(
-                str(self.img_dir / f"{name}{self.img_suffix}"),
-                str(self.ann_dir / f"{name}{self.seg_map_suffix}"),
-                name,
-            )
+            Sample(f"{img_dir}/{name}{self.img_suffix}", f"{ann_dir}/{name}{self.seg_map_suffix}", name)
             for name in names
         ]
 
@@ -221,7 +231,12 @@ class SegmentationDataset(Dataset):
             raise DataError(
                 f"{folder}: the {kind} folder is missing (expected files *{suffix} there); {remedy}"
             )
-        names = sorted(file.removesuffix(suffix) for file in scandir(folder, suffix, recursive=True))
+        names = sorted(
+            os.path.join(place, file)[len(str(folder)) + 1 : -len(suffix)]
+            for place, _, files in os.walk(folder, followlinks=True)
+            for file in files
+            if file.endswith(suffix) and not file.startswith(".")
+        )
         if not names:
             raise DataError(f"{folder}: the {kind} folder holds no file *{suffix}; {remedy}")
         return names
@@ -244,23 +259,30 @@ class SegmentationDataset(Dataset):
             "pseudo_margins": self.pseudo_margins,
         }
 
+    @property
+    def leading_transforms(self) -> list[Transform]:
+        """What runs before the first random transform: its result is the same each time, so it can be
+        prepared."""
+        return self.transforms[: self._num_leading]
+
     def load(self, index: int) -> Results:
         """Read file ``index`` and run the pipeline up to its first random transform."""
         results = self.describe(self.samples[index])
-        for transform in self.transforms[: self._num_leading]:
-            results = transform(results)
-        return results
+        if self.prepared is not None:
+            return self.prepared.load(results)
+        return run_transforms(self.leading_transforms, results)
 
     def augment(self, results: Results, rng: np.random.RandomState) -> Results:
-        """Run the rest of the pipeline; ``results`` stay as they are and can be augmented again."""
-        results = {**results, "rng": rng}
-        for transform in self.transforms[self._num_leading :]:
-            results = transform(results)
-        return results
+        """Run the random transforms; ``results`` stay as they are and can be augmented again."""
+        return run_transforms(self.transforms[self._num_leading : self._num_drawn], {**results, "rng": rng})
+
+    def pack(self, results: Results) -> Results:
+        """Run what comes behind the last random transform."""
+        return run_transforms(self.transforms[self._num_drawn :], results)
 
     def get(self, index: int, rng: np.random.RandomState) -> Results:
         """Sample of file ``index`` with the augmentation that ``rng`` draws."""
-        return self.augment(self.load(index), rng)
+        return self.pack(self.augment(self.load(index), rng))
 
     def __getitem__(self, position: int) -> Results:
         """Sample ``position`` of a run, a pure function of seed and position.

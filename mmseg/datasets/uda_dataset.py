@@ -133,7 +133,7 @@ class UDADataset(Dataset):
             if self.rcs.accepts(sample["gt_semantic_seg"], drawn):
                 break
             sample = self.source.augment(loaded, rng)
-        return sample
+        return self.source.pack(sample)
 
     @staticmethod
     def _crop_both(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,9 +19,11 @@ from rich.progress import track
 from mmseg.datasets.conversion.class_statistics import write_class_statistics
 from mmseg.datasets.conversion.label_conversion import ConvertedLabel
 from mmseg.datasets.keyed_random import SAMPLE_STREAM, keyed_random_state
+from mmseg.datasets.parallel import map_in_processes
 from mmseg.datasets.rare_class_sampling import STATISTICS_FILE, FileLookup, read_statistics
-from mmseg.datasets.segmentation_dataset import Sample, SegmentationDataset
+from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.datasets.transforms import LoadImage, LoadLabel, Pad, RandomCrop
+from mmseg.datasets.transforms.base import Results
 from mmseg.datasets.uda_dataset import UDADataset, build_rcs
 from mmseg.errors import DataError
 from mmseg.registry import DATASETS
@@ -83,12 +84,12 @@ def quick_check(cfg: Config, loaders: Sequence[str] = LOADERS) -> None:
         raise DataError("\n  ".join([f"{len(problems)} problems with the data:", *problems]))
 
 
-def verify(cfg: Config, num_threads: int = 4, write_statistics: bool = False) -> list[Part]:
+def verify(cfg: Config, nproc: int = 4, write_statistics: bool = False) -> list[Part]:
     """Check everything, reading each file once.
 
     Args:
         cfg: As for :func:`quick_check`.
-        num_threads: Files that are read at the same time.
+        nproc: Number of processes.
         write_statistics: Count the classes of sources and write the files that rare class sampling needs.
 
     Returns:
@@ -98,7 +99,7 @@ def verify(cfg: Config, num_threads: int = 4, write_statistics: bool = False) ->
     for part in parts:
         if part.dataset is None:
             continue
-        checks = _check_files(part, part.dataset, num_threads)
+        checks = _check_files(part, part.dataset, nproc)
         if write_statistics and part.name == "train source" and not part.problems:
             _write_statistics(part.dataset, checks)
         _check_statistics(part)
@@ -158,7 +159,7 @@ def _check_first_sample(part: Part, dataset: SegmentationDataset) -> None:
             )
             return
         part.warnings.append(f"{message}; it is going to be padded")
-    dataset.augment(results, keyed_random_state(0, SAMPLE_STREAM, 0))
+    dataset.pack(dataset.augment(results, keyed_random_state(0, SAMPLE_STREAM, 0)))
 
 
 def _check_statistics(part: Part) -> None:
@@ -170,14 +171,10 @@ def _check_statistics(part: Part) -> None:
         part.problems.append(str(error))
 
 
-def _check_files(part: Part, dataset: SegmentationDataset, num_threads: int) -> list[FileCheck]:
-    def check(sample: Sample) -> FileCheck:
-        return _check_file(dataset, sample)
-
-    with ThreadPoolExecutor(num_threads) as pool:
-        checks = list(
-            track(pool.map(check, dataset.samples), description=part.name, total=len(dataset), transient=True)
-        )
+def _check_files(part: Part, dataset: SegmentationDataset, nproc: int) -> list[FileCheck]:
+    described = [{**dataset.describe(sample), "pseudo_margins": None} for sample in dataset.samples]
+    results = map_in_processes(_check_file, described, nproc)
+    checks = list(track(results, description=part.name, total=len(dataset), transient=True))
     known = set(part.problems)  # the first sample has been read before
     part.problems += [
         check.problem for check in checks if check.problem is not None and check.problem not in known
@@ -185,16 +182,15 @@ def _check_files(part: Part, dataset: SegmentationDataset, num_threads: int) -> 
     return checks
 
 
-def _check_file(dataset: SegmentationDataset, sample: Sample) -> FileCheck:
-    results = {**dataset.describe(sample), "pseudo_margins": None}
+def _check_file(described: Results) -> FileCheck:
     try:
-        results = LoadLabel()(LoadImage()(results))
+        results = LoadLabel()(LoadImage()(described))
     except DataError as error:
         return FileCheck(problem=str(error))
     if "gt_semantic_seg" not in results:
         return FileCheck()
-    counts = np.bincount(results["gt_semantic_seg"].ravel(), minlength=dataset.num_classes)
-    return FileCheck({c: int(n) for c, n in enumerate(counts[: dataset.num_classes]) if n})
+    counts = np.bincount(results["gt_semantic_seg"].ravel(), minlength=results["num_classes"])
+    return FileCheck({c: int(n) for c, n in enumerate(counts[: results["num_classes"]]) if n})
 
 
 def _write_statistics(dataset: SegmentationDataset, checks: Iterable[FileCheck]) -> None:

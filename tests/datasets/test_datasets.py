@@ -316,7 +316,7 @@ def test_augmenting_again_starts_from_the_same_image(tmp_path):
     loaded = dataset.load(0)
     before = {key: loaded[key].copy() for key in ("img", "gt_semantic_seg")}
     keys = set(loaded)
-    samples = [dataset.augment(loaded, np.random.RandomState(seed)) for seed in (1, 2, 1)]
+    samples = [dataset.pack(dataset.augment(loaded, np.random.RandomState(seed))) for seed in (1, 2, 1)]
     assert set(loaded) == keys
     for key, value in before.items():
         np.testing.assert_array_equal(loaded[key], value)

@@ -91,12 +91,12 @@ def gta(cfg):
 
 
 def problems(cfg):
-    return {part.name: part.problems for part in verify(cfg, num_threads=2) if part.problems}
+    return {part.name: part.problems for part in verify(cfg, nproc=2) if part.problems}
 
 
 def test_good_data_has_no_problem(cfg):
     quick_check(cfg)
-    parts = verify(cfg, num_threads=2)
+    parts = verify(cfg, nproc=2)
     assert [part.name for part in parts] == ["train source", "train target", "val"]
     assert [len(part.dataset) for part in parts] == [3, 3, 3]
     assert [part.dataset.has_labels for part in parts] == [True, False, True]

@@ -16,7 +16,7 @@ from mmseg.datasets.conversion.label_conversion import (
     convert_label,
     find_labels,
 )
-from mmseg.datasets.process_pool import process_pool
+from mmseg.datasets.parallel import process_pool
 from mmseg.errors import DataError
 
 
@@ -107,7 +107,7 @@ def _convert_labels(
         yield from _track(map(convert, raw_labels), len(raw_labels), conversion.name)
         return
     chunksize = max(1, min(16, len(raw_labels) // (4 * nproc)))
-    with process_pool(min(nproc, len(raw_labels)), __name__) as pool:
+    with process_pool(min(nproc, len(raw_labels))) as pool:
         results = pool.map(convert, raw_labels, chunksize=chunksize)
         try:
             yield from _track(results, len(raw_labels), conversion.name)

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmseg.datasets.process_pool import process_pool
+from mmseg.datasets.parallel import process_pool
 from mmseg.datasets.toy.geometry import Camera
 from mmseg.datasets.toy.layouts import SETS, TRAIN, VAL, Picture, ToySet, write_sample
 from mmseg.datasets.toy.plan import GUEST_PERIOD, draw_guests
@@ -154,7 +154,7 @@ def _write_samples(
     if nproc == 1:
         yield from map(write, samples)
         return
-    with process_pool(min(nproc, len(samples)), __name__) as pool:
+    with process_pool(min(nproc, len(samples))) as pool:
         yield from pool.map(write, samples, chunksize=4)
 
 

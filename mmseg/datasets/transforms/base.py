@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 Results = dict[str, Any]
@@ -40,3 +41,10 @@ class Transform(ABC):
     @abstractmethod
     def __call__(self, results: Results) -> Results:
         """The transformed sample."""
+
+
+def run_transforms(transforms: Iterable[Transform], results: Results) -> Results:
+    """One after the other."""
+    for transform in transforms:
+        results = transform(results)
+    return results

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from pathlib import Path
 
 import cv2
@@ -12,11 +14,19 @@ from mmseg.datasets.transforms.base import Results, Transform
 from mmseg.errors import DataError
 from mmseg.registry import TRANSFORMS
 
+try:  # comes with kornia
+    from kornia_rs.io import decode_image_png_u8
+except ImportError:  # not needed, only faster
+    decode_image_png_u8 = None
+
 IGNORE_INDEX = 255
 
 _PNG_SIGNATURE, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 _JPEG_SIGNATURE, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _TAIL = 4096  # some cameras append data behind the end marker
+_PNG_ORIENTATION = b"eXIf"  # a camera's note of how it was held, which OpenCV follows
+_LARGEST_PNG = 2**28  # pixels; the header of a damaged file may claim any number
+_PNG_GREY, _PNG_RGB, _PNG_PALETTE = 0, 2, 3  # colour types
 
 
 def _read_bytes(path: str) -> bytes:
@@ -37,6 +47,30 @@ def _read_bytes(path: str) -> bytes:
     return content
 
 
+def _decode_png(content: bytes, colour_types: tuple[int, ...], mode: str) -> np.ndarray | None:
+    """Decode a plain 8-bit PNG, exactly as libpng does and in half the time.
+
+    Args:
+        content: The file.
+        colour_types: Only files of these types are decoded.
+        mode: ``rgb``, or ``mono`` for grey values and palette indices.
+
+    Returns:
+        (H, W, channels) uint8. None for any other file, and for a damaged one: the decoders that know more
+        formats read it, or say that it cannot be read.
+    """
+    if decode_image_png_u8 is None or not content.startswith(_PNG_SIGNATURE) or len(content) < 26:
+        return None
+    width, height, depth, colour_type = struct.unpack_from(">IIBB", content, 16)
+    is_plain = depth == 8 and colour_type in colour_types and _PNG_ORIENTATION not in content
+    if not is_plain or width * height > _LARGEST_PNG:
+        return None
+    try:
+        return decode_image_png_u8(content, (height, width), mode)
+    except Exception:  # kornia_rs knows no other class
+        return None
+
+
 def read_image(path: str) -> np.ndarray:
     """Decode an image file.
 
@@ -46,8 +80,11 @@ def read_image(path: str) -> np.ndarray:
     Raises:
         DataError: The file is missing, truncated or no image.
     """
-    content = np.frombuffer(_read_bytes(path), np.uint8)
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    content = _read_bytes(path)
+    image = _decode_png(content, (_PNG_RGB,), "rgb")
+    if image is not None:
+        return image
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if image is None:
         raise DataError(f"{path}: not a readable image (expected PNG or JPEG); copy or download it again")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -62,9 +99,12 @@ def read_label(path: str) -> np.ndarray:
     Raises:
         DataError: The file is missing, truncated, no image, or has several channels.
     """
-    _read_bytes(path)
+    content = _read_bytes(path)
+    indices = _decode_png(content, (_PNG_GREY, _PNG_PALETTE), "mono")
+    if indices is not None:
+        return indices[..., 0]
     try:
-        with Image.open(path) as file:
+        with Image.open(io.BytesIO(content)) as file:
             label = np.array(file)
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's errors for damaged files
         raise DataError(f"{path}: not a readable label image ({error}); convert it again") from error
@@ -120,6 +160,8 @@ class LoadLabel(Transform):
 
     @staticmethod
     def _check_values(label: np.ndarray, num_classes: int, path: str) -> None:
+        if label.dtype == np.uint8 and (label + np.uint8(1)).max() <= num_classes:
+            return  # 255 + 1 is 0: the common case in one pass
         outside = ((label >= num_classes) | (label < 0)) & (label != IGNORE_INDEX)
         if outside.any():
             values = ", ".join(map(str, np.unique(label[outside])[:10].tolist()))
