@@ -1,0 +1,89 @@
+"""The machine a benchmark runs on: what it is, how fast it multiplies matrices, how much memory is taken."""
+
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+MATRIX_SIZE = 2048
+"""Edge of the square matrices whose product is the unit of time."""
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+RESET_PEAK = "5"
+"""What :data:`CLEAR` takes to reset the peak of the resident memory (proc(5))."""
+
+
+def synchronize(device: str) -> None:
+    """Wait for what the device still has to do."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def describe(device: str) -> dict[str, str]:
+    """Hardware and versions, as name -> value."""
+    hardware = torch.cuda.get_device_name() if device == "cuda" else f"{processor()}, {os.cpu_count()} cores"
+    return {
+        "hardware": hardware,
+        "threads": str(torch.get_num_threads()),
+        "Python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def processor() -> str:
+    """Name of the processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def matrix_seconds(device: str, dtype: torch.dtype = torch.float32, repeats: int = 7) -> float:
+    """Median time of the product of two square matrices of :data:`MATRIX_SIZE`."""
+    left, right = (torch.randn(MATRIX_SIZE, MATRIX_SIZE, device=device).to(dtype) for _ in range(2))
+    seconds = []
+    for _ in range(repeats + 1):
+        begin = time.perf_counter()
+        torch.mm(left, right)
+        synchronize(device)
+        seconds.append(time.perf_counter() - begin)
+    return statistics.median(seconds[1:])  # the first one warms up
+
+
+def matrix_rate(seconds: float) -> float:
+    """FLOP/s of the matrix product that took so long."""
+    return 2 * MATRIX_SIZE**3 / seconds
+
+
+# -------------------------------------------------------------------------------------------------- memory
+
+
+def reset_peak_memory(device: str) -> None:
+    """Begin to look for the peak anew (on a host without ``/proc`` it stays that of the process)."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    elif os.access(CLEAR, os.W_OK):
+        CLEAR.write_text(RESET_PEAK)
+
+
+def memory(device: str) -> dict[str, int]:
+    """Bytes taken ``now``, and at the ``peak`` since :func:`reset_peak_memory`.
+
+    On a GPU those of this process's tensors, on the host the resident memory of this process.
+    """
+    if device == "cuda":
+        return {"now": torch.cuda.memory_allocated(), "peak": torch.cuda.max_memory_allocated()}
+    if STATUS.is_file():
+        entries = _status()
+        return {"now": entries["VmRSS"], "peak": entries["VmHWM"]}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+    return {"now": peak, "peak": peak}
+
+
+def _status() -> Mapping[str, int]:
+    lines = [line.split() for line in STATUS.read_text().splitlines() if line.startswith("Vm")]
+    return {name.rstrip(":"): int(kilobytes) * 1024 for name, kilobytes, *_ in lines}

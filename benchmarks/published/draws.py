@@ -1,0 +1,78 @@
+"""What our step draws at random in an iteration, in the form that the published step takes."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mmseg.models.uda import DACS
+from mmseg.models.uda.class_mix import draw_classes
+from mmseg.models.uda.global_batch import GlobalBatch
+from mmseg.models.uda.strong_augmentation import (
+    BLUR_PROBABILITY,
+    MAX_SIGMA,
+    MIN_SIGMA,
+    StrongAugmentation,
+    draw_jitter,
+)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Of a batch of B images.
+
+    Attributes:
+        jitter: Order of the four adjustments and their factors for each image; None = no jitter.
+        sigmas: Width of the blur for each image; None = no blur.
+    """
+
+    jitter: tuple[list[int], list[list[float]]] | None
+    sigmas: list[float] | None
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Of one iteration.
+
+    Attributes:
+        classes: For each image the label values that are pasted.
+        mixed: Augmentation of the mixed images.
+        masked: Augmentation of the masked images; None without MIC.
+        mask: (B, 1, H, W) float, 0 where they are masked; None without MIC.
+    """
+
+    classes: list[Tensor]
+    mixed: Augmentation
+    masked: Augmentation | None = None
+    mask: Tensor | None = None
+
+
+def draw(method: DACS, label: Tensor) -> Draws:
+    """The numbers that ``method.train_step`` is going to draw.
+
+    Args:
+        method: Knows seed and iteration.
+        label: (B, H, W) int64 source labels on the device.
+    """
+    processes = GlobalBatch.of_step(method.seed, method.iteration)
+    classes = [chosen.nonzero()[:, 0] for chosen in draw_classes(label, processes)]
+    mixed = draw_augmentation(method.strong_augmentation, label, processes)
+    if method.mic is None:
+        return Draws(classes, mixed)
+    assert method.mic.augmentation is not None  # the published runs augment what they mask
+    masked = draw_augmentation(method.mic.augmentation, label, processes)
+    like = torch.empty((len(label), 3, *label.shape[1:]), device=label.device)
+    return Draws(classes, mixed, masked, method.mic.generate_mask(like, processes))
+
+
+def draw_augmentation(of: StrongAugmentation, label: Tensor, processes: GlobalBatch) -> Augmentation:
+    """The numbers of one call of a strong augmentation."""
+    jitter_lot, blur_lot = processes.decide(2)
+    jitter, sigmas = None, None
+    if jitter_lot > of.jitter_threshold:
+        order, factors = draw_jitter(len(label), of.jitter_strength, label.device, processes)
+        jitter = (order, factors.T.tolist())
+    if of.blur and blur_lot > BLUR_PROBABILITY:
+        lots = processes.rand(len(label), device=label.device)
+        sigmas = (MIN_SIGMA + (MAX_SIGMA - MIN_SIGMA) * lots).tolist()
+    return Augmentation(jitter, sigmas)

@@ -1,0 +1,176 @@
+"""One training step: ``python -m benchmarks.step --method daformer --backbone mit_b5 --crop 512``.
+
+Prints where the time goes, what memory it takes, how many floating point operations it makes and how long the
+machine would need for those at the rate of a matrix product. ``--published`` measures the same step organised
+as published; ``--compare-published`` runs both side by side, each in a process of its own, in turn.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.step_case import BACKBONES, METHODS, StepCase
+from benchmarks.step_process import FirstStep, StepProcess, Steps
+from benchmarks.step_report import comparison_tables, step_tables
+
+MIN_PAIRS = 5
+LOSS_TOLERANCE = {None: 1e-5, "bf16": 2e-2}
+"""Relative difference of the first losses, by precision."""
+
+
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--method", choices=METHODS, default="daformer")
+    parser.add_argument("--backbone", choices=BACKBONES, default="mit_b5")
+    parser.add_argument("--crop", type=int, default=512, help="edge of the training crops, a multiple of 64")
+    parser.add_argument("--batch", type=int, default=2, help="source images, and as many target images")
+    parser.add_argument("--amp", choices=["bf16"], help="autocast instead of float32")
+    parser.add_argument("--compile", action="store_true", help="compile the networks")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--steps", type=int, default=5, help="measured steps, or pairs of steps")
+    parser.add_argument("--warmup", type=int, default=2, help="steps before")
+    organisation = parser.add_mutually_exclusive_group()
+    organisation.add_argument("--published", action="store_true", help="the step organised as published")
+    organisation.add_argument("--compare-published", action="store_true", help="both, in turn")
+    parser.add_argument("--json", type=Path, help="write all numbers to this file")
+    args = parser.parse_args(arguments)
+    if args.crop < 64 or args.crop % 64:
+        parser.error(f"--crop {args.crop}: expected a multiple of 64")
+    if args.method.endswith("hrda") and args.crop < 128:
+        parser.error(f"--crop {args.crop}: HRDA sees the context at half the size, expected at least 128")
+    if args.batch < 1 or args.steps < 1 or args.warmup < 0 or args.threads < 1:
+        parser.error("--batch, --steps and --threads have to be 1 or more, --warmup 0 or more")
+    if args.compare_published and args.steps < MIN_PAIRS:
+        parser.error(f"--steps {args.steps}: a ratio takes at least {MIN_PAIRS} pairs")
+    if args.published and (args.amp or args.compile):
+        parser.error("--published: that step is float32 and not compiled; leave out --amp and --compile")
+    return args
+
+
+def case_of(args: argparse.Namespace) -> StepCase:
+    """What the command line asks for."""
+    return StepCase(**{field.name: getattr(args, field.name) for field in fields(StepCase)})
+
+
+def measure(case: StepCase, steps: int, warmup: int) -> dict[str, Any]:
+    """Numbers of one organisation of the step."""
+    with StepProcess(case) as process:
+        surroundings = {"machine": process.describe(), "matrix_seconds": process.matrix_seconds()}
+        first = process.first_step()
+        if warmup:
+            process.steps(warmup)
+        measured = process.steps(steps)
+    return {"case": case.as_dict(), **surroundings, **summary(first, measured)}
+
+
+def compare(case: StepCase, pairs: int, warmup: int) -> dict[str, Any]:
+    """Numbers of our step and of the published one, made in turn by two processes.
+
+    Raises:
+        SystemExit: The two do not compute the same.
+    """
+    published_case = replace(case, published=True, amp=None, compile=False)
+    with StepProcess(case) as own, StepProcess(published_case) as published:
+        surroundings = {"machine": own.describe(), "matrix_seconds": own.matrix_seconds()}
+        processes = {"ours": own, "published": published}
+        firsts = {name: process.first_step() for name, process in processes.items()}
+        difference = check_losses(firsts["ours"].losses, firsts["published"].losses, case.amp)
+        turns: dict[str, list[Steps]] = {name: [] for name in processes}
+        for turn in range(warmup + pairs):
+            for name, process in processes.items():
+                steps = process.steps(1)
+                if turn >= warmup:
+                    turns[name].append(steps)
+    results = {name: summary(firsts[name], joined(turns[name])) for name in processes}
+    ours, theirs = (results[name] for name in processes)
+    ratios = [a / b for a, b in zip(ours["seconds"], theirs["seconds"], strict=True)]
+    cpu_ratios = [a.cpu_seconds / b.cpu_seconds for a, b in zip(*turns.values(), strict=True)]
+    return {
+        "case": case.as_dict(),
+        **surroundings,
+        **results,
+        "largest_loss_difference": difference,
+        "time_ratios": ratios,
+        "time_ratio": statistics.median(ratios),
+        "cpu_time_ratios": cpu_ratios,
+        "cpu_time_ratio": statistics.median(cpu_ratios),
+        "peak_memory_ratio": ours["peak_memory"] / theirs["peak_memory"],
+        "process_memory_ratio": ours["process_memory"] / theirs["process_memory"],
+    }
+
+
+def check_losses(ours: dict[str, float], published: dict[str, float], amp: str | None) -> float:
+    """Largest relative difference of the losses of the first step.
+
+    Raises:
+        SystemExit: It is too large, or the losses have other names.
+    """
+    if ours.keys() != published.keys():
+        raise SystemExit(f"the steps differ: ours logs {sorted(ours)}, the published one {sorted(published)}")
+    differences = {
+        name: abs(ours[name] - value) / abs(value) for name, value in published.items() if "loss" in name
+    }
+    worst = max(differences, key=differences.__getitem__)
+    if not differences[worst] <= LOSS_TOLERANCE[amp]:
+        raise SystemExit(
+            f"the steps differ: {worst} is {ours[worst]} in ours, {published[worst]} in the published one; "
+            f"expected a relative difference of at most {LOSS_TOLERANCE[amp]}"
+        )
+    return differences[worst]
+
+
+def joined(turns: list[Steps]) -> Steps:
+    """Steps that were made in several turns; of the memory, the largest."""
+    return Steps(
+        [phases for steps in turns for phases in steps.phases],
+        sum(steps.cpu_seconds for steps in turns),
+        max(steps.peak_memory for steps in turns),
+        max(steps.process_memory for steps in turns),
+    )
+
+
+def summary(first: FirstStep, steps: Steps) -> dict[str, Any]:
+    """All numbers of an organisation; seconds of a phase are medians."""
+    phases = {phase for each in steps.phases for phase in each}
+    medians = {phase: statistics.median(each.get(phase, 0.0) for each in steps.phases) for phase in phases}
+    names = {name for name, _ in phases}
+    return {
+        "losses": first.losses,
+        "operations": first.operations,
+        "seconds": steps.seconds,
+        "step_seconds": statistics.median(steps.seconds),
+        "cpu_seconds": steps.cpu_seconds / len(steps.phases),
+        "phases": {
+            name: {direction: medians.get((name, direction), 0.0) for direction in ("forward", "backward")}
+            for name in names
+        },
+        "peak_memory": steps.peak_memory,
+        "process_memory": steps.process_memory,
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    args = parse_args(arguments)
+    case = case_of(args)
+    run = compare if args.compare_published else measure
+    result = run(case, args.steps, args.warmup)
+    console = Console()
+    for table in (comparison_tables if args.compare_published else step_tables)(result):
+        console.print(table)
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""The evaluation benchmark at a tiny size: it finds both ways of evaluating to agree."""
+
+import pytest
+import torch
+
+from benchmarks import evaluation
+from mmseg.evaluation import IoUMetric
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--method", "daformer", "--size", "64x64"], {"encoder", "head", "metric", "decode"}),
+        (["--method", "hrda", "--size", "128x192", "--crop", "128"], {"encoder", "head"}),
+    ],
+)
+def test_compares_with_the_published_organisation(arguments, parts, capsys):
+    assert evaluation.main([*arguments, "--images", "1", "--compare-published"]) == 0
+    shown = capsys.readouterr().out
+    assert "predictions agree on" in shown and "ratio of 5 pairs" in shown
+    assert all(part in shown for part in parts)
+
+
+def test_measures_one_way_with_its_memory(capsys):
+    assert evaluation.main(["--size", "64x64", "--images", "1", "--pairs", "2", "--published"]) == 0
+    assert "kept with every image" in capsys.readouterr().out
+
+
+def test_refuses_too_few_pairs(capsys):
+    with pytest.raises(SystemExit):
+        evaluation.main(["--compare-published", "--pairs", "3"])
+    assert "at least 5" in capsys.readouterr().err
+
+
+def elements(value: object) -> int:
+    """Tensor elements in nested lists and objects."""
+    if isinstance(value, torch.Tensor):
+        return value.untyped_storage().nbytes()
+    if isinstance(value, list | tuple):
+        return sum(map(elements, value))
+    return sum(map(elements, vars(value).values())) if hasattr(value, "__dict__") else 0
+
+
+def test_metric_keeps_no_image():
+    """What the metric holds grows by one number per image, whatever the size of the images."""
+    metric = IoUMetric()
+    metric.dataset_meta = dict(classes=("road", "car"))
+    held = []
+    for _ in range(4):
+        pred = torch.randint(2, (64, 64))
+        metric.process(None, [dict(pred=pred.byte(), gt=pred, img_path="a.png")])
+        held.append(elements(metric))
+    assert held[-1] - held[0] == 3 * 8
