@@ -28,8 +28,9 @@ from mmseg.apis.config import load_config
 from mmseg.apis.experiment_config import make_config
 from mmseg.apis.experiment_names import Run
 from mmseg.apis.launch import slurm
-from mmseg.apis.launch.local import PlannedRun, slots, train_all
+from mmseg.apis.launch.local import PlannedRun, TrainedElsewhere, slots, train_all
 from mmseg.apis.launch.process import Job
+from mmseg.apis.launch.run_state import claim_run
 from mmseg.apis.launch.status import FINISHED, RUNNING, STATES, Status, status_of
 from mmseg.apis.run_folders import (
     config_in,
@@ -42,6 +43,7 @@ from mmseg.apis.run_folders import (
     write_run_config,
 )
 from mmseg.apis.train import build_runner, check_before_training
+from mmseg.engine.checkpoint_files import claim
 from mmseg.errors import ConfigError
 
 STARTUP_TEST: dict[str, Any] = {
@@ -173,11 +175,10 @@ def run_experiment(args: argparse.Namespace) -> int:
     if args.dry_run:
         return 0
     planned = [
-        PlannedRun(run.name, partial(prepare, run, exp, args, found[run.name]), start_of(run))
-        for run in open_runs
+        PlannedRun(run.name, partial(prepare_here, run, exp, args), start_of(run)) for run in open_runs
     ]
     if args.launcher == "slurm":
-        return submit_to_slurm(planned, exp, args)
+        return submit_to_slurm(open_runs, found, exp, args)
     return train_here(planned, finished, exp, args)
 
 
@@ -234,6 +235,23 @@ def prepare(run: AnyRun, exp: str, args: argparse.Namespace, status: Status, sta
     return Job(run.name, config, work_dir_for(config.stem, exp), iterations, processes)
 
 
+def prepare_here(run: AnyRun, exp: str, args: argparse.Namespace, start: Path | None) -> Job:
+    """Prepare a run whose turn it is, unless another launcher trains it or has done so in the meantime.
+
+    Raises:
+        TrainedElsewhere: It does.
+    """
+    lock = Path("work_dirs", exp, ".launching")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with claim(lock, wait=True):  # excludes other processes; threads prepare one at a time anyway
+        status = status_of(run.name, exp, iterations_of(run, args))
+        if status.state == RUNNING or status.queued or (status.state == FINISHED and not starts_anew(args)):
+            raise TrainedElsewhere(f"{status.state} in {status.folder} ({status.detail})")
+        job = prepare(run, exp, args, status, start)
+        claim_run(job.work_dir, job.max_iters)
+    return job
+
+
 def train_here(
     planned: list[PlannedRun], finished: dict[str, Path], exp: str, args: argparse.Namespace
 ) -> int:
@@ -253,7 +271,7 @@ def train_here(
     return 1 if failures else 0
 
 
-def submit_to_slurm(planned: list[PlannedRun], exp: str, args: argparse.Namespace) -> int:
+def submit_to_slurm(runs: list[AnyRun], found: dict[str, Status], exp: str, args: argparse.Namespace) -> int:
     """Hand runs over to Slurm; ``--status`` shows what becomes of them.
 
     Raises:
@@ -262,13 +280,14 @@ def submit_to_slurm(planned: list[PlannedRun], exp: str, args: argparse.Namespac
     names = ("time", "partition", "account", "qos", "mem", "gpus", "cpus")
     options = {name: getattr(args, name) for name in names}
     settings = slurm.read_settings(args.profile, {**options, "extra": args.slurm})
-    if any(run.start for run in planned):
+    if any(start_of(run) for run in runs):
         raise ConfigError(
             f"--exp {args.exp} --launcher slurm: its runs start from the weights of others and are small; "
             "train them with --launcher local"
         )
+    slurm.check_cluster()
     args.gpus = settings.gpus
-    jobs = [run.prepare(None) for run in planned]
+    jobs = [prepare(run, exp, args, found[run.name], None) for run in runs]
     numbers = slurm.submit(jobs, exp, settings, args.max_parallel) if jobs else []
     for job, number in zip(jobs, numbers, strict=True):
         print(f"Submitted {job.name} as {number}")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import VISBACKENDS, Registry
 from mmengine.runner import Runner
@@ -42,14 +43,18 @@ PLAIN_SECTIONS = {
 """Sections that are no registered parts, with their keys."""
 
 
+LAUNCHERS = {
+    "pytorch": ("RANK", "torchrun --nproc_per_node=N"),
+    "slurm": ("SLURM_PROCID", "srun --ntasks-per-node=N python"),
+    "mpi": ("OMPI_COMM_WORLD_RANK", "mpirun -n N python"),
+}
+"""What each launcher sets for a process, and how it is called."""
+
+
 def check_before_training(cfg: Config) -> None:
     """The cheap checks: config keys known, weights present, data in place, classes fitting."""
     check_config(cfg)
-    if cfg.get("launcher") == "pytorch" and "RANK" not in os.environ:
-        raise ConfigError(
-            "launcher='pytorch': RANK is not set; start the processes with torchrun --nproc_per_node=N "
-            "tools/train.py CONFIG --launcher pytorch"
-        )
+    _check_launcher(cfg.get("launcher", "none"))
     if cfg.get("uda"):
         _check_uda(cfg)
     for path in (cfg.model.get("pretrained"), cfg.get("load_from")):
@@ -61,6 +66,18 @@ def check_before_training(cfg: Config) -> None:
         )
     quick_check(cfg, ("train_dataloader", "val_dataloader"))
     _check_classes(cfg)
+
+
+def _check_launcher(launcher: str) -> None:
+    """Refuse several processes that nobody started."""
+    rank, program = LAUNCHERS.get(launcher, ("", ""))
+    if rank and rank not in os.environ:
+        raise ConfigError(
+            f"launcher={launcher!r}: {rank} is not set; start the processes with {program} tools/train.py "
+            f"CONFIG --launcher {launcher}"
+        )
+    if launcher == "slurm" and not torch.cuda.is_available():
+        raise ConfigError("launcher='slurm': found no GPU; on CPUs start the processes with torchrun")
 
 
 def _check_uda(cfg: Config) -> None:

@@ -1,5 +1,7 @@
 """Checkpoint files that survive a crash: written whole or not at all, and checked before they are trusted."""
 
+import errno
+import fcntl
 import os
 import re
 import zipfile
@@ -34,6 +36,25 @@ def write_text(path: str | Path, text: str) -> None:
     """Replace a small text file as :func:`replacing` does."""
     with replacing(path) as temporary:
         temporary.write_text(text)
+
+
+@contextmanager
+def claim(path: Path, wait: bool = False) -> Iterator[bool]:
+    """Keep a file locked in a block; the lock of a process that is killed goes with it.
+
+    Gives whether the file was free, or is now (``wait``). Where the file system knows no locks, every file
+    is.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        free = True
+    except OSError as error:
+        free = error.errno not in (errno.EACCES, errno.EAGAIN)
+    try:
+        yield free
+    finally:
+        os.close(descriptor)
 
 
 def _flush(path: Path) -> None:

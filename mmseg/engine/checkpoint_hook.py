@@ -4,7 +4,7 @@ import json
 import math
 from pathlib import Path
 
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import Hook
 
 from mmseg.engine.checkpoint_files import POINTER, iteration_of, numbered_checkpoints, replacing, write_text
@@ -53,6 +53,9 @@ class SafeCheckpointHook(Hook):
     def before_train(self, runner) -> None:
         """Continue with the best score of the run that is resumed."""
         self.saved = runner.iter
+        if is_main_process():
+            for unfinished in Path(runner.work_dir).glob(".*.pth.tmp"):  # of a killed process
+                unfinished.unlink()
         file = Path(runner.work_dir) / BEST
         if runner.iter > 0 and file.is_file():
             content = json.loads(file.read_text())
@@ -76,7 +79,7 @@ class SafeCheckpointHook(Hook):
         work_dir = Path(runner.work_dir)
         name = f"iter_{finished}.pth"
         runner.logger.info(f"Saving checkpoint at {finished} iterations")
-        meta = dict(epoch=runner.epoch, iter=finished)
+        meta = dict(epoch=runner.epoch, iter=finished, processes=runner.world_size)
         try:
             with replacing(work_dir / name) as temporary:
                 runner.save_checkpoint(runner.work_dir, temporary.name, meta=meta, by_epoch=False)
@@ -84,8 +87,9 @@ class SafeCheckpointHook(Hook):
         except OSError as error:
             message = f"{work_dir / name}: the checkpoint cannot be written ({error}); "
             if required:
+                before = f"iteration {self.saved}" if self.saved else "none"
                 raise CheckpointError(
-                    message + "free some space and continue from the checkpoint before with --resume"
+                    message + f"free some space and continue with --resume (last checkpoint: {before})"
                 ) from error
             runner.logger.error(message + f"training goes on, next try in {self.interval} iterations")
             return

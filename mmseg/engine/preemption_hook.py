@@ -1,10 +1,11 @@
-"""Stop in order when the scheduler says so."""
+"""Stop in order when the scheduler or the user says so."""
 
 import signal
+import sys
 
 import torch
 from mmengine.device import get_device
-from mmengine.dist import all_reduce, barrier, get_world_size
+from mmengine.dist import all_reduce, barrier, get_world_size, is_main_process
 from mmengine.hooks import Hook
 
 from mmseg.engine.checkpoint_hook import SafeCheckpointHook
@@ -20,7 +21,8 @@ class PreemptionHook(Hook):
     """On SIGTERM or SIGUSR1 finish the step, write a checkpoint, and leave with exit status 75.
 
     Status 75 (EX_TEMPFAIL) tells a scheduler that the job is worth another try; it then continues with
-    ``--resume``.
+    ``--resume``. An interrupt (Ctrl-C, SIGINT) does the same, but leaves as interrupts do; a second one ends
+    the run at once.
 
     Args:
         interval: With several processes, iterations between the exchanges by which they agree to stop.
@@ -34,8 +36,11 @@ class PreemptionHook(Hook):
         self._handlers: dict = {}
 
     def before_train(self, runner) -> None:
+        # an interrupt only if it is neither ignored, as in the background of a shell, nor handled by others
+        ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
         try:
-            self._handlers = {number: signal.signal(number, self._receive) for number in SIGNALS}
+            for number in (*SIGNALS, signal.SIGINT) if ours else SIGNALS:
+                self._handlers[number] = signal.signal(number, self._receive)
         except ValueError:  # not in the main thread: the program around us handles signals
             runner.logger.warning("training outside of the main thread: signals do not stop it in order")
 
@@ -46,11 +51,22 @@ class PreemptionHook(Hook):
         if self._agreed(batch_idx):
             self._leave(runner, finished=batch_idx + 1)
 
+    def before_val_epoch(self, runner) -> None:
+        """Count the batches that every process has; one of them may have an image more."""
+        batches = torch.tensor(len(runner.val_dataloader), device=get_device())
+        all_reduce(batches, op="min")
+        self.common_batches = int(batches)
+
     def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        if runner.iter > 0 and self._agreed(batch_idx):
+        if runner.iter > 0 and batch_idx < self.common_batches and self._agreed(batch_idx):
             self._leave(runner, finished=runner.iter)
 
     def _receive(self, number: int, frame) -> None:
+        if number == signal.SIGINT:
+            if self.received == number:
+                raise KeyboardInterrupt
+            if is_main_process():
+                print("Stopping after this step, with a checkpoint (again: at once)", file=sys.stderr)
         self.received = number
 
     def _agreed(self, batch_idx: int) -> bool:
@@ -69,8 +85,11 @@ class PreemptionHook(Hook):
             if isinstance(hook, SafeCheckpointHook) and finished > hook.saved:
                 hook.save(runner, finished, required=True)
         barrier()  # nobody leaves, and has the others killed, while the first process is writing
+        interrupted = self.received == signal.SIGINT
         name = "another process's signal" if self.received is None else signal.Signals(self.received).name
         self._restore()
+        if interrupted:
+            raise KeyboardInterrupt
         raise Preempted(f"{name}: stopped after iteration {finished}; continue with --resume")
 
     def _restore(self) -> None:

@@ -1,7 +1,37 @@
-"""What several processes of one run have to have in common."""
+"""What several processes of one run have to have in common, and which signals reach which of them."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
 
 from mmengine.dist import all_reduce_params, broadcast, get_world_size
 from torch import nn
+
+
+def shelter_worker(number: int, initialise: Callable[[int], None] | None = None) -> None:
+    """Start a data worker so that a signal to the whole process group stops the trainer alone.
+
+    Ctrl-C, Slurm and torchrun signal every process. A worker that dies of it would break the step that the
+    trainer is finishing. Only the trainer's own SIGTERM ends it (Linux; elsewhere anybody's does).
+
+    Args:
+        number: Counts the workers.
+        initialise: What else the worker starts with.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # a handler would not learn who has sent the signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_exit_when_parent_asks, daemon=True).start()
+    if initialise is not None:
+        initialise(number)
+
+
+def _exit_when_parent_asks() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        continue
+    os._exit(0)
 
 
 def broadcast_state(model: nn.Module) -> None:

@@ -1,7 +1,10 @@
 """mmengine's runner, with parts that are checked and weights that are loaded safely."""
 
+import errno
 import os
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -12,7 +15,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmseg.engine.processes import broadcast_state
+from mmseg.engine.processes import broadcast_state, shelter_worker
 from mmseg.errors import CheckpointError, ConfigError
 from mmseg.models.pretrained import compare, load_checkpoint, read_checkpoint
 from mmseg.models.uda.uda_decorator import STUDENT
@@ -22,6 +25,11 @@ EXTRA = "_extra_state"
 """Ends the names of the entries that hold no parameters."""
 WRAPPER, SCHEDULER = "_optim_wrapper", "_param_scheduler"
 """End the keys of the config that belong to the optimizer of a further network."""
+
+
+WRITING = ("after_train_iter", "after_val_iter", "after_val_epoch", "after_train", "after_run")
+"""Where the hooks of a training run write."""
+STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
 
 
 def optimizer_settings(state: dict) -> dict[str, list[tuple[float, float, int]]]:
@@ -38,6 +46,21 @@ def optimizer_settings(state: dict) -> dict[str, list[tuple[float, float, int]]]
         ]
         for name in states
     }
+
+
+def compile_encoders(method: nn.Module, **options: Any) -> None:
+    """Compile the encoder of every segmentor in a method (student, teachers, ImageNet branch), in place.
+
+    That happens when a size of images is first seen. Names of parameters stay the same.
+
+    Args:
+        method: A segmentor or UDA method.
+        options: Arguments of ``torch.compile``.
+    """
+    for part in method.modules():
+        encoder = getattr(part, "backbone", None)
+        if isinstance(encoder, nn.Module):
+            encoder.compile(**{"dynamic": False, **options})
 
 
 class SegmentationRunner(Runner):
@@ -79,6 +102,16 @@ class SegmentationRunner(Runner):
             model = convert_sync_batchnorm(model, self.cfg.sync_bn)
         broadcast_state(model)
         return model
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile the encoders of a training when the config has ``compile``.
+
+        mmengine would compile the step as a whole, with its backward passes and generators. A test alone is
+        not compiled: its images may all differ in size.
+        """
+        options = self.cfg.get("compile")
+        if options and target == "train_step":
+            compile_encoders(self.model, **({} if options is True else options))
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
         """Build the student's optimizer and those of the other networks that the UDA method trains.
@@ -124,7 +157,20 @@ class SegmentationRunner(Runner):
             if not dataloader.get("num_workers"):
                 dataloader["persistent_workers"] = False
             dataloader["pin_memory"] = dataloader.get("pin_memory", False) and torch.cuda.is_available()
-        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        if loader.num_workers:
+            loader.worker_init_fn = partial(shelter_worker, initialise=loader.worker_init_fn)
+        return loader
+
+    def call_hook(self, fn_name: str, **kwargs) -> None:
+        """Call the hooks; logs, pictures and scores that cannot be written (a full disk) do not end a run."""
+        for hook in self.hooks:
+            try:
+                getattr(hook, fn_name, lambda *_, **__: None)(self, **kwargs)
+            except OSError as error:
+                if fn_name not in WRITING or error.errno not in STORAGE_ERRORS:
+                    raise
+                self.logger.error(f"{type(hook).__name__} cannot write ({error}); training goes on")
 
     def load_checkpoint(self, filename, map_location="cpu", strict=False, revise_keys=()):
         """Load weights; see the base class. ``map_location``, ``strict`` and ``revise_keys`` have no effect.
@@ -166,6 +212,7 @@ class SegmentationRunner(Runner):
                 f"{filename}: cannot be resumed with this config, the networks differ: {report.examples()}. "
                 "Restore the config, or start a new run from these weights with --load-from"
             )
+        self._check_randomness(checkpoint.get("meta", {}), filename)
         found = optimizer_settings(checkpoint.get("optimizer", {}))
         expected = optimizer_settings(self.optim_wrapper.state_dict())
         if found != expected:
@@ -174,6 +221,27 @@ class SegmentationRunner(Runner):
                 f"weight decay, parameters) of each group: {found} in the checkpoint, {expected} in the "
                 "config. Restore the config, or start a new run from these weights with --load-from"
             )
+
+    def _check_randomness(self, meta: dict, filename: str) -> None:
+        """Refuse another seed; warn of another number of processes, whose data are in another order."""
+        if meta.get("seed", self.seed) != self.seed:
+            raise CheckpointError(
+                f"{filename}: the run has seed {meta['seed']}, the config asks for {self.seed}; continue "
+                f"with --seed {meta['seed']}, or start a new run from these weights with --load-from"
+            )
+        if meta.get("processes", self.world_size) != self.world_size:
+            self.logger.warning(
+                f"{filename} was written by {meta['processes']} processes, {self.world_size} go on: the size "
+                "of a step and the data are others than without the interruption"
+            )
+
+    def set_randomness(self, seed, diff_rank_seed: bool = False, deterministic: bool = False) -> None:
+        """Seed all generators; ``deterministic``: use deterministic kernels, and warn where none exist."""
+        if deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        super().set_randomness(seed, diff_rank_seed, deterministic)
+        if deterministic:
+            torch.use_deterministic_algorithms(True, warn_only=True)
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up the environment; on a machine without a GPU the process group is started with gloo.

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmengine.dist import is_main_process
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 
+from mmseg.engine.checkpoint_files import claim
 from mmseg.engine.checkpoint_hook import SafeCheckpointHook
 from mmseg.engine.processes import average_buffers
-from mmseg.errors import TrainingError
+from mmseg.errors import CheckpointError, TrainingError
 from mmseg.registry import LOOPS
 
 DEAD_WORKER = re.compile(r"DataLoader worker \(pid.*(killed by signal|exited unexpectedly)")
@@ -34,7 +36,15 @@ class SafeTrainLoop(IterBasedTrainLoop):
     """
 
     def run(self) -> nn.Module:
-        """Train; see the class."""
+        """Train; see the class.
+
+        Raises:
+            CheckpointError: Another process trains in the folder of the run.
+        """
+        with alone_in(Path(self.runner.work_dir)):
+            return self._run()
+
+    def _run(self) -> nn.Module:
         wrapper = self.runner.optim_wrapper
         for each in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]:
             each.initialize_count_status(self.runner.model, self._iter, self._max_iters)
@@ -83,6 +93,25 @@ class SafeTrainLoop(IterBasedTrainLoop):
                 if isinstance(hook, SafeCheckpointHook) and self._iter > hook.saved:
                     hook.save(self.runner, self._iter)
             raise
+
+
+@contextmanager
+def alone_in(work_dir: Path) -> Iterator[None]:
+    """Keep other runs out of a folder.
+
+    Raises:
+        CheckpointError: There is one.
+    """
+    if not is_main_process():
+        yield
+        return
+    with claim(work_dir / ".training") as free:
+        if not free:
+            raise CheckpointError(
+                f"{work_dir}: another process is training in this folder; wait for it, end it, or choose "
+                "another --work-dir"
+            )
+        yield
 
 
 @contextmanager

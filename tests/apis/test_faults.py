@@ -3,13 +3,15 @@
 import errno
 import os
 import signal
+import time
+from multiprocessing import get_context
 
 import pytest
 import torch
 from mmengine.hooks import Hook
 from toy_run import copy_data, log_entries, run_training, toy_config, uda_config, weights, write_config
 
-from mmseg.engine.checkpoint_files import is_intact
+from mmseg.engine.checkpoint_files import claim, is_intact
 from mmseg.engine.runner import SegmentationRunner
 from mmseg.errors import CheckpointError, ConfigError, DataError, Preempted, TrainingError
 from mmseg.models.pretrained import read_checkpoint
@@ -23,11 +25,18 @@ WITHOUT_VALIDATION = {"val_dataloader": None, "val_cfg": None, "val_evaluator": 
 class SignalHook(Hook):
     """Sends a signal to the own process in the middle of a step."""
 
-    def __init__(self, iteration, number=signal.SIGTERM, during_validation=False):
+    def __init__(self, iteration, number=signal.SIGTERM, during_validation=False, workers=False, times=1):
         self.iteration, self.number, self.during_validation = iteration, number, during_validation
+        self.workers, self.times = workers, times
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if not self.during_validation and runner.iter + 1 == self.iteration:
+        if self.during_validation or runner.iter + 1 != self.iteration:
+            return
+        if self.workers:
+            for worker in runner.train_loop.dataloader_iterator._iterator._workers:
+                os.kill(worker.pid, self.number)
+            time.sleep(0.5)  # one that dies is noticed now
+        for _ in range(self.times):
             os.kill(os.getpid(), self.number)
 
     def before_val_iter(self, runner, batch_idx, data_batch=None):
@@ -91,6 +100,81 @@ def test_usr1_gives_the_exit_status_for_another_try(toy_data, tmp_path, capsys):
     assert is_intact(tmp_path / "iter_1.pth")
 
 
+@pytest.fixture
+def interruptible():
+    """A process started in the background of a shell ignores interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)]
+)
+def test_signal_to_the_whole_process_group(
+    number, status, source_run, toy_data, tmp_path, capsys, interruptible
+):
+    """As Ctrl-C, Slurm and torchrun send it: also to the processes that load data."""
+    parts = {**WITHOUT_VALIDATION, "train_dataloader.num_workers": 2}
+    hooks = [dict(type="SignalHook", iteration=3, number=int(number), workers=True)]
+    cfg = toy_config("source_only", toy_data, tmp_path, parts | {"custom_hooks": hooks})
+    assert train_tool.main([str(write_config(cfg, tmp_path / "c" / "c.py"))]) == status
+    assert "worker" not in capsys.readouterr().err
+    assert (tmp_path / "last_checkpoint").read_text().endswith("iter_3.pth")
+    config = write_config(toy_config("source_only", toy_data, tmp_path, parts), tmp_path / "c" / "c.py")
+    assert train_tool.main([str(config), "--resume"]) == 0
+    assert_same_end(tmp_path, source_run.work_dir, 4)
+
+
+def test_a_second_interrupt_ends_the_run_at_once(toy_data, tmp_path, interruptible):
+    hooks = [dict(type="SignalHook", iteration=2, number=int(signal.SIGINT), times=2)]
+    with pytest.raises(KeyboardInterrupt):
+        run_training(toy_config("source_only", toy_data, tmp_path, {"custom_hooks": hooks}))
+    assert not list(tmp_path.glob("iter_*.pth")), "the second step was not finished"
+
+
+def test_resume_with_another_seed_is_refused(source_run, toy_data, tmp_path, capsys):
+    config = write_config(toy_config("source_only", toy_data, tmp_path), tmp_path / "c" / "c.py")
+    checkpoint = str(source_run.work_dir / "iter_2.pth")
+    assert train_tool.main([str(config), "--resume-from", checkpoint, "--seed", "3"]) == 1
+    assert "the run has seed 0, the config asks for 3; continue with --seed 0" in capsys.readouterr().err
+
+
+def test_cost_of_resuming_does_not_depend_on_the_iteration(source_run, toy_data, tmp_path):
+    """A replay of a billion iterations, even without loading anything, would not end."""
+    done = 10**9
+    state = torch.load(source_run.checkpoint, weights_only=False)
+    state["meta"]["iter"] = done
+    torch.save(state, tmp_path / f"iter_{done}.pth")
+    (tmp_path / "last_checkpoint").write_text(f"iter_{done}.pth")
+    options = {**WITHOUT_VALIDATION, "train_cfg.max_iters": done + 1, "train_dataloader.num_workers": 1}
+    begin = time.monotonic()
+    run_training(toy_config("source_only", toy_data, tmp_path, options | {"resume": True}))
+    assert time.monotonic() - begin < 60
+    assert is_intact(tmp_path / f"iter_{done + 1}.pth")
+
+
+def hold(path, ready, release):
+    with claim(path):
+        ready.set()
+        release.wait(60)
+
+
+def test_two_runs_in_one_folder_are_refused(toy_data, tmp_path):
+    context = get_context("fork")
+    ready, release = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(tmp_path / ".training", ready, release))
+    other.start()
+    assert ready.wait(30)
+    with pytest.raises(CheckpointError, match="another process is training in this folder"):
+        run_training(toy_config("source_only", toy_data, tmp_path, WITHOUT_VALIDATION))
+    release.set()
+    other.join(30)
+    (tmp_path / ".iter_3.pth.tmp").write_text("left by a killed process")
+    run_training(toy_config("source_only", toy_data, tmp_path, WITHOUT_VALIDATION))
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
 def test_damaged_newest_checkpoint_is_noticed_and_the_one_before_is_used(
     source_run, toy_data, tmp_path, capsys
 ):
@@ -126,6 +210,20 @@ def test_full_disk_costs_a_checkpoint_but_not_the_run(toy_data, tmp_path, monkey
         run_training(toy_config("source_only", toy_data, tmp_path / "ends", options))
     assert is_intact(tmp_path / "ends" / "iter_3.pth")
     assert (tmp_path / "ends" / "last_checkpoint").read_text().endswith("iter_3.pth")
+
+
+def test_logs_pictures_and_scores_that_cannot_be_written(uda_run, toy_data, tmp_path, monkeypatch, capfd):
+    def full_disk(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("mmengine.visualization.vis_backend.LocalVisBackend._dump", full_disk)
+    monkeypatch.setattr("mmseg.engine.hooks.draw_step", full_disk)
+    monkeypatch.setattr("mmseg.engine.evaluation_hooks.write_scores", full_disk)
+    run_training(uda_config(toy_data, tmp_path))
+    assert_same_end(tmp_path, uda_run.work_dir, 4)
+    printed = "".join(capfd.readouterr())
+    for hook in ("LoggerHook", "DebugPicturesHook", "ResultsHook"):
+        assert f"{hook} cannot write ([Errno 28] No space left on device); training goes on" in printed
 
 
 def test_unreadable_image_in_the_middle_saves_the_steps_before(toy_data, tmp_path):
@@ -201,6 +299,32 @@ def test_steps_that_are_not_finite_can_be_left_out(toy_data, tmp_path, monkeypat
 
 
 # ----------------------------------------------------------------------------- precision, accumulation, order
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_any_number_of_loader_workers_gives_the_same_run(workers, uda_run, toy_data, tmp_path):
+    """The run that is compared with has none."""
+    options = {"train_dataloader.num_workers": workers, "val_dataloader.num_workers": workers}
+    run_training(uda_config(toy_data, tmp_path, options))
+    assert_same_end(tmp_path, uda_run.work_dir, 4)
+    scores = [(work_dir / "results.json").read_text() for work_dir in (tmp_path, uda_run.work_dir)]
+    assert scores[0] == scores[1]
+
+
+def test_deterministic_kernels(uda_run, toy_data, tmp_path, monkeypatch):
+    """Where there is none torch warns instead of ending the run; on a CPU the result is the same."""
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    config = write_config(uda_config(toy_data, tmp_path), tmp_path / "c" / "config.py")
+    try:
+        assert train_tool.main([str(config), "--deterministic"]) == 0
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+        assert torch.backends.cudnn.deterministic and not torch.backends.cudnn.benchmark
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert_same_end(tmp_path, uda_run.work_dir, 4)
 
 
 @pytest.mark.parametrize("name", ["source_only", "daformer"])

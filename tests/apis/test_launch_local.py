@@ -144,11 +144,12 @@ def test_a_stopped_run_continues_in_its_folder(folder):
 
 
 LAUNCHER = """
-import sys
+import signal, sys
 from pathlib import Path
 from mmseg.apis.cli import command
 from mmseg.apis.launch import process
 from mmseg.apis.launch.local import PlannedRun, train_all
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell
 process.TRAIN = Path(sys.argv[1])
 configs = map(Path, sys.argv[3:])
 jobs = [process.Job(path.stem, path, Path(sys.argv[2], path.stem), 600) for path in configs]

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from launched_runs import write_job, write_trainer
 
+import run_experiments
 from mmseg.apis.launch import process
 from mmseg.apis.launch.run_state import JOB_FILE, read_state
-from mmseg.apis.launch.slurm import SlurmSettings, job_number, minutes, read_settings, submit
+from mmseg.apis.launch.slurm import SlurmSettings, check_cluster, job_number, minutes, read_settings, submit
 from mmseg.errors import ConfigError
 
 pytest.importorskip("submitit")
@@ -129,7 +130,9 @@ def test_a_refused_submission_leaves_nothing_behind(cluster):
 def test_away_from_a_cluster(cluster, monkeypatch):
     (cluster / "bin" / "sbatch").unlink()
     with pytest.raises(ConfigError, match="found no sbatch here"):
-        submit([write_job(cluster, "a")], "local-exp7", SlurmSettings(), None)
+        check_cluster()
+    assert run_experiments.main(["--exp", "7", "--launcher", "slurm"]) == 1
+    assert not list(cluster.rglob("*exp7*")), "nothing is written"
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def trained(checkout, monkeypatch):
     def train(job: Job, *arguments) -> str | None:
         cfg = load_config(job.config)
         configs.append(cfg)
+        write_state(job.work_dir, RunState("ended", job.max_iters, exit_status=75))
         return "data/synthia: missing" if "syn" in cfg.name else None
 
     monkeypatch.setattr(local, "train_in_a_process", train)
@@ -65,7 +66,8 @@ def finish(name: str, exp: str, iterations: int = 40000, scores: bool = True) ->
 
 
 def files() -> list[Path]:
-    return [path for path in Path(".").rglob("*") if path.is_file()]
+    """All but locks."""
+    return [path for path in Path(".").rglob("[!.]*") if path.is_file()]
 
 
 def test_all_runs_are_started_and_failures_reported(trained, capsys):
@@ -98,6 +100,26 @@ def test_finished_runs_are_skipped(trained, capsys):
     trained.clear()
     run_experiments.main(["--exp", "7", "--cfg-options", "train_cfg.max_iters=36000"])
     assert [cfg.randomness.seed for cfg in trained] == [0, 2]
+
+
+def test_runs_of_another_launcher_are_not_trained_twice(checkout, monkeypatch, capsys):
+    """Started after this one had looked what is open, and faster."""
+    first, second, third = (run.name for run in runs(7))
+    trained = []
+
+    def train(job: Job, *arguments) -> None:
+        trained.append(job.name)
+        write_state(job.work_dir, RunState("ended", job.max_iters, exit_status=0))
+        finish(second, "local-exp7")
+        process = dict(host=this_host(), pid=os.getpid(), pid_birth=birth_of(os.getpid()))
+        folder = Path("work_dirs", "local-exp7", run_folders.unique_name(third))
+        write_state(folder, RunState("running", 40000, **process))
+
+    monkeypatch.setattr(local, "train_in_a_process", train)
+    assert run_experiments.main(["--exp", "7"]) == 0
+    assert trained == [first]
+    printed = capsys.readouterr().out
+    assert f"Skip {second}: finished in " in printed and f"Skip {third}: running in " in printed
 
 
 def test_startup_test_shortens_the_runs_of_the_first_seed(trained):
@@ -298,6 +320,7 @@ def test_slurm_gets_the_open_runs(trained, monkeypatch, capsys):
         return [f"5_{index}" for index in range(len(jobs))]
 
     monkeypatch.setattr(run_experiments.slurm, "submit", submit)
+    monkeypatch.setattr(run_experiments.slurm, "check_cluster", lambda: None)
     names = [run.name for run in runs(7)]
     finish(names[1], "local-exp7")
     words = ["--exp", "7", "--launcher", "slurm", "--max-parallel", "2", "--gpus", "2", "--time", "8:00:00"]

@@ -22,6 +22,7 @@ from mmseg.apis.checks import check_config
 from mmseg.apis.config import load_config
 from mmseg.apis.launch import local
 from mmseg.apis.launch.process import Job, Stop
+from mmseg.apis.launch.run_state import RunState, write_state
 from mmseg.models.pretrained import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,7 @@ class Trainer:
     def __call__(self, job: Job, environment: dict, quiet: bool, stop: Stop) -> str | None:
         cfg = load_config(job.config)
         self.configs.append(cfg)
+        write_state(job.work_dir, RunState("ended", job.max_iters, exit_status=75))
         if self.failing in cfg.name:
             return "broken"
         work_dir = Path(cfg.work_dir)

@@ -26,6 +26,10 @@ PREPARING = threading.Lock()
 all threads together and refuses what two of them compile side by side."""
 
 
+class TrainedElsewhere(MMSegError):
+    """Another launcher was faster."""
+
+
 @dataclass(frozen=True)
 class PlannedRun:
     """A run that has its turn later.
@@ -143,6 +147,8 @@ def train_all(
                     trained[name] = future.result()
                 except (TrainingFailed, CheckpointError) as error:
                     failures[name] = str(error)
+                except TrainedElsewhere as error:
+                    print(f"Skip {name}: {error}", flush=True)
         except BaseException as error:
             stop.ask.set()
             if isinstance(error, KeyboardInterrupt | Preempted):
@@ -167,6 +173,8 @@ def _start_folder(
             return futures[run.start].result()
         except TrainingFailed as reason:
             raise TrainingFailed("the run whose weights it starts from failed") from reason
+        except TrainedElsewhere as reason:
+            raise TrainedElsewhere(f"the run whose weights it starts from is {reason}") from reason
     if run.start not in finished:
         raise TrainingFailed(f"the run whose weights it starts from, {run.start}, is not finished")
     return finished[run.start]

@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from mmseg.engine.checkpoint_files import write_text
@@ -68,6 +68,16 @@ def write_state(run_dir: Path, state: RunState) -> None:
     """Replace the state file at once, never half."""
     run_dir.mkdir(parents=True, exist_ok=True)
     write_text(run_dir / STATE_FILE, json.dumps(asdict(state), indent=2) + "\n")
+
+
+def claim_run(run_dir: Path, max_iters: int) -> None:
+    """Say that this process is about to start the run."""
+    state = read_state(run_dir) or RunState(RUNNING, max_iters)
+    claimed = replace(
+        state, phase=RUNNING, max_iters=max_iters, host=this_host(), pid=os.getpid(),
+        pid_birth=birth_of(os.getpid()), scheduler_job="",
+    )  # fmt: skip
+    write_state(run_dir, claimed)
 
 
 def touch_state(run_dir: Path) -> None:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,21 @@ def executor_parameters(settings: SlurmSettings, name: str, max_parallel: int | 
     }
 
 
+def check_cluster() -> None:
+    """See that runs can be submitted from here, before anything is written.
+
+    Raises:
+        ConfigError: submitit is missing, or this is no cluster.
+    """
+    if find_spec("submitit") is None:
+        raise ConfigError("--launcher slurm needs submitit; run: pip install -e '.[slurm]'")
+    for program in ("sbatch", "srun"):
+        if shutil.which(program) is None:
+            raise ConfigError(
+                f"--launcher slurm: found no {program} here; start it on a login node of the cluster"
+            )
+
+
 def submit(jobs: Sequence[Job], exp: str, settings: SlurmSettings, max_parallel: int | None) -> list[str]:
     """Submit runs as one job array.
 
@@ -160,17 +176,10 @@ def submit(jobs: Sequence[Job], exp: str, settings: SlurmSettings, max_parallel:
         The Slurm job of each run.
 
     Raises:
-        ConfigError: submitit is missing, this is no cluster, or sbatch refuses.
+        ConfigError: sbatch refuses.
     """
-    try:
-        import submitit
-    except ImportError as error:
-        raise ConfigError("--launcher slurm needs submitit; run: pip install -e '.[slurm]'") from error
-    for program in ("sbatch", "srun"):
-        if shutil.which(program) is None:
-            raise ConfigError(
-                f"--launcher slurm: found no {program} here; start it on a login node of the cluster"
-            )
+    import submitit
+
     executor = submitit.SlurmExecutor(Path("work_dirs", exp, "slurm"))
     executor.update_parameters(**executor_parameters(settings, exp, max_parallel))
     before = {job.work_dir: read_state(job.work_dir) for job in jobs}
