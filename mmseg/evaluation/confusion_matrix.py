@@ -42,15 +42,23 @@ class ConfusionMatrix:
                 f"prediction of shape {tuple(pred.shape)} for a label of shape {tuple(gt.shape)}"
             )
         classes = self.num_classes
-        column = pred.flatten().long()
+        column = pred.flatten().int()
         column = column.masked_fill((column < 0) | (column >= classes), classes)
-        label = gt.to(pred.device, non_blocking=True).flatten().long()
+        label = gt.to(pred.device, non_blocking=True).flatten().int()
         row = label.masked_fill((label < 0) | (label >= classes), classes + 1)
-        row = row.masked_fill(label == self.ignore_index, classes)
-
-        # torch.bincount reads its largest input on the host; adding ones does not. Integers add up exactly.
-        index = row * (classes + 1) + column
-        image = torch.zeros(self.counts.numel(), dtype=torch.int64, device=pred.device)
-        image = image.scatter_add_(0, index, torch.ones_like(index)).view_as(self.counts)
+        row = row.masked_fill_(label == self.ignore_index, classes)
+        index = row.mul_(classes + 1).add_(column)
+        image = _count(index, self.counts.numel()).view_as(self.counts)
         self.counts = self.counts.to(pred.device, non_blocking=True) + image
         return image
+
+
+def _count(index: Tensor, number: int) -> Tensor:
+    """How often each of 0 … number - 1 occurs, int64, without waiting for the device."""
+    if index.device.type == "cpu":
+        return torch.bincount(index, minlength=number)
+    # torch.bincount reads its largest input on the host; adding ones does not. Integers add up exactly.
+    index = index.long()
+    return torch.zeros(number, dtype=torch.int64, device=index.device).scatter_add_(
+        0, index, torch.ones_like(index)
+    )

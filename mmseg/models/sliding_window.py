@@ -19,6 +19,10 @@ class Window(NamedTuple):
         """The window of (…, H, W) as a view (…, bottom − top, right − left)."""
         return image[..., self.top : self.bottom, self.left : self.right]
 
+    def shifted(self, top: int, left: int) -> "Window":
+        """The same window in an image that begins ``top`` rows and ``left`` columns earlier."""
+        return Window(self.top + top, self.bottom + top, self.left + left, self.right + left)
+
 
 def sliding_windows(size: Sequence[int], crop: Sequence[int], stride: Sequence[int]) -> list[Window]:
     """Windows that cover an image row by row.
@@ -61,14 +65,39 @@ def slide_inference(
     Returns:
         (B, C, H, W).
     """
+    windows = sliding_windows(image.shape[2:], crop, stride)
+    return average_windows(
+        lambda chunk: network(torch.cat([window.of(image) for window in chunk])),
+        image,
+        windows,
+        windows_per_forward,
+    )
+
+
+def average_windows(
+    logits_of: Callable[[Sequence[Window]], Tensor],
+    image: Tensor,
+    windows: Sequence[Window],
+    windows_per_forward: int | None = 1,
+) -> Tensor:
+    """Mean of the logits of windows at every pixel; see :func:`slide_inference`.
+
+    Args:
+        logits_of: Logits (N · B, C, h, w) of N windows, all images of the first window first.
+        image: (B, 3, H, W).
+        windows: They cover the image and have the same size.
+        windows_per_forward: How many windows ``logits_of`` gets at once; None for all.
+
+    Returns:
+        (B, C, H, W).
+    """
     batch_size, _, height, width = image.shape
-    windows = sliding_windows((height, width), crop, stride)
     chunk_size = windows_per_forward or len(windows)
     total: Tensor | None = None
     count = image.new_zeros((1, 1, height, width))
     for start in range(0, len(windows), chunk_size):
         chunk = windows[start : start + chunk_size]
-        logits = network(torch.cat([window.of(image) for window in chunk]))
+        logits = logits_of(chunk)
         if total is None:
             total = logits.new_zeros((batch_size, logits.shape[1], height, width))
         for window, window_logits in zip(chunk, logits.split(batch_size), strict=True):

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 
 
 def draw_confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
@@ -19,6 +18,8 @@ def draw_confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str],
         classes: Names of the C classes.
         path: PNG file to write.
     """
+    from matplotlib.figure import Figure  # slow to import, and training needs none
+
     number = len(classes)
     share = row_percentages(counts)[:, :number]
     figure = Figure(figsize=(2.5 + 0.45 * number, 1.5 + 0.45 * number), layout="constrained")

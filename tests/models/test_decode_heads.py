@@ -269,6 +269,15 @@ def test_adapter_upsamples_chosen_levels() -> None:
         SegFormerAdapter(out_layers=[2, 3], scales=[4])
 
 
+def test_daformer_fuses_maps_in_contiguous_order() -> None:
+    head = MODELS.build(model_config("daformer_sepaspp_mitb5", "mit_b0").decode_head).eval()
+    seen: list[bool] = []
+    head.fuse_layer.register_forward_pre_hook(lambda _, args: seen.append(args[0].is_contiguous()))
+    levels = gen.feats(21, [(2, 32, 16, 24), (2, 64, 8, 12), (2, 160, 4, 6), (2, 256, 2, 3)])
+    head([tensor(level).contiguous(memory_format=torch.channels_last) for level in levels])
+    assert seen == [True]
+
+
 @pytest.mark.parametrize(
     "change, message",
     [

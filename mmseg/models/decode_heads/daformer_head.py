@@ -127,5 +127,7 @@ class DAFormerHead(BaseDecodeHead):
         if isinstance(self.fuse_layer, ConvModule) and self.fuse_layer.kernel_size == (1, 1):
             fused = self.fuse(self.fuse_layer, embedded, size)
         else:
-            fused = self.fuse_layer(torch.cat([self.resize(level, size) for level in embedded], dim=1))
+            # channels-last, the order of tokens, multiplies the time of dilated depthwise convolutions
+            maps = [self.resize(level.contiguous(), size) for level in embedded]
+            fused = self.fuse_layer(torch.cat(maps, dim=1))
         return self.classify(fused)

@@ -19,6 +19,8 @@ class HRDAFeatures:
         size: (H, W) of the input.
         context_scale: Resolution of the context relative to that of the detail.
         crops_per_pass: How many detail crops may go through the head at once; None = all.
+        detail_logits: Logits (N · B, C, h, w) of the detail crops, where they are known already and
+            ``detail`` is empty.
         pictures: What the head has to show of them in training: name -> (B, h, w) in [0, 1], detached.
     """
 
@@ -28,4 +30,5 @@ class HRDAFeatures:
     size: tuple[int, int]
     context_scale: float
     crops_per_pass: int | None = None
+    detail_logits: Tensor | None = None
     pictures: dict[str, Tensor] = field(default_factory=dict)

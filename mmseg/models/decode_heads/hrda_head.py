@@ -162,6 +162,8 @@ class HRDAHead(nn.Module):
         return Fusion(attention * pasted + self.head.resize(context, size), context, detail, attention)
 
     def _detail_logits(self, features: HRDAFeatures) -> Tensor:
+        if features.detail_logits is not None:
+            return features.detail_logits
         if self.training or features.crops_per_pass is None:  # batch statistics are those of all crops
             return self.head(features.detail)
         parts = zip(*(level.split(features.crops_per_pass) for level in features.detail), strict=True)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mmseg.errors import ConfigError
 from mmseg.models.decode_heads.hrda_features import HRDAFeatures
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, check_window_limit, resize_logits
-from mmseg.models.sliding_window import Window, sliding_windows
+from mmseg.models.sliding_window import Window, average_windows, sliding_windows
 from mmseg.registry import MODELS
 
 ENCODER_STRIDE = 32
@@ -215,6 +215,45 @@ class HRDAEncoderDecoder(EncoderDecoder):
 
     def _infer(self, img: Tensor) -> Tensor:
         return self.encode_decode(img, output=self.test_cfg.get("hrda_out"))
+
+    def _slide(
+        self, img: Tensor, crop: Sequence[int], stride: Sequence[int], windows_per_forward: int | None
+    ) -> Tensor:
+        """As the base class, but what several windows see of the detail is computed once.
+
+        A detail crop is seen alone, so its logits do not depend on the window it belongs to; not so in train
+        mode, or where the window is padded or blurred beyond the crop.
+        """
+        windows = sliding_windows(img.shape[2:], crop, stride)
+        size = (windows[0].bottom - windows[0].top, windows[0].right - windows[0].left)
+        padded = any(self._padding(length) for length in size)
+        if self.training or padded or self.blur_hr_crop or not self.hr_slide_inference:
+            return super()._slide(img, crop, stride, windows_per_forward)
+        details = self.detail_windows(size)
+        places = {window: [box.shifted(window.top, window.left) for box in details] for window in windows}
+        known = self._detail_logits(img, sorted({box for boxes in places.values() for box in boxes}))
+
+        def logits_of(chunk: Sequence[Window]) -> Tensor:
+            crops = torch.cat([window.of(img) for window in chunk])
+            context = super(HRDAEncoderDecoder, self).extract_feat(self._context_image(crops))
+            detail = torch.cat(
+                [known[places[window][index]] for index in range(len(details)) for window in chunk]
+            )
+            features = HRDAFeatures(context, [], details, size, self.context_scale, detail_logits=detail)
+            logits = self.decode_head(features, self.test_cfg.get("hrda_out")).float()
+            return resize_logits(logits, size)
+
+        return average_windows(logits_of, img, windows, windows_per_forward)
+
+    def _detail_logits(self, img: Tensor, boxes: Sequence[Window]) -> dict[Window, Tensor]:
+        """Logits (B, C, h, w) of detail crops, as many in one pass as an input of this network has."""
+        at_once = self.max_windows_per_forward or len(self.detail_windows(self.test_cfg["crop_size"]))
+        logits: dict[Window, Tensor] = {}
+        for start in range(0, len(boxes), at_once):
+            chunk = boxes[start : start + at_once]
+            levels = super().extract_feat(torch.cat([box.of(img) for box in chunk]))
+            logits.update(zip(chunk, self.decode_head.head(levels).split(len(img)), strict=True))
+        return logits
 
     def _sample(self, scores: Tensor, probabilities: bool = False) -> dict[str, Tensor]:
         """Prediction of an image, or its ``attention`` (H, W) in [0, 1]; see the base class."""

@@ -1,0 +1,55 @@
+"""Compiled encoders: the same step, the same names."""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+import torch
+from networks import model_config
+from uda_steps import NO_AUGMENTATION, Normalised, batch, optim_wrapper
+
+from mmseg.engine.runner import SegmentationRunner, compile_encoders
+from mmseg.models.uda import DACS
+
+
+def method() -> DACS:
+    torch.manual_seed(0)
+    segmentor = model_config("hrda_daformer_sepaspp_mitb5", "mit_b0")
+    segmentor.hr_crop_size = (64, 64)
+    segmentor.backbone.drop_path_rate = segmentor.decode_head.dropout_ratio = 0.0
+    settings = dict(imnet_feature_dist_lambda=0.005)
+    return DACS(segmentor, **NO_AUGMENTATION, **settings, data_preprocessor=Normalised()).train()
+
+
+def step(method: DACS) -> tuple[dict[str, float], torch.Tensor]:
+    """Log of a step and all gradients of the student."""
+    torch.manual_seed(1)
+    log = method.train_step(batch(0), optim_wrapper(method, type="SGD", lr=0.0))
+    gradients = [p.grad.flatten() for p in method.model.parameters() if p.grad is not None]
+    return {name: float(value) for name, value in log.items() if name != "pictures"}, torch.cat(gradients)
+
+
+@pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_a_compiled_step_equals_the_eager_one(backend):
+    eager = method()
+    compiled = copy.deepcopy(eager)
+    compile_encoders(compiled, backend=backend)
+    assert list(compiled.state_dict()) == list(eager.state_dict())
+    torch._dynamo.utils.counters.clear()
+    log, gradients = step(compiled)
+    expected_log, expected_gradients = step(eager)
+    assert log == pytest.approx(expected_log, rel=1e-4)
+    torch.testing.assert_close(gradients.norm(), expected_gradients.norm(), rtol=1e-3, atol=0)
+    torch.testing.assert_close(gradients, expected_gradients, rtol=1e-2, atol=1e-4)
+    assert not torch._dynamo.utils.counters["graph_break"]
+    networks = 3  # student, teacher, ImageNet branch; four stages, attention and Mix-FFN each, by shape
+    assert 0 < torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 2 * 4 * (networks + 1)
+
+
+@pytest.mark.parametrize(("option", "compiled"), [({}, False), (dict(compile=dict(backend="eager")), True)])
+def test_the_config_switches_it_on(option, compiled):
+    runner = SimpleNamespace(cfg=option, model=method())
+    SegmentationRunner._maybe_compile(runner, "train_step")
+    for name in ("model", "ema_model", "imnet_model"):
+        layer = getattr(runner.model, name).backbone.block1[0].mlp
+        assert (layer._compiled_call_impl is not None) == compiled
