@@ -14,11 +14,11 @@ from mmseg.errors import ConfigError
 from mmseg.legacy import is_legacy, translate
 
 TOP_LEVEL_KEYS = {
-    "auto_scale_lr", "cfg", "custom_hooks", "data_preprocessor", "default_hooks", "default_scope",
-    "discriminator_optim_wrapper", "discriminator_param_scheduler", "env_cfg", "exp", "experiment_name",
-    "git_rev", "launcher", "load_from", "log_level", "log_processor", "model", "model_wrapper_cfg",
-    "name", "optim_wrapper", "param_scheduler", "randomness", "resume", "sync_bn", "test_cfg",
-    "test_dataloader", "test_evaluator", "train_cfg", "train_dataloader", "uda", "val_cfg",
+    "auto_scale_lr", "cfg", "compile", "custom_hooks", "data_preprocessor", "default_hooks",
+    "default_scope", "discriminator_optim_wrapper", "discriminator_param_scheduler", "env_cfg", "exp",
+    "experiment_name", "git_rev", "launcher", "load_from", "log_level", "log_processor", "model",
+    "model_wrapper_cfg", "name", "optim_wrapper", "param_scheduler", "randomness", "resume", "sync_bn",
+    "test_cfg", "test_dataloader", "test_evaluator", "train_cfg", "train_dataloader", "uda", "val_cfg",
     "val_dataloader", "val_evaluator", "visualizer", "work_dir",
 }  # fmt: skip
 
@@ -49,11 +49,11 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
     cfg = _read(path)
     if is_legacy(cfg):
         before = {key: value for key, value in options.items() if key.split(".")[0] not in TOP_LEVEL_KEYS}
-        _override(cfg, before, path)
+        override(cfg, before, path)
         _refuse_imports(cfg.to_dict(), path)
         cfg = _translated(cfg, path)
         options = {key: value for key, value in options.items() if key not in before}
-    _override(cfg, options, path)
+    override(cfg, options, path)
     _refuse_imports(cfg.to_dict(), path)
     return cfg
 
@@ -105,7 +105,17 @@ def _entries(value: Any, place: str = "") -> Iterator[tuple[str, str, Any]]:
             yield from _entries(entry, f"{place}{index}.")
 
 
-def _override(cfg: Config, options: dict, path: Path) -> None:
+def override(cfg: Config, options: dict, path: Path) -> None:
+    """Apply overrides to a config.
+
+    Args:
+        cfg: The config; it is changed.
+        options: Dotted key -> value.
+        path: The file of the config, for messages.
+
+    Raises:
+        ConfigError: An option names a part that does not exist.
+    """
     for key in options:
         head = key.split(".")[0]
         known = set(cfg) | TOP_LEVEL_KEYS

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg.apis.config import load_config
+from mmseg.apis.config import load_config, override
 from mmseg.apis.launch.run_state import read_state
 from mmseg.apis.run_dir import find_config
 from mmseg.engine.checkpoint_files import newest_intact
@@ -93,13 +93,8 @@ def write_run_config(cfg: Config, name: str, exp: str, settings: dict[str, Any])
     """
     child = new_child(name, exp)
     cfg.merge_from_dict(dict(name=name, work_dir=str(work_dir_for(name, exp)), git_rev=git_revision()))
+    override(cfg, settings, child)
     cfg.dump(child)
-    if settings:
-        try:
-            load_config(child, settings).dump(child)
-        except ConfigError:
-            child.unlink()
-            raise
     return child
 
 

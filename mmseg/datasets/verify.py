@@ -204,7 +204,7 @@ def _compare_statistics(dataset: SegmentationDataset, checks: list[FileCheck]) -
     path, lookup, problems = Path(dataset.data_root, STATISTICS_FILE), FileLookup(dataset), []
     listed = set()
     for entry in read_statistics(dataset, STATISTICS_FILE):
-        index = lookup.find(entry["file"])
+        index = lookup[entry["file"]]
         if index is None:
             continue
         listed.add(index)

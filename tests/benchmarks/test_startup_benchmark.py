@@ -35,7 +35,8 @@ def test_prepared_data_is_as_large_as_asked_and_readable(tmp_path):
 
 def test_times_the_start_of_a_run(capsys):
     config = str(startup.ROOT / "configs/quickstart/daformer.py")
-    options = ["--size", "256x128", "--images", "4", "--cfg-options", "train_dataloader.num_workers=0"]
+    settings = ["train_dataloader.num_workers=0", "train_dataloader.dataset.rare_class_sampling.min_pixels=0"]
+    options = ["--size", "256x128", "--images", "4", "--cfg-options", *settings]
     assert startup.main(["--config", config, *options]) == 0
     shown = capsys.readouterr().out
     assert all(part in shown for part in ("imports", "networks: build", "until the first iteration"))

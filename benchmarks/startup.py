@@ -1,0 +1,199 @@
+"""Time from the start of a program to its first iteration: ``python -m benchmarks.startup --exp 80``.
+
+The data sets have as many files as the real ones (24,966 images of GTA, 2,975 + 500 of Cityscapes, …) in the
+same layout: hard links to a few toy street scenes of real size, so that every one of them can be read. The
+ImageNet weights are a file of random ones. Launcher and trainer are timed apart; for a program that starts a
+trainer of its own, the time runs from the start of the launcher.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import experiments
+from mmseg import datasets, models  # noqa: F401  (fill the registries)
+from mmseg.apis.config import load_config
+from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
+from mmseg.datasets.toy import make_toy_dataset
+from mmseg.registry import DATASETS, MODELS
+
+ROOT = Path(__file__).parents[1]
+TARGET_SECONDS = 10.0
+FILES = {
+    "gta": (24966, 0),
+    "synthia": (9400, 0),
+    "cityscapes": (2975, 500),
+    "acdc": (1600, 406),
+    "dark_zurich": (2416, 50),
+}
+"""Images of the data sets: training, validation."""
+CONVERTERS = {"gta": convert_gta, "synthia": convert_synthia, "cityscapes": convert_cityscapes}
+
+
+# ------------------------------------------------------------------------------------------------------ data
+
+
+def prepare(folder: Path, cfg: Any, size: tuple[int, int], images: int | None = None) -> None:
+    """Write the data sets and the weights that a config names, with the paths it names, below a folder.
+
+    Args:
+        folder: Empty, or what this function left there.
+        cfg: The config.
+        size: (width, height) of the images.
+        images: Number of training images of each set, instead of those of the real ones.
+    """
+    train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
+    sets = [(part, 0) for part in ([train["source"], train["target"]] if "source" in train else [train])]
+    for part, split in [*sets, (val, 1)]:
+        root = folder / part.data_root
+        done = root / f"{part.type}_{split}.done"
+        if done.exists():
+            continue
+        make_toy_dataset(root.parent, [root.name], size, train=2, val=1)
+        if (convert := CONVERTERS.get(root.name)) and not (root / "sample_class_stats.json").exists():
+            convert(str(root), nproc=1)
+        multiply(DATASETS.build(dict(part, data_root=str(root))), images or FILES[root.name][split])
+        done.touch()
+    weights = folder / (cfg.model.get("pretrained") or "none")
+    if cfg.model.get("pretrained") and not weights.exists():
+        weights.parent.mkdir(exist_ok=True)
+        torch.save(MODELS.build(cfg.model.backbone).state_dict(), weights)
+
+
+def multiply(dataset: datasets.SegmentationDataset, number: int) -> None:
+    """Link the files of a data set under further names until it has ``number`` images; its class statistics,
+    if it has some, name them all."""
+    copies: dict[str, list[str]] = {sample.name: [] for sample in dataset.samples}
+    names = list(copies)
+    for index in range(len(names), number):
+        copies[names[index % len(names)]].append(f"{names[index % len(names)]}-{index:05d}")
+    for folder in {dataset.img_dir, dataset.ann_dir} - {None}:
+        for name, others in copies.items():
+            for file in folder.glob(f"{name}[._]*"):
+                suffix = str(file.relative_to(folder)).removeprefix(name)
+                for other in others:
+                    (folder / f"{other}{suffix}").hardlink_to(file)
+    for path in Path(dataset.data_root).glob("sample*_with_class.json"):
+        _repeat_statistics(path.parent, copies)
+
+
+def _repeat_statistics(root: Path, copies: dict[str, list[str]]) -> None:
+    def repeated(file: str) -> list[str]:
+        name = next((name for name in copies if f"/{name}_" in file), None)
+        return [file, *(file.replace(f"/{name}_", f"/{other}_") for other in copies.get(name or "", []))]
+
+    path = root / "sample_class_stats.json"
+    entries = json.loads(path.read_text())
+    path.write_text(
+        json.dumps([{**entry, "file": file} for entry in entries for file in repeated(entry["file"])])
+    )
+    path = root / "samples_with_class.json"
+    index = json.loads(path.read_text())
+    path.write_text(
+        json.dumps({c: [[f, n] for file, n in files for f in repeated(file)] for c, files in index.items()})
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- timing
+
+
+def start(folder: Path, arguments: list[str], iterate: bool) -> list[dict[str, Any]]:
+    """Start ``run_experiments.py`` in a folder; end it at the first iteration, or behind it.
+
+    Returns:
+        What :mod:`benchmarks.startup_trace` wrote, and first an entry with the time of the start.
+    """
+    log = folder / "startup.jsonl"
+    log.unlink(missing_ok=True)
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    begin = time.time()
+    trace = ["-m", "benchmarks.startup_trace", str(log), repr(begin), str(int(iterate)), "run_experiments"]
+    done = subprocess.run(
+        [sys.executable, *trace, *arguments], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    if not any("reached" in entry for entry in entries):
+        raise SystemExit(f"the first iteration was not reached:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+    return [dict(begin=begin), *entries]
+
+
+def report(entries: list[dict[str, Any]]) -> Table:
+    """A table of the parts of one start."""
+    begin = entries[0]["begin"]
+    reached = next(entry for entry in entries if "reached" in entry)
+    table = Table("process", "part", "seconds", "CPU seconds", title="start to first iteration")
+    cpu = 0.0
+    for entry in entries[1:]:
+        if "finished" in entry:
+            continue
+        for part, (wall, used) in sorted(entry["seconds"].items(), key=lambda item: -item[1][0]):
+            cpu += used
+            table.add_row(entry["program"].removeprefix("tools."), part, f"{wall:.2f}", f"{used:.2f}")
+    table.add_section()
+    table.add_row("", "until the first iteration", f"{reached['reached'] - begin:.2f}", f"{cpu:.2f}")
+    table.add_row("", "target", f"{TARGET_SECONDS:.0f}", "")
+    if finished := [entry["finished"] for entry in entries if "finished" in entry]:
+        table.add_row("", "the first iteration itself", f"{finished[0] - reached['reached']:.2f}", "")
+    return table
+
+
+def _arguments_of_run(args: argparse.Namespace) -> tuple[Any, list[str]]:
+    """The config of what is started (of an ID: its first run), and the words of the command line."""
+    if args.config:
+        cfg, words = load_config(args.config), ["--config", str(Path(args.config).resolve())]
+    else:
+        cfg, words = experiments.make_config(experiments.runs(args.exp)[0]), ["--exp", str(args.exp)]
+    return cfg, [
+        *words,
+        "--startup-test",
+        *(["--cfg-options", *args.cfg_options] if args.cfg_options else []),
+    ]
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--exp", type=int, default=80, help="experiment ID; its first run is started")
+    what.add_argument("--config", help="a config file instead")
+    parser.add_argument("--repeat", type=int, default=1, help="starts; the median one is shown")
+    parser.add_argument("--iterate", action="store_true", help="run and time the first iteration as well")
+    parser.add_argument("--size", default="1914x1052", help="WIDTHxHEIGHT of the images")
+    parser.add_argument("--images", type=int, help="files of each data set instead of the real number")
+    parser.add_argument("--folder", type=Path, help="keep the data there, for the next time")
+    parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="handed to the program")
+    args = parser.parse_args(argv)
+
+    width, height = (int(length) for length in args.size.split("x"))
+    cfg, arguments = _arguments_of_run(args)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (args.folder or Path(temporary)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        prepare(folder, cfg, (width, height), args.images)
+        generated = ROOT / "configs" / "generated"
+        before = set(generated.rglob("*.py"))
+        try:
+            starts = [start(folder, arguments, args.iterate) for _ in range(args.repeat)]
+        finally:
+            for path in set(generated.rglob("*.py")) - before:
+                path.unlink()
+            shutil.rmtree(folder / "work_dirs", ignore_errors=True)
+    starts.sort(key=lambda entries: max(entry.get("reached", 0) for entry in entries) - entries[0]["begin"])
+    Console().print(report(starts[len(starts) // 2]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
