@@ -3,8 +3,8 @@
 import os
 
 # OpenMP threads that wait spin for long by default: as soon as another process (a data worker, a second run)
-# needs the core, a step on the CPU takes 25 times as long. Without any spinning it takes half as long again on
-# idle cores. This few rounds cost little in both cases. Has to be set before torch is imported.
+# needs the core, a step on the CPU takes 25 times as long. Without any spinning it takes half as long again
+# on idle cores. This few rounds cost little in both cases. Has to be set before torch is imported.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
