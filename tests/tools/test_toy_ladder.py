@@ -74,7 +74,8 @@ class Trainer:
         self.configs: list[Config] = []
 
     def __call__(self, job: Job, environment: dict, quiet: bool, stop: Stop) -> str | None:
-        cfg = load_config(job.config)
+        with local.PREPARING:  # in place of another process
+            cfg = load_config(job.config)
         self.configs.append(cfg)
         write_state(job.work_dir, RunState("ended", job.max_iters, exit_status=75))
         if self.failing in cfg.name:

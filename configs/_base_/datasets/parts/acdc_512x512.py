@@ -5,7 +5,6 @@ acdc_target = dict(
     data_root="data/acdc",
     img_dir="rgb_anon/train",
     load_labels=False,
-    prepared=None,  # or a folder that tools/prepare_data.py has written
     pipeline=_base_.adverse_target_pipeline,
 )
 acdc_val = dict(

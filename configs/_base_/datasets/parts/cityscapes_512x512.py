@@ -4,7 +4,6 @@ cityscapes_train = dict(
     data_root="data/cityscapes",
     img_dir="leftImg8bit/train",
     ann_dir="gtFine/train",
-    prepared=None,  # or a folder that tools/prepare_data.py has written
     pipeline=[
         dict(type="LoadImage"),
         dict(type="LoadLabel"),
@@ -20,7 +19,6 @@ cityscapes_target = dict(
     data_root="data/cityscapes",
     img_dir="leftImg8bit/train",
     load_labels=False,
-    prepared=None,  # or a folder that tools/prepare_data.py has written
     pipeline=[
         dict(type="LoadImage"),
         dict(type="Resize", scale=(1024, 512)),

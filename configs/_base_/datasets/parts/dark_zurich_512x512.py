@@ -5,7 +5,6 @@ dark_zurich_target = dict(
     data_root="data/dark_zurich",
     img_dir="rgb_anon/train/night",
     load_labels=False,
-    prepared=None,  # or a folder that tools/prepare_data.py has written
     pipeline=_base_.adverse_target_pipeline,
 )
 dark_zurich_val = dict(

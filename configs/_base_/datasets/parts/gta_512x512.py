@@ -2,7 +2,6 @@
 gta_train = dict(
     type="GTADataset",
     data_root="data/gta",
-    prepared=None,  # or a folder that tools/prepare_data.py has written
     pipeline=[
         dict(type="LoadImage"),
         dict(type="LoadLabel"),

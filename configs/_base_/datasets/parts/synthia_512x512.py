@@ -3,7 +3,6 @@
 synthia_train = dict(
     type="SynthiaDataset",
     data_root="data/synthia",
-    prepared=None,  # or a folder that tools/prepare_data.py has written
     pipeline=[
         dict(type="LoadImage"),
         dict(type="LoadLabel"),
