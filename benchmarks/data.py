@@ -53,6 +53,7 @@ PARTS = {
     "Pad": "pad, to tensors",
     "PackInputs": "pad, to tensors",
 }
+MIN_PAIRS = 5
 TOLERANCE = 1e-5  # of normalised pixels
 Sampler = Callable[[int], dict[str, Any]]
 
@@ -230,7 +231,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     organisation.add_argument("--compare-published", action="store_true", help="both, in turns")
     parser.add_argument("--shrink", type=int, default=1, help="divisor of all sizes, for tests")
     parser.add_argument("--data", default="work_dirs/benchmarks/data", help="default: %(default)s")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if min(args.images, args.repeats, args.shrink) < 1:
+        parser.error("--images, --repeats and --shrink have to be 1 or more")
+    if args.compare_published and args.repeats < MIN_PAIRS:
+        parser.error(f"--repeats {args.repeats}: a ratio takes at least {MIN_PAIRS}")
+    return args
 
 
 def main(argv: list[str] | None = None) -> None:

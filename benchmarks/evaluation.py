@@ -7,6 +7,7 @@ DAFormer are read at twice the size of the network's input, as from Cityscapes; 
 """
 
 import argparse
+import re
 import statistics
 import sys
 import tempfile
@@ -26,7 +27,7 @@ from rich.table import Table
 from benchmarks.machine import describe, matrix_seconds, memory, reset_peak_memory
 from benchmarks.published import hrda, segmentor
 from benchmarks.published.evaluation import PublishedEvaluation
-from benchmarks.startup_trace import Stopwatch
+from benchmarks.startup_trace import PartTimes
 from benchmarks.step_case import BACKBONES, StepCase, config_of
 from mmseg.datasets import CityscapesDataset, uda_collate
 from mmseg.datasets.conversion import convert_cityscapes
@@ -54,7 +55,7 @@ class Times:
     seconds: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
-    watch: Stopwatch = field(default_factory=Stopwatch)
+    watch: PartTimes = field(default_factory=PartTimes)
 
     def run(self, evaluate: Callable[[int], Any], index: int) -> None:
         """Evaluate an image."""
@@ -77,12 +78,12 @@ class Ours:
         watch: What times the parts.
     """
 
-    def __init__(self, model: EncoderDecoder, dataset: CityscapesDataset, watch: Stopwatch) -> None:
+    def __init__(self, model: EncoderDecoder, dataset: CityscapesDataset, watch: PartTimes) -> None:
         self.model, self.dataset, self.watch = model, dataset, watch
         self.metric = IoUMetric()
         self.metric.dataset_meta = dataset.metainfo
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, index: int) -> np.ndarray:
         """Evaluate an image; returns the prediction (H, W)."""
         with self.watch.part("decode"):
@@ -105,7 +106,7 @@ class Ours:
 class Published:
     """The evaluation as published; see :class:`Ours`."""
 
-    def __init__(self, model: EncoderDecoder, dataset: CityscapesDataset, watch: Stopwatch) -> None:
+    def __init__(self, model: EncoderDecoder, dataset: CityscapesDataset, watch: PartTimes) -> None:
         self.model, self.dataset, self.watch = model, dataset, watch
         self.evaluation = PublishedEvaluation(model)
 
@@ -129,7 +130,7 @@ class Published:
         return float(np.nanmean(self.evaluation.iou()))
 
 
-def timed(watch: Stopwatch, part: str, owner: Any, name: str) -> AbstractContextManager:
+def timed(watch: PartTimes, part: str, owner: Any, name: str) -> AbstractContextManager:
     """Time a function while the context lasts."""
     return patch.object(owner, name, watch.around(part, getattr(owner, name)))
 
@@ -221,8 +222,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     way.add_argument("--published", action="store_true", help="organised as published")
     way.add_argument("--compare-published", action="store_true", help="both, in turn")
     args = parser.parse_args(argv)
-    args.size = [int(length) for length in args.size.split("x")]
     args.mode = args.mode or ("slide" if args.method == "hrda" else "whole")
+    if not (size := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", args.size)):
+        parser.error(f"--size {args.size}: expected HEIGHTxWIDTH, as 512x1024")
+    args.size = [int(length) for length in size.groups()]
+    if args.images < 1 or args.pairs < 1:
+        parser.error("--images and --pairs have to be 1 or more")
     if args.compare_published and args.pairs < MIN_PAIRS:
         parser.error(f"--pairs {args.pairs}: a ratio takes at least {MIN_PAIRS}")
     return args

@@ -9,6 +9,7 @@ trainer of its own, the time runs from the start of the launcher.
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,12 +25,16 @@ from rich.table import Table
 import experiments
 from mmseg import datasets, models  # noqa: F401  (fill the registries)
 from mmseg.apis.config import load_config
+from mmseg.apis.run_folders import generated_config
 from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
 from mmseg.datasets.toy import make_toy_dataset
+from mmseg.errors import MMSegError
 from mmseg.registry import DATASETS, MODELS
 
 ROOT = Path(__file__).parents[1]
 TARGET_SECONDS = 10.0
+MARKER = ".startup_benchmark"
+"""Lies in a folder that this benchmark has filled."""
 FILES = {
     "gta": (24966, 0),
     "synthia": (9400, 0),
@@ -56,6 +61,8 @@ def prepare(folder: Path, cfg: Any, size: tuple[int, int], images: int | None = 
     train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
     sets = [(part, 0) for part in ([train["source"], train["target"]] if "source" in train else [train])]
     for part, split in [*sets, (val, 1)]:
+        if Path(part.data_root).is_absolute():
+            raise SystemExit(f"{part.data_root}: toy images would go there; name a relative data_root")
         root = folder / part.data_root
         done = root / f"{part.type}_{split}.done"
         if done.exists():
@@ -161,7 +168,7 @@ def _arguments_of_run(args: argparse.Namespace) -> tuple[Any, list[str]]:
     ]
 
 
-def main(argv: list[str] | None = None) -> int:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -175,21 +182,41 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="keep the data there, for the next time")
     parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="handed to the program")
     args = parser.parse_args(argv)
+    if not (size := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", args.size)):
+        parser.error(f"--size {args.size}: expected WIDTHxHEIGHT, as 1914x1052")
+    args.size = tuple(int(length) for length in size.groups())
+    if args.repeat < 1 or (args.images is not None and args.images < 1):
+        parser.error("--repeat and --images have to be 1 or more")
+    if args.folder and args.folder.exists():
+        if not args.folder.is_dir() or (any(args.folder.iterdir()) and not (args.folder / MARKER).exists()):
+            parser.error(f"--folder {args.folder}: holds other things than this benchmark's; name a new one")
+        if (args.folder / "work_dirs").exists():
+            parser.error(f"--folder {args.folder}: holds work_dirs, which would be deleted; move it away")
+    try:
+        args.cfg, args.words = _arguments_of_run(args)
+    except MMSegError as error:
+        parser.error(str(error))
+    return args
 
-    width, height = (int(length) for length in args.size.split("x"))
-    cfg, arguments = _arguments_of_run(args)
+
+def remove_runs(folder: Path) -> None:
+    """Remove the runs in a folder, and the configs that were generated for them."""
+    for run in (folder / "work_dirs").glob("*/*"):
+        generated_config(run.name, run.parent.name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "work_dirs", ignore_errors=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
         folder = (args.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        prepare(folder, cfg, (width, height), args.images)
-        generated = ROOT / "configs" / "generated"
-        before = set(generated.rglob("*.py"))
+        (folder / MARKER).touch()
+        prepare(folder, args.cfg, args.size, args.images)
         try:
-            starts = [start(folder, arguments, args.iterate) for _ in range(args.repeat)]
+            starts = [start(folder, args.words, args.iterate) for _ in range(args.repeat)]
         finally:
-            for path in set(generated.rglob("*.py")) - before:
-                path.unlink()
-            shutil.rmtree(folder / "work_dirs", ignore_errors=True)
+            remove_runs(folder)
     starts.sort(key=lambda entries: max(entry.get("reached", 0) for entry in entries) - entries[0]["begin"])
     Console().print(report(starts[len(starts) // 2]))
     return 0

@@ -35,7 +35,7 @@ PARTS = (
 TRAINER = "tools.train"
 
 
-class Stopwatch:
+class PartTimes:
     """Wall and CPU seconds of parts; what a part calls is not counted in it.
 
     Attributes:
@@ -102,7 +102,7 @@ def main(log: Path, begin: float, program: str, arguments: list[str], iterate: b
         arguments: Of the command line.
         iterate: Whether to run the first iteration, too, and end only behind it.
     """
-    watch = Stopwatch()
+    watch = PartTimes()
     watch._last = (begin, 0.0)
     with watch.part("imports"):
         module = importlib.import_module(program)
@@ -134,7 +134,7 @@ def main(log: Path, begin: float, program: str, arguments: list[str], iterate: b
         return module.main(arguments)
 
 
-def _trace_trainer(log: Path, iterate: bool, started: Callable[[], None], watch: Stopwatch) -> None:
+def _trace_trainer(log: Path, iterate: bool, started: Callable[[], None], watch: PartTimes) -> None:
     """Let the launcher start the trainer in this form."""
     from mmseg.apis.launch import process
 

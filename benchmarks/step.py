@@ -7,6 +7,7 @@ as published; ``--compare-published`` runs both side by side, each in a process 
 
 import argparse
 import json
+import math
 import os
 import statistics
 import sys
@@ -14,6 +15,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from benchmarks.step_case import BACKBONES, METHODS, StepCase
@@ -51,6 +53,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--batch, --steps and --threads have to be 1 or more, --warmup 0 or more")
     if args.compare_published and args.steps < MIN_PAIRS:
         parser.error(f"--steps {args.steps}: a ratio takes at least {MIN_PAIRS} pairs")
+    if args.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: there is no GPU; leave it out to measure on the CPU")
     if args.published and (args.amp or args.compile):
         parser.error("--published: that step is float32 and not compiled; leave out --amp and --compile")
     return args
@@ -117,10 +121,13 @@ def check_losses(ours: dict[str, float], published: dict[str, float], amp: str |
     if ours.keys() != published.keys():
         raise SystemExit(f"the steps differ: ours logs {sorted(ours)}, the published one {sorted(published)}")
     differences = {
-        name: abs(ours[name] - value) / abs(value) for name, value in published.items() if "loss" in name
+        name: abs(ours[name] - value) / max(abs(value), 1e-12)
+        for name, value in published.items()
+        if "loss" in name
     }
+    differences = {name: math.inf if math.isnan(found) else found for name, found in differences.items()}
     worst = max(differences, key=differences.__getitem__)
-    if not differences[worst] <= LOSS_TOLERANCE[amp]:
+    if differences[worst] > LOSS_TOLERANCE[amp]:
         raise SystemExit(
             f"the steps differ: {worst} is {ours[worst]} in ours, {published[worst]} in the published one; "
             f"expected a relative difference of at most {LOSS_TOLERANCE[amp]}"

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import torch
 
 from benchmarks import machine
 from benchmarks.operations import counted
 from benchmarks.step_case import StepCase
-from benchmarks.step_program import Program, build_program, compile_networks
+from benchmarks.step_program import Program, build_program
 from benchmarks.stopwatch import Phase, Stopwatch
+from mmseg.engine.runner import compile_encoders
 
 Result = TypeVar("Result")
 
@@ -66,13 +68,19 @@ class _Run:
         self.stopwatch = Stopwatch(case.device)
 
     def first_step(self) -> FirstStep:
-        """Make a step without dropout and count; the dropout of training, and perhaps compiling, follow."""
+        """Make a step without dropout for its losses, and one to count, which is never compiled."""
         self.program.drop_rates.switch(on=False)
-        with counted(self.program.method, self.program.optimizer) as operations:
-            losses = self.program.step()
+        if self.case.compile:
+            compile_encoders(self.program.method)
+        losses = self.program.step()
+        with (
+            torch.compiler.set_stance("force_eager"),
+            counted(self.program.method, self.program.optimizer) as operations,
+        ):
+            self.program.step()
         self.program.drop_rates.switch(on=True)
         if self.case.compile:
-            compile_networks(self.program.method)
+            torch.compiler.reset()  # what was compiled for other drop rates would count as a recompilation
         self.program.measure(self.stopwatch)
         return FirstStep({k: float(v) for k, v in losses.items()}, operations.as_dict())
 
@@ -113,12 +121,14 @@ class StepProcess:
     """
 
     def __init__(self, case: StepCase) -> None:
-        os.environ["OMP_NUM_THREADS"] = str(case.threads)
+        environment = {"OMP_NUM_THREADS": str(case.threads)}
         if case.device == "cpu":
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+            environment["CUDA_VISIBLE_DEVICES"] = ""
         self._case = case
         spawn = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(1, spawn, initializer=_start, initargs=(case,))
+        with patch.dict(os.environ, environment):
+            self._pool.submit(os.getpid)  # starts the process, which inherits the environment
 
     def __enter__(self) -> "StepProcess":
         return self
@@ -136,7 +146,7 @@ class StepProcess:
         return self._ask(_matrix_seconds, self._case.device, dtypes)
 
     def first_step(self) -> FirstStep:
-        """Make a step without dropout and count its operations; to be called once."""
+        """Losses of a step without dropout and operations of another; to be called once."""
         return self._ask(_call, "first_step")
 
     def steps(self, number: int) -> Steps:

@@ -139,9 +139,3 @@ def in_turn(direction: str, *names: str) -> Any:
     """A function that gives these phases one after the other, again and again."""
     phases: Iterator[Phase] = itertools.cycle((name, direction) for name in names)
     return lambda: next(phases)
-
-
-def compile_networks(method: DACS) -> None:
-    """Compile the encoders of all networks for the one shape that each of them sees."""
-    for network in (method.model, method.ema_model, method.imnet_model):
-        network.backbone.compile(dynamic=False)

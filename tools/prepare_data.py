@@ -16,9 +16,9 @@ from mmengine.config import Config
 from mmseg.apis.cli import add_cfg_options, command
 from mmseg.apis.config import load_config
 from mmseg.datasets import SegmentationDataset
-from mmseg.datasets.preparation import gigabytes, plan_preparation, prepare
+from mmseg.datasets.preparation import check_pipeline, check_space, gigabytes, plan_preparation, prepare
 from mmseg.errors import ConfigError
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, check_part
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -46,8 +46,11 @@ def training_sets(cfg: Config) -> dict[str, dict]:
     dataset = (cfg.get("train_dataloader") or {}).get("dataset")
     if not dataset:
         raise ConfigError(f"{cfg.filename}: {place} is missing; name the config of a run")
+    check_part(dataset, DATASETS, place)
     if dataset["type"] != "UDADataset":
         return {place: dataset}
+    for key in ("source", "target"):
+        check_part(dataset.get(key), DATASETS, f"{place}.{key}")
     target = {**dataset["target"], "load_labels": False}
     return {f"{place}.source": dataset["source"], f"{place}.target": target}
 
@@ -65,18 +68,26 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     if args.nproc < 1 or args.check < 1:
         raise ConfigError(f"--nproc {args.nproc} --check {args.check}: expected numbers from 1 on")
-    settings = []
+    datasets, plans, settings = {}, {}, []
     for place, dataset_cfg in training_sets(load_config(args.config, args.cfg_options)).items():
         dataset = DATASETS.build({**dataset_cfg, "prepared": None})
+        check_pipeline(dataset)
         folder = Path(dataset_cfg.get("prepared") or Path(args.out, folder_name(dataset)))
-        plan = plan_preparation(dataset, folder)
+        if folder in plans:
+            raise ConfigError(
+                f"{args.config}: two data sets name prepared={folder}; give each its own folder"
+            )
+        datasets[folder], plans[folder] = dataset, plan_preparation(dataset, folder)
         print(
-            f"{folder}: {len(plan.todo)} of {len(dataset)} images to prepare, "
-            f"{gigabytes(plan.needed)} needed, {gigabytes(plan.free)} free"
+            f"{folder}: {len(plans[folder].todo)} of {len(dataset)} images to prepare, "
+            f"{gigabytes(plans[folder].needed)} needed, {gigabytes(plans[folder].free)} free"
         )
-        if not args.dry_run:
-            prepare(dataset, folder, plan, args.nproc, args.check)
         settings.append(f"{place}.prepared={folder}")
+    if args.dry_run:
+        return
+    check_space(plans)
+    for folder, plan in plans.items():
+        prepare(datasets[folder], folder, plan, args.nproc, args.check)
     print("Settings that use it:\n  --cfg-options " + " ".join(settings))
 
 

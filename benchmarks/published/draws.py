@@ -73,6 +73,6 @@ def draw_augmentation(of: StrongAugmentation, label: Tensor, processes: GlobalBa
         order, factors = draw_jitter(len(label), of.jitter_strength, label.device, processes)
         jitter = (order, factors.T.tolist())
     if of.blur and blur_lot > BLUR_PROBABILITY:
-        lots = processes.rand(len(label), device=label.device)
+        lots = processes.rand(len(label), device=torch.device("cpu"))
         sigmas = (MIN_SIGMA + (MAX_SIGMA - MIN_SIGMA) * lots).tolist()
     return Augmentation(jitter, sigmas)

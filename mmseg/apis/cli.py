@@ -29,7 +29,9 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
             print(f"error: {message_of(error)}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
-            print("interrupted; training goes on from its last checkpoint with --resume", file=sys.stderr)
+            print(
+                "interrupted; a training run goes on from its last checkpoint with --resume", file=sys.stderr
+            )
             return 130
 
     return run

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from mmseg.datasets.prepared_data import (
 )
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.datasets.transforms.base import PIXEL_KEYS, Results, Transform, run_transforms
+from mmseg.datasets.transforms.loading import LoadImage
 from mmseg.errors import ConfigError, DataError
 
 SAVE_INTERVAL = 10.0  # seconds; so much work is lost when the process is killed
@@ -46,12 +48,14 @@ class Plan:
         finished: Number of samples that earlier runs have prepared.
         needed: Bytes of what is to be written, estimated from a few images.
         free: Free bytes at the place they go to.
+        device: Number of the file system there (``st_dev``).
     """
 
     todo: list[int]
     finished: int
     needed: int
     free: int
+    device: int
 
 
 def plan_preparation(dataset: SegmentationDataset, folder: Path) -> Plan:
@@ -70,13 +74,46 @@ def plan_preparation(dataset: SegmentationDataset, folder: Path) -> Plan:
     sizes = [sum(_arrays(_leading_results(dataset, index)).values()) for index in probed]
     needed = round(sum(sizes) / max(len(sizes), 1) * len(todo))
     parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return Plan(todo, len(dataset) - len(todo), needed, shutil.disk_usage(parent).free)
+    free, device = shutil.disk_usage(parent).free, parent.stat().st_dev
+    return Plan(todo, len(dataset) - len(todo), needed, free, device)
+
+
+def check_pipeline(dataset: SegmentationDataset) -> None:
+    """Check that there is something to prepare.
+
+    Raises:
+        ConfigError: No image is read before the first random transform.
+    """
+    if not any(isinstance(step, LoadImage) for step in dataset.leading_transforms):
+        raise ConfigError(
+            f"config: the pipeline of {dataset.img_dir} has no LoadImage before its first random transform, "
+            "so there is nothing to prepare; begin it with dict(type='LoadImage')"
+        )
+
+
+def check_space(plans: Mapping[Path, Plan]) -> None:
+    """Check that all that is to be written, by folder, fits into the file systems.
+
+    Raises:
+        DataError: The space does not suffice.
+    """
+    for device in {plan.device for plan in plans.values()}:
+        there = {folder: plan for folder, plan in plans.items() if plan.device == device}
+        needed = sum(plan.needed for plan in there.values())
+        free = min(plan.free for plan in there.values())
+        if needed > free:
+            raise DataError(
+                f"{', '.join(map(str, there))}: {gigabytes(needed)} are needed, {gigabytes(free)} are free; "
+                "make room or choose another place with --out"
+            )
 
 
 def prepare(
     dataset: SegmentationDataset, folder: Path, plan: Plan, nproc: int = 4, num_checked: int = 16
 ) -> None:
     """Carry out a plan, then compare some of the prepared samples with their files.
+
+    When they differ, the index is removed: nobody opens these data, and the next call prepares them anew.
 
     Args:
         dataset: Data set without ``prepared``.
@@ -86,15 +123,26 @@ def prepare(
         num_checked: Number of samples that are compared, spread over the data set.
 
     Raises:
-        DataError: The space does not suffice, a file is unreadable, or prepared pixels differ.
+        DataError: The space does not suffice, the folder cannot be written, a file is unreadable, or prepared
+            pixels differ.
     """
-    if plan.needed > plan.free:
+    check_space({folder: plan})
+    try:
+        _write_samples(dataset, folder, plan.todo, nproc)
+    except OSError as error:
         raise DataError(
-            f"{folder}: {gigabytes(plan.needed)} are needed, {gigabytes(plan.free)} are free; make room or "
-            "choose another place with --out"
-        )
+            f"{folder}: cannot be written ({error.strerror or error}); choose another place with --out"
+        ) from error
+    try:
+        PreparedData(folder, dataset).check_pixels(dataset, _spread(range(len(dataset)), num_checked))
+    except DataError:
+        (folder / INDEX_FILE).unlink()
+        raise
+
+
+def _write_samples(dataset: SegmentationDataset, folder: Path, todo: list[int], nproc: int) -> None:
     index = _read_or_new(dataset, folder)
-    described = [dataset.describe(dataset.samples[i]) for i in plan.todo]
+    described = [dataset.describe(dataset.samples[i]) for i in todo]
     last_saved = time.monotonic()
     try:
         write = partial(_write_sample, dataset.leading_transforms, folder)
@@ -106,9 +154,11 @@ def prepare(
             if time.monotonic() - last_saved > SAVE_INTERVAL:
                 _write_index(folder, index)
                 last_saved = time.monotonic()
-    finally:
-        _write_index(folder, index)
-    PreparedData(folder, dataset).check_pixels(dataset, _spread(range(len(dataset)), num_checked))
+    except BaseException:  # also Ctrl-C
+        with suppress(OSError):
+            _write_index(folder, index)
+        raise
+    _write_index(folder, index)
 
 
 def gigabytes(count: int) -> str:
@@ -168,20 +218,23 @@ def _arrays(results: Results) -> dict[str, int]:
     return {key: results[key].nbytes for key in ARRAYS if key in results}
 
 
-def _write_array(path: Path, array: np.ndarray) -> None:
-    """Write a ``.npy`` file, which appears complete or not at all."""
+@contextmanager
+def _whole_file(path: Path) -> Iterator[Path]:
+    """A temporary file to write to; ``path`` appears complete or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with temporary.open("wb") as file:
-            np.save(file, np.ascontiguousarray(array))
+        yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _write_array(path: Path, array: np.ndarray) -> None:
+    with _whole_file(path) as temporary, temporary.open("wb") as file:
+        np.save(file, np.ascontiguousarray(array))
+
+
 def _write_index(folder: Path, index: Index) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{INDEX_FILE}.part"
-    temporary.write_text(json.dumps(index), encoding="utf-8")
-    temporary.replace(folder / INDEX_FILE)
+    with _whole_file(folder / INDEX_FILE) as temporary:
+        temporary.write_text(json.dumps(index), encoding="utf-8")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mmseg.datasets.segmentation_dataset import SegmentationDataset
 
 INDEX_FILE = "index.json"
-FORMAT = 1
+FORMAT = 2
 """Raise it whenever the files of a prepared data set change their meaning."""
 ARRAYS = ("img", "gt_semantic_seg")
 FILES = ("img_path", "seg_map_path")
@@ -35,12 +35,16 @@ Index = dict[str, Any]
 
 
 def settings_of(dataset: SegmentationDataset) -> dict[str, Any]:
-    """What the prepared pixels depend on besides the files."""
+    """What the prepared pixels depend on besides the content of the files; a data set without labels does not
+    ask where they come from."""
     settings = {
+        "images": [str(dataset.img_dir), dataset.img_suffix],
         "pipeline": dataset.pipeline[: len(dataset.leading_transforms)],
         "num_classes": dataset.num_classes,
         "id_map": None if dataset.id_lookup is None else dataset.id_lookup.tolist(),
     }
+    if dataset.has_labels:
+        settings["labels"] = [str(dataset.ann_dir), dataset.seg_map_suffix]
     return json.loads(json.dumps(settings))  # tuples become lists, as in the index
 
 
@@ -93,16 +97,17 @@ def read_index(folder: Path, settings: dict[str, Any]) -> Index:
         settings: What the data set asks for.
 
     Raises:
-        DataError: The index is missing, damaged, or belongs to other settings.
+        DataError: The index is missing, no index of prepared data, or belongs to other settings.
     """
     path = folder / INDEX_FILE
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
+        index["samples"].keys()  # it is a dict
         found = {"format": index["format"], **index["settings"]}
     except OSError as error:
         raise DataError(f"{path}: missing, so nothing is prepared there; {REMEDY}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: damaged ({error}); delete {folder} and {REMEDY}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: no index of prepared data ({error!r}); name another folder") from error
     expected = {"format": FORMAT, **settings}
     for key, value in expected.items():
         if found.get(key) != value:
@@ -159,7 +164,7 @@ class PreparedData:
             described = dataset.describe(dataset.samples[index])
             prepared = self.load(described)
             expected = run_transforms(self._leading, dict(described))
-            different = [key for key in expected if not np.array_equal(prepared[key], expected[key])]
+            different = [key for key in expected if not np.array_equal(prepared.get(key, ()), expected[key])]
             if different:
                 raise DataError(
                     f"{self.folder}: {', '.join(different)} of {described['name']} differ from what the "

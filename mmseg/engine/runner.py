@@ -30,6 +30,7 @@ WRAPPER, SCHEDULER = "_optim_wrapper", "_param_scheduler"
 WRITING = ("after_train_iter", "after_val_iter", "after_val_epoch", "after_train", "after_run")
 """Where the hooks of a training run write."""
 STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
+MAX_COMPILED = 64  # versions of a layer: stages, sizes, with and without gradient; torch stops at eight
 
 
 def optimizer_settings(state: dict) -> dict[str, list[tuple[float, float, int]]]:
@@ -57,6 +58,7 @@ def compile_encoders(method: nn.Module, **options: Any) -> None:
         method: A segmentor or UDA method.
         options: Arguments of ``torch.compile``.
     """
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MAX_COMPILED)
     for part in method.modules():
         encoder = getattr(part, "backbone", None)
         if isinstance(encoder, nn.Module):
@@ -106,12 +108,13 @@ class SegmentationRunner(Runner):
     def _maybe_compile(self, target: str) -> None:
         """Compile the encoders of a training when the config has ``compile``.
 
-        mmengine would compile the step as a whole, with its backward passes and generators. A test alone is
-        not compiled: its images may all differ in size.
+        mmengine would compile the step as a whole, with its backward passes and generators. Evaluations run
+        without compiled code, in a training as well: their images may all differ in size.
         """
         options = self.cfg.get("compile")
         if options and target == "train_step":
             compile_encoders(self.model, **({} if options is True else options))
+            self.model.val_step = torch.compiler.set_stance("force_eager")(self.model.val_step)
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
         """Build the student's optimizer and those of the other networks that the UDA method trains.

@@ -23,7 +23,7 @@ def pictures(tmp_path_factory):
     ],
 )
 def test_command(pictures, capsys, pair, options):
-    data.main([*f"--pair {pair} --images 2 --repeats 1 --shrink 8 --data {pictures}".split(), *options])
+    data.main([*f"--pair {pair} --images 2 --repeats 5 --shrink 8 --data {pictures}".split(), *options])
     output = " ".join(capsys.readouterr().out.split())
     assert "gta pictures │ 239x131" in output
     assert ("published" in output) == any("published" in option for option in options)
@@ -43,3 +43,12 @@ def test_samples_that_differ_are_noticed():
         data.check_same(ours, {"img": normalised})
     with pytest.raises(AssertionError):
         data.check_same(ours, {"gt_semantic_seg": label - 1})
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--images 0", "--repeats 0", "--shrink 0", "--compare-published --repeats 4"]
+)
+def test_what_makes_no_sense_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit):
+        data.parse_args(arguments.split())
+    assert arguments.split()[-2] in capsys.readouterr().err

@@ -26,10 +26,20 @@ def test_measures_one_way_with_its_memory(capsys):
     assert "kept with every image" in capsys.readouterr().out
 
 
-def test_refuses_too_few_pairs(capsys):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--compare-published --pairs 3", "at least 5"),
+        ("--pairs 0", "1 or more"),
+        ("--images 0", "1 or more"),
+        ("--size 64", "HEIGHTxWIDTH"),
+        ("--size 0x64", "HEIGHTxWIDTH"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments, message, capsys):
     with pytest.raises(SystemExit):
-        evaluation.main(["--compare-published", "--pairs", "3"])
-    assert "at least 5" in capsys.readouterr().err
+        evaluation.parse_args(arguments.split())
+    assert message in capsys.readouterr().err
 
 
 def elements(value: object) -> int:

@@ -33,10 +33,53 @@ def test_prepared_data_is_as_large_as_asked_and_readable(tmp_path):
     assert {index for found in rcs.candidates.values() for index in found} == set(range(7))
 
 
-def test_times_the_start_of_a_run(capsys):
+def test_times_the_start_of_a_run(tmp_path, capsys):
     config = str(startup.ROOT / "configs/quickstart/daformer.py")
     settings = ["train_dataloader.num_workers=0", "train_dataloader.dataset.rare_class_sampling.min_pixels=0"]
-    options = ["--size", "256x128", "--images", "4", "--cfg-options", *settings]
+    options = ["--size", "256x128", "--images", "4", "--folder", str(tmp_path), "--cfg-options", *settings]
+    generated = startup.ROOT / "configs/generated/local-basic-startup"
+    generated.mkdir(parents=True, exist_ok=True)
+    before = set(generated.glob("*.py"))
     assert startup.main(["--config", config, *options]) == 0
+    assert set(generated.glob("*.py")) <= before and not (tmp_path / "work_dirs").exists()
     shown = capsys.readouterr().out
     assert all(part in shown for part in ("imports", "networks: build", "until the first iteration"))
+
+
+@pytest.mark.parametrize(
+    "files", [["work_dirs/run/log"], [startup.MARKER, "work_dirs/run/log"], ["data/gta/a"]]
+)
+def test_what_others_left_in_a_folder_is_kept(tmp_path, files, capsys):
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    with pytest.raises(SystemExit):
+        startup.main(["--folder", str(tmp_path)])
+    assert "--folder" in capsys.readouterr().err
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()) == sorted(files)
+
+
+def test_only_configs_of_runs_in_the_folder_are_removed(tmp_path, monkeypatch):
+    configs = {name: tmp_path / f"{name}.py" for name in ("mine", "other")}
+    for path in configs.values():
+        path.touch()
+    (tmp_path / "work_dirs/exp/mine").mkdir(parents=True)
+    monkeypatch.setattr(startup, "generated_config", lambda name, exp: configs[name])
+    startup.remove_runs(tmp_path)
+    assert not configs["mine"].exists() and configs["other"].exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--size 64", "WIDTHxHEIGHT"),
+        ("--exp 9999", "--exp 9999"),
+        ("--config nothing.py", "nothing.py"),
+        ("--repeat 0", "1 or more"),
+        ("--images 0", "1 or more"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        startup.parse_args(arguments.split())
+    assert message in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """The benchmark of a training step: ours and the published one compute the same; operations; commands."""
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -220,9 +221,10 @@ def test_configs_are_those_of_the_papers_with_other_sizes(method):
 
 
 def test_command_writes_every_number(tmp_path, capsys):
-    out = tmp_path / "step.json"
+    out, environment = tmp_path / "step.json", dict(os.environ)
     assert step.main([*TINY, "--steps", "2", "--warmup", "0", "--amp", "bf16", "--json", str(out)]) == 0
     result = json.loads(out.read_text())
+    assert dict(os.environ) == environment  # that of the measured process is its own
     assert result["case"]["amp"] == "bf16"
     assert result["matrix_seconds"].keys() == {"float32", "bfloat16"}
     assert result["machine"].keys() == {"hardware", "threads", "Python", "torch"}
@@ -263,11 +265,13 @@ def test_command_compares_with_the_published_step(tmp_path, capsys):
 
 
 def test_different_losses_are_refused():
-    losses = {"decode.loss_seg": 1.0, "decode.acc_seg": 3.0}
+    losses = {"decode.loss_seg": 1.0, "mix.loss_seg": 0.0, "decode.acc_seg": 3.0}
     assert step.check_losses(losses, losses | {"decode.acc_seg": 4.0}, None) == 0
     for other in (losses | {"decode.loss_seg": 1.001}, losses | {"decode.loss_seg": float("nan")}):
         with pytest.raises(SystemExit, match=r"the steps differ: decode.loss_seg is 1.0 in ours"):
             step.check_losses(losses, other, None)
+    with pytest.raises(SystemExit, match=r"mix.loss_seg is nan in ours"):  # behind a loss that is the same
+        step.check_losses(losses | {"mix.loss_seg": float("nan")}, losses, None)
     with pytest.raises(SystemExit, match="the published one"):
         step.check_losses(losses, {"decode.loss_seg": 1.0}, None)
 
@@ -285,3 +289,10 @@ def test_what_makes_no_sense_is_refused(arguments, message, capsys):
     with pytest.raises(SystemExit):
         step.parse_args(arguments)
     assert message in capsys.readouterr().err
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit):
+        step.parse_args(["--device", "cuda"])
+    assert "there is no GPU" in capsys.readouterr().err

@@ -1,7 +1,11 @@
 """Prepared pixels: the same as those of the files, refused when anything has changed, written in pieces."""
 
+import errno
 import json
 import os
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -166,6 +170,25 @@ def test_changed_settings(roots, tmp_path, change, message):
         prepared(cfg, folder)
 
 
+@pytest.mark.parametrize("folder", ["gta", "gta/labels"])
+def test_data_sets_of_the_same_name_are_told_apart(roots, tmp_path, folder):
+    cfg = prepared(source(roots), tmp_path / "prepared")
+    shutil.copytree(roots / folder, tmp_path / "other")  # times included
+    other = {"data_root": "other"} if folder == "gta" else {"ann_dir": "other"}
+    cfg |= {key: str(tmp_path / name) for key, name in other.items()}
+    with pytest.raises(
+        DataError, match=r"prepared with (images|labels)=.*gta.*other.*; prepare into another"
+    ):
+        DATASETS.build(cfg)
+    with pytest.raises(DataError, match="prepare into another"):
+        prepared({**cfg, "prepared": None}, tmp_path / "prepared")
+
+
+def test_a_data_set_without_labels_uses_pixels_prepared_with_labels(roots, tmp_path):
+    cfg = prepared(source(roots), tmp_path / "prepared")
+    assert DATASETS.build({**cfg, "load_labels": False}).load(0)["img"].shape == (20, 40, 3)
+
+
 def test_random_transforms_may_change(roots, tmp_path):
     folder = prepared(source(roots), tmp_path / "prepared")["prepared"]
     DATASETS.build(source(roots, pipeline=pipeline(crop=16), prepared=folder))
@@ -188,8 +211,10 @@ def test_damaged_files(roots, tmp_path):
         dataset.load(2)
     assert plan_preparation(DATASETS.build({**cfg, "prepared": None}), tmp_path / "prepared").todo == [2]
     for content, message in (
-        ("{", r"index\.json: damaged"),
-        (json.dumps({"format": 0, "settings": {}}), "=0"),
+        ("{", r"index\.json: no index of prepared data .*; name another folder"),
+        ("[]", "no index of prepared data"),
+        (json.dumps({"format": 2, "settings": {}}), r"no index of prepared data .*samples"),
+        (json.dumps({"format": 0, "settings": {}, "samples": {}}), "=0"),
     ):
         (tmp_path / "prepared/index.json").write_text(content)
         with pytest.raises(DataError, match=message):
@@ -231,8 +256,12 @@ def test_space_is_looked_at_first(roots, tmp_path):
     sizes = [dataset.load(i)["img"].nbytes + dataset.load(i)["gt_semantic_seg"].nbytes for i in range(NUMBER)]
     assert plan.needed == sum(sizes)
     with pytest.raises(DataError, match=r"are needed, 0\.00 GB are free; make room"):
-        prepare(dataset, folder, preparation.Plan(plan.todo, 0, plan.needed, free=0))
+        prepare(dataset, folder, replace(plan, free=0))
     assert not folder.exists()
+    half = replace(plan, free=plan.needed)
+    preparation.check_space({folder: half, tmp_path / "other disk": replace(half, device=-1)})
+    with pytest.raises(DataError, match=r"prepared, .*same disk: "):
+        preparation.check_space({folder: half, tmp_path / "same disk": half})
 
 
 def test_written_pixels_are_compared(roots, tmp_path, monkeypatch):
@@ -242,6 +271,45 @@ def test_written_pixels_are_compared(roots, tmp_path, monkeypatch):
     )
     with pytest.raises(DataError, match="img, gt_semantic_seg of 4 differ"):
         prepared(source(roots), tmp_path / "prepared")
+    monkeypatch.setattr(preparation, "_write_array", write)
+    DATASETS.build(prepared(source(roots), tmp_path / "prepared")).load(4)  # the failure was not forgotten
+
+
+def test_a_place_that_cannot_be_written(roots, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file/below"):
+        with pytest.raises(
+            DataError, match=r"file.*: cannot be written \(.*\); choose another place with --out"
+        ):
+            prepared(source(roots), folder)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def unwritable_index(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(preparation, "_write_array", full)
+    monkeypatch.setattr(preparation, "_write_index", unwritable_index)
+    with pytest.raises(DataError, match="No space left on device"):
+        prepared(source(roots), tmp_path / "prepared")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (dict(data_root="data"), r"train_dataloader\.dataset: expected dict\(type=\.\.\.\)"),
+        (dict(type="UDADataset"), r"train_dataloader\.dataset\.source: expected dict\(type=\.\.\.\)"),
+        (dict(type="GTADataset", pipeline=[]), "no LoadImage before its first random transform"),
+    ],
+)
+def test_configs_without_what_is_to_be_prepared(roots, tmp_path, capsys, dataset, message):
+    config = tmp_path / "config.py"
+    if dataset.get("type") == "GTADataset":
+        dataset = {**dataset, "data_root": str(roots / "gta")}
+    config.write_text(f"train_dataloader = dict(dataset={dataset})")
+    assert prepare_data.main([str(config), "--out", str(tmp_path / "prepared")]) == 1
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_command(roots, tmp_path, capsys):
@@ -251,7 +319,9 @@ def test_command(roots, tmp_path, capsys):
     out = tmp_path / "prepared"
     arguments = [str(config), "--out", str(out)]
     assert prepare_data.main([*arguments, "--dry-run"]) == 0
-    assert "5 of 5 images to prepare, 0.00 GB needed" in capsys.readouterr().out and not out.exists()
+    printed = capsys.readouterr().out
+    assert printed.count("5 of 5 images to prepare, 0.00 GB needed") == 2 and "--cfg-options" not in printed
+    assert not out.exists()
     assert prepare_data.main(arguments) == 0
     settings = capsys.readouterr().out.split("--cfg-options ")[1].split()
     assert settings == [

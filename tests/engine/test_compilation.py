@@ -46,6 +46,21 @@ def test_a_compiled_step_equals_the_eager_one(backend):
     assert 0 < torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 2 * 4 * (networks + 1)
 
 
+def test_evaluations_run_without_compiled_code():
+    model = method()
+    SegmentationRunner._maybe_compile(
+        SimpleNamespace(cfg=dict(compile=dict(backend="eager")), model=model), "train_step"
+    )
+    graphs = torch._dynamo.utils.counters["stats"]
+    graphs.clear()
+    meta = dict(img_shape=(128, 128), ori_shape=(128, 128), img_path="a.png")
+    model.eval().val_step(dict(img=batch(0)["img"][:1], img_metas=[meta]))
+    assert not graphs["unique_graphs"]
+    with torch.no_grad():
+        model.model.extract_feat(batch(0)["img"])
+    assert graphs["unique_graphs"]
+
+
 @pytest.mark.parametrize(("option", "compiled"), [({}, False), (dict(compile=dict(backend="eager")), True)])
 def test_the_config_switches_it_on(option, compiled):
     runner = SimpleNamespace(cfg=option, model=method())

@@ -35,6 +35,20 @@ def test_details_that_windows_share_are_computed_once():
     assert images == 2 * (windows + details)
 
 
+@pytest.mark.parametrize("stride", [(64, 64), (50, 37)])
+@pytest.mark.parametrize("training", [False, True])
+def test_windows_on_any_pixel_predict_as_each_alone(stride, training):
+    """In train mode the statistics of a window depend on what it is computed with."""
+    model, img = hrda(max_windows_per_forward=2).train(training), torch.randn(1, 3, 150, 190)
+    model.test_cfg = dict(mode="slide", crop_size=(128, 128), stride=stride)
+    torch.manual_seed(1)
+    found = model.predict(img)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        alone = EncoderDecoder._slide(model, img, (128, 128), stride, 1)
+    assert torch.allclose(found, alone, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "options", [dict(blur_hr_crop=True), dict(hr_slide_inference=False), dict(max_windows_per_forward=2)]
 )

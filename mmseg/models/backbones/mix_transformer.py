@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import drop as bricks
 from torch import Tensor, nn
@@ -26,8 +25,6 @@ from mmseg.registry import MODELS
 StageNorm = partial(nn.LayerNorm, eps=1e-6)
 
 MIN_SIZE = 29  # gives eight tokens at stride 4, which the first stage's attention reduces to one key
-
-MAX_COMPILED = 64  # versions of a layer: stages, sizes, with and without gradient; torch stops at eight
 
 ARCHITECTURES: dict[str, tuple[Sequence[int], Sequence[int]]] = {
     "mit_b0": ((32, 64, 160, 256), (2, 2, 2, 2)),
@@ -228,7 +225,6 @@ class MixVisionTransformer(nn.Module):
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile the layers in place: once per stage and shape, for all blocks; see ``torch.compile``."""
-        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MAX_COMPILED)
         for part in self.modules():
             if isinstance(part, Attention | MixFFN):
                 part.compile(*args, **kwargs)

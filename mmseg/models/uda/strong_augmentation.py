@@ -57,8 +57,8 @@ class StrongAugmentation:
             order, factors = draw_jitter(len(img), self.jitter_strength, img.device, processes)
             img = colors.normalize01(color_jitter(colors.denormalize(img), order, factors))
         if self.blur and blur_lot > BLUR_PROBABILITY:
-            sigma = MIN_SIGMA + (MAX_SIGMA - MIN_SIGMA) * processes.rand(len(img), device=img.device)
-            img = gaussian_blur(img, sigma)
+            lots = processes.rand(len(img), device=torch.device("cpu"))  # kornia checks widths on the host
+            img = gaussian_blur(img, MIN_SIGMA + (MAX_SIGMA - MIN_SIGMA) * lots)
         return img
 
 
@@ -109,7 +109,7 @@ def gaussian_blur(img: Tensor, sigma: Tensor) -> Tensor:
 
     Args:
         img: (B, C, H, W).
-        sigma: (B,) standard deviations in pixels, at most ``MAX_SIGMA``.
+        sigma: (B,) standard deviations in pixels, at most ``MAX_SIGMA``; on the CPU nothing waits for a GPU.
 
     Returns:
         (B, C, H, W), reflected at the border.
