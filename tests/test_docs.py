@@ -1,6 +1,7 @@
 """The documentation works: its examples run, its configs load, its commands and links exist."""
 
 import importlib.util
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -230,7 +231,9 @@ def test_every_overridden_setting_shown_exists(shown):
             parent = cfg
             for part in key.split(".")[:-1]:
                 parent = parent[int(part)] if part.isdigit() else parent[part]
-            assert key.split(".")[-1] in parent, f"{page}: {key} is not in {config}"
+            dataset = DATASETS.get(parent["type"]) if "type" in parent else None
+            known = {*parent, *(inspect.signature(dataset).parameters if dataset else ())}
+            assert key.split(".")[-1] in known, f"{page}: {key} is not in {config}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
