@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, w
 from mmengine.config import Config
 
 import experiments
-from mmseg.apis.cli import add_cfg_options, command
+from mmseg.apis.cli import add_cfg_options, command, print_or_write
 from mmseg.apis.config import closest_hint, load_config
 from mmseg.errors import ConfigError
 
@@ -63,13 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     else:
         cfg = config_of_run(args.exp, args.run, args.cfg_options)
     text = cfg.pretty_text if args.format == "py" else json.dumps(cfg.to_dict(), indent=2) + "\n"
-    if args.out is None:
-        sys.stdout.write(text)
-        return
-    try:
-        Path(args.out).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--out {args.out}: cannot be written ({error.strerror})") from error
+    print_or_write(text, args.out)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import experiments
-from mmseg.apis.cli import command
+from mmseg.apis.cli import command, print_or_write
 from mmseg.apis.collect_results import collect_results
 from mmseg.errors import DataError
 from mmseg.evaluation.results_table import (
@@ -105,13 +105,7 @@ def main(argv: list[str] | None = None) -> None:
         text = as_text(rows, args.per_class)
     else:
         text = {"markdown": to_markdown, "latex": to_latex}[args.format](rows)
-    if args.out is None:
-        sys.stdout.write(text)
-        return
-    try:
-        Path(args.out).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"--out {args.out}: cannot be written ({error.strerror})") from error
+    print_or_write(text, args.out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mmseg
-from mmseg.errors import MMSegError, Preempted
+from mmseg.errors import ConfigError, MMSegError, Preempted
 
 
 def command(main: Callable[..., int | None]) -> Callable[..., int]:
@@ -57,6 +57,21 @@ def _refuse_foreign_package() -> None:
             "uninstall the other one (pip uninstall mmsegmentation onedl-mmsegmentation) and run: "
             "pip install -e ."
         )
+
+
+def print_or_write(text: str, out: str | None) -> None:
+    """Show the result of a tool, or write it to the file that ``--out`` names.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
+    if out is None:
+        sys.stdout.write(text)
+        return
+    try:
+        Path(out).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--out {out}: cannot be written ({error.strerror})") from error
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:

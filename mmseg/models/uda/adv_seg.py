@@ -87,13 +87,7 @@ class AdvSeg(UDADecorator):
         source = probabilities(logits, detach=True)
         yield losses
 
-        logits, _ = self.model.forward_outputs(batch.target_img)
-        batch.pictures.update(
-            source=batch.img,
-            source_label=batch.gt_semantic_seg,
-            target=batch.target_img,
-            target_prediction=logits["main"].argmax(dim=1),
-        )
+        logits = self.target_outputs(batch)
         target = probabilities(logits, detach=True)
         yield self.adversarial_losses(probabilities(logits))
 

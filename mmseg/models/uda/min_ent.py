@@ -53,13 +53,7 @@ class MinEnt(UDADecorator):
         losses, _ = self.model.forward_train(batch.img, batch.gt_semantic_seg)
         yield losses
 
-        logits, _ = self.model.forward_outputs(batch.target_img)
-        batch.pictures.update(
-            source=batch.img,
-            source_label=batch.gt_semantic_seg,
-            target=batch.target_img,
-            target_prediction=logits["main"].argmax(dim=1),
-        )
+        logits = self.target_outputs(batch)
         yield {f"ent.loss.{name}": self.weights[name] * mean_entropy(x) for name, x in logits.items()}
 
         if self.mic is not None:

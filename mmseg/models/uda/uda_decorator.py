@@ -90,6 +90,18 @@ class UDADecorator(BaseModel):
         others = {parameter for network in self.other_networks.values() for parameter in network.parameters()}
         return ((name, parameter) for name, parameter in self.named_parameters() if parameter not in others)
 
+    def target_outputs(self, batch: UDABatch) -> dict[str, Tensor]:
+        """Logits (B, C, h, w) of each of the student's outputs on target images, for methods that work on
+        them."""
+        logits, _ = self.model.forward_outputs(batch.target_img)
+        batch.pictures.update(
+            source=batch.img,
+            source_label=batch.gt_semantic_seg,
+            target=batch.target_img,
+            target_prediction=logits["main"].argmax(dim=1),
+        )
+        return logits
+
     def objectives(self, batch: UDABatch) -> Iterator[Losses | Objective]:
         """Yield the groups of losses of one step; each group is back-propagated and freed before the next
         one.
