@@ -3,13 +3,21 @@
 Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation", arXiv:1706.05587, 2017.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
+from mmseg.models.decode_heads.depthwise_conv import DilatedConv2d
 from mmseg.models.decode_heads.pyramid_pooling import PooledConv
+
+Pointwise = Callable[[ConvModule], Tensor]
+
+
+def is_pointwise(layer: nn.Module) -> bool:
+    """Whether a layer is a 1×1 convolution, with norm and activation or without."""
+    return isinstance(layer, ConvModule) and layer.kernel_size == (1, 1)
 
 
 class DilatedConvs(nn.ModuleList):
@@ -35,23 +43,37 @@ class DilatedConvs(nn.ModuleList):
     ) -> None:
         block = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
         dilated = DepthwiseSeparableConvModule if sep else ConvModule
+        conv = dict(type=DilatedConv2d)
         super().__init__(
             ConvModule(in_channels, channels, 1, **block)
             if dilation == 1
-            else dilated(in_channels, channels, 3, dilation=dilation, padding=dilation, **block)
+            else dilated(
+                in_channels, channels, 3, dilation=dilation, padding=dilation, conv_cfg=conv, **block
+            )
             for dilation in dilations
         )
 
-    def forward(self, feature_map: Tensor) -> list[Tensor]:
-        """(B, in_channels, h, w) to one (B, channels, h, w) per dilation."""
-        return [branch(feature_map) for branch in self]
+    def forward(self, feature_map: Tensor, pointwise: Pointwise | None = None) -> list[Tensor]:
+        """(B, in_channels, h, w) to one (B, channels, h, w) per dilation.
+
+        Args:
+            feature_map: The input.
+            pointwise: Computes a 1×1 convolution of the input in another way.
+        """
+        return [
+            pointwise(branch) if pointwise and is_pointwise(branch) else branch(feature_map)
+            for branch in self
+        ]
 
 
 def concatenate_context(
-    feature_map: Tensor, aspp_modules: DilatedConvs, image_pool: PooledConv | None
+    feature_map: Tensor,
+    aspp_modules: DilatedConvs,
+    image_pool: PooledConv | None,
+    pointwise: Pointwise | None = None,
 ) -> Tensor:
     """Outputs of all branches side by side: the mean over the image, if there is one, then the dilations."""
-    maps = aspp_modules(feature_map)
+    maps = aspp_modules(feature_map, pointwise)
     if image_pool is not None:
         maps.insert(0, image_pool(feature_map).expand_as(maps[0]))
     return torch.cat(maps, dim=1)
@@ -90,6 +112,7 @@ class ASPPWrapper(nn.Module):
         branches = len(dilations) + int(pool)
         self.bottleneck = ConvModule(branches * channels, channels, 3, padding=1, **block)
 
-    def forward(self, feature_map: Tensor) -> Tensor:
-        """(B, in_channels, h, w) to (B, channels, h, w)."""
-        return self.bottleneck(concatenate_context(feature_map, self.aspp_modules, self.image_pool))
+    def forward(self, feature_map: Tensor, pointwise: Pointwise | None = None) -> Tensor:
+        """(B, in_channels, h, w) to (B, channels, h, w); see :class:`DilatedConvs`."""
+        context = concatenate_context(feature_map, self.aspp_modules, self.image_pool, pointwise)
+        return self.bottleneck(context)

@@ -5,6 +5,7 @@ Semantic Segmentation", CVPR 2022, section 3.2.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
-from mmseg.models.decode_heads.aspp import ASPPWrapper
+from mmseg.models.decode_heads.aspp import ASPPWrapper, is_pointwise
 from mmseg.models.decode_heads.base_decode_head import BaseDecodeHead
 from mmseg.models.decode_heads.isa import ISALayer
 from mmseg.registry import MODELS
@@ -124,10 +125,11 @@ class DAFormerHead(BaseDecodeHead):
         levels = self.select(features)
         size = levels[0].shape[2:]
         embedded = [embed(level) for embed, level in zip(self.embed_layers.values(), levels, strict=True)]
-        if isinstance(self.fuse_layer, ConvModule) and self.fuse_layer.kernel_size == (1, 1):
-            fused = self.fuse(self.fuse_layer, embedded, size)
-        else:
-            # channels-last, the order of tokens, multiplies the time of dilated depthwise convolutions
-            maps = [self.resize(level.contiguous(), size) for level in embedded]
-            fused = self.fuse_layer(torch.cat(maps, dim=1))
-        return self.classify(fused)
+        if is_pointwise(self.fuse_layer):
+            return self.classify(self.fuse(self.fuse_layer, embedded, size))
+        # channels-last, the order of tokens, multiplies the time of dilated depthwise convolutions
+        embedded = [level.contiguous() for level in embedded]
+        wide = torch.cat([self.resize(level, size) for level in embedded], dim=1)
+        if isinstance(self.fuse_layer, ASPPWrapper):
+            return self.classify(self.fuse_layer(wide, partial(self.fuse, maps=embedded, size=size)))
+        return self.classify(self.fuse_layer(wide))

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
+from mmcv.cnn import ConvModule
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
@@ -69,6 +70,7 @@ class EncoderDecoder(BaseModel):
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck) if neck else None
         self.decode_head = MODELS.build(decode_head)
+        fold_batch_norms(self.decode_head)
         if isinstance(auxiliary_head, Sequence):
             self.auxiliary_head: nn.Module | None = nn.ModuleList(MODELS.build(cfg) for cfg in auxiliary_head)
         else:
@@ -333,6 +335,13 @@ class EncoderDecoder(BaseModel):
                 raise ValueError("EncoderDecoder: mode='loss' needs gt_semantic_seg; found none")
             return self.forward_train(img, gt_semantic_seg, seg_weight)[0]
         raise ValueError(f"EncoderDecoder: mode={mode!r}; expected 'loss', 'predict' or 'tensor'")
+
+
+def fold_batch_norms(head: nn.Module) -> None:
+    """In eval mode, scale weights of convolutions by their batch norms instead of normalising outputs."""
+    for module in head.modules():
+        if isinstance(module, ConvModule):
+            module.turn_on_efficient_conv_bn_eval()
 
 
 def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
