@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from mmseg.checkpoint_files import iteration_of, newest_intact, numbered_checkpoints
 from mmseg.datasets.conversion import convert_cityscapes, convert_gta
 from mmseg.datasets.toy import make_toy_dataset
-from mmseg.engine.checkpoint_files import iteration_of, newest_intact, numbered_checkpoints
 from mmseg.models.pretrained import read_checkpoint
 
 CONFIG = "configs/quickstart/daformer.py"

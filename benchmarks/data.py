@@ -12,9 +12,7 @@ machine. Files come from the page cache.
 import argparse
 import statistics
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,9 +27,9 @@ from rich.table import Table
 from benchmarks.machine import describe
 from benchmarks.pictures import FILES, SIZES, write_pictures
 from benchmarks.published.data import MEAN, STD, PublishedPairs, PublishedPipeline
+from benchmarks.stopwatch import Stopwatch
 from mmseg.datasets import SegmentationDataset, UDADataset, keyed_random_state
 from mmseg.datasets.preparation import plan_preparation, prepare
-from mmseg.datasets.transforms.base import Results, Transform
 from mmseg.registry import DATASETS
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "_base_" / "datasets"
@@ -55,32 +53,8 @@ PARTS = {
 }
 MIN_PAIRS = 5
 TOLERANCE = 1e-5  # of normalised pixels
+AnyDataset = SegmentationDataset | UDADataset
 Sampler = Callable[[int], dict[str, Any]]
-
-
-class PartClock:
-    """Processor seconds by part."""
-
-    def __init__(self) -> None:
-        self.seconds: defaultdict[str, float] = defaultdict(float)
-
-    @contextmanager
-    def __call__(self, part: str) -> Iterator[None]:
-        begin = time.process_time()
-        yield
-        self.seconds[part] += time.process_time() - begin
-
-
-class TimedTransform(Transform):
-    """A transform whose calls are timed."""
-
-    def __init__(self, transform: Transform, clock: PartClock) -> None:
-        self.transform = transform
-        self.clock = clock
-
-    def __call__(self, results: Results) -> Results:
-        with self.clock(PARTS[type(self.transform).__name__]):
-            return self.transform(results)
 
 
 # ------------------------------------------------------------------------------------------------ what is run
@@ -108,7 +82,7 @@ def _shrunk(step: dict, shrink: int) -> dict:
     return {**step, **sizes}
 
 
-def build(pair: str, data: Path, shrink: int, prepared: bool) -> SegmentationDataset | UDADataset:
+def build(pair: str, data: Path, shrink: int, prepared: bool) -> AnyDataset:
     """The data set of a pair; ``prepared`` data are written when they are not there yet."""
     configs = dataset_configs(pair, data, shrink)
     if prepared:
@@ -130,20 +104,16 @@ def sampler(dataset: Any) -> Sampler:
     return lambda position: dataset.get(position, keyed_random_state(0, position))
 
 
-def timed(dataset: SegmentationDataset | UDADataset, clock: PartClock) -> SegmentationDataset | UDADataset:
+def timed(dataset: AnyDataset, watch: Stopwatch) -> AnyDataset:
     """Time the transforms of a data set."""
     for one in (dataset.source, dataset.target) if isinstance(dataset, UDADataset) else (dataset,):
-        one.transforms = [TimedTransform(transform, clock) for transform in one.transforms]
+        one.transforms = [watch.phase(PARTS[type(step).__name__])(step) for step in one.transforms]
     return dataset
 
 
-def published(
-    dataset: SegmentationDataset | UDADataset, clock: PartClock
-) -> PublishedPairs | PublishedPipeline:
+def published(dataset: AnyDataset, watch: Stopwatch) -> PublishedPairs | PublishedPipeline:
     """The published organisation of a data set."""
-    if isinstance(dataset, UDADataset):
-        return PublishedPairs(dataset, clock)
-    return PublishedPipeline(dataset, clock)
+    return (PublishedPairs if isinstance(dataset, UDADataset) else PublishedPipeline)(dataset, watch)
 
 
 def check_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
@@ -202,14 +172,17 @@ def _version(library: str) -> str:
         return "missing"
 
 
-def report(seconds: dict[str, list[float]], clocks: dict[str, PartClock], args: argparse.Namespace) -> Table:
+def report(seconds: dict[str, list[float]], watches: dict[str, Stopwatch], args: argparse.Namespace) -> Table:
     """Samples per second and milliseconds of every part."""
     table = Table("one core", *seconds)
     rates = {name: args.images / statistics.median(values) for name, values in seconds.items()}
     table.add_row("samples/s", *(f"{rate:.1f}" for rate in rates.values()), end_section=True)
     number = args.images * args.repeats
     means = {name: sum(values) / number for name, values in seconds.items()}
-    parts = {name: {part: s / number for part, s in clock.seconds.items()} for name, clock in clocks.items()}
+    parts = {
+        name: {part: spent.cpu / number for part, spent in watch.seconds().items()}
+        for name, watch in watches.items()
+    }
     for name, mean in means.items():
         parts[name]["rest"] = mean - sum(parts[name].values())
     for part in dict.fromkeys(part for found in parts.values() for part in found):
@@ -249,10 +222,10 @@ def main(argv: list[str] | None = None) -> None:
     dataset = build(args.pair, data, args.shrink, prepared=False)
     ours = build(args.pair, data, args.shrink, args.prepared)
     name = "prepared" if args.prepared else "ours"
-    clocks = {"published": PartClock(), name: PartClock()}
+    watches = {"published": Stopwatch(), name: Stopwatch()}
     samplers = {
-        "published": sampler(published(dataset, clocks["published"])),
-        name: sampler(timed(ours, clocks[name])),
+        "published": sampler(published(dataset, watches["published"])),
+        name: sampler(timed(ours, watches[name])),
     }
     if not args.compare_published:
         samplers.pop(name if args.published else "published")
@@ -260,12 +233,12 @@ def main(argv: list[str] | None = None) -> None:
         samples = [sample(position) for sample in samplers.values()]
         if args.compare_published:
             check_same(samples[1], samples[0])
-    for clock in clocks.values():
-        clock.seconds.clear()
+    for watch in watches.values():
+        watch.seconds()  # of these samples
     seconds = measure(samplers, args.images, args.repeats)
     console = Console()
     console.print(surroundings(args, data))
-    console.print(report(seconds, {name: clocks[name] for name in samplers}, args))
+    console.print(report(seconds, {name: watches[name] for name in samplers}, args))
     if args.compare_published:
         ratios = np.divide(seconds["published"], seconds[name])
         console.print(

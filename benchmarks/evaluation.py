@@ -2,8 +2,9 @@
 
 Reads toy street scenes from files, predicts and scores them, and prints where the time goes, the peak of the
 memory and what of it is kept with every image. ``--published`` does the same organised as published;
-``--compare-published`` does both in turn, image by image, and checks first that they agree. Images of
-DAFormer are read at twice the size of the network's input, as from Cityscapes; HRDA takes them as they are.
+``--compare-published`` does both in turn, each in a process of its own, and checks first that they agree.
+Images of DAFormer are read at twice the size of the network's input, as from Cityscapes; HRDA takes them as
+they are.
 """
 
 import argparse
@@ -12,9 +13,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -25,11 +26,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe, matrix_seconds, memory, reset_peak_memory
-from benchmarks.published import hrda, segmentor
+from benchmarks.published import environment, hrda, segmentor
 from benchmarks.published.evaluation import PublishedEvaluation
-from benchmarks.startup_trace import PartTimes
 from benchmarks.step_case import BACKBONES, StepCase, config_of
-from mmseg.datasets import CityscapesDataset, uda_collate
+from benchmarks.stopwatch import Phase, Seconds, Stopwatch
+from benchmarks.worker import Worker
+from mmseg.datasets import CityscapesDataset, seg_collate
 from mmseg.datasets.conversion import convert_cityscapes
 from mmseg.datasets.toy import make_toy_dataset
 from mmseg.evaluation import IoUMetric
@@ -49,21 +51,15 @@ class Times:
         seconds: Wall time of each image.
         cpu: CPU time of each image.
         memory: Bytes of the process after each image.
-        watch: Seconds by part.
+        peak_memory: Bytes of the process at the peak.
+        parts: Seconds by part, of all images together.
     """
 
     seconds: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
-    watch: PartTimes = field(default_factory=PartTimes)
-
-    def run(self, evaluate: Callable[[int], Any], index: int) -> None:
-        """Evaluate an image."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        evaluate(index)
-        self.seconds.append(time.perf_counter() - wall)
-        self.cpu.append(time.process_time() - cpu)
-        self.memory.append(memory("cpu")["now"])
+    peak_memory: int = 0
+    parts: dict[Phase, Seconds] = field(default_factory=dict)
 
 
 # ------------------------------------------------------------------------------------------------ both ways
@@ -78,7 +74,7 @@ class Ours:
         watch: What times the parts.
     """
 
-    def __init__(self, model: EncoderDecoder, dataset: CityscapesDataset, watch: PartTimes) -> None:
+    def __init__(self, model: EncoderDecoder, dataset: CityscapesDataset, watch: Stopwatch) -> None:
         self.model, self.dataset, self.watch = model, dataset, watch
         self.metric = IoUMetric()
         self.metric.dataset_meta = dataset.metainfo
@@ -86,15 +82,15 @@ class Ours:
     @torch.no_grad()
     def __call__(self, index: int) -> np.ndarray:
         """Evaluate an image; returns the prediction (H, W)."""
-        with self.watch.part("decode"):
-            batch = self.model.data_preprocessor(uda_collate([self.dataset[index]]))
-        with ExitStack() as stack, self.watch.part("upsampling, arg-max"):
+        with self.watch.phase("decode"):
+            batch = self.model.data_preprocessor(seg_collate([self.dataset[index]]))
+        with ExitStack() as stack, self.watch.phase("upsampling, arg-max"):
             for name, module in (("encoder", self.model.backbone), ("head", self.model.decode_head)):
                 stack.enter_context(timed(self.watch, name, module, "forward"))
             if hasattr(self.model.decode_head, "head"):
                 stack.enter_context(timed(self.watch, "head", self.model.decode_head.head, "forward"))
             samples = self.model(**batch, mode="predict")
-        with self.watch.part("metric"):
+        with self.watch.phase("metric"):
             self.metric.process(None, samples)
         return samples[0]["pred"].numpy()
 
@@ -106,22 +102,22 @@ class Ours:
 class Published:
     """The evaluation as published; see :class:`Ours`."""
 
-    def __init__(self, model: EncoderDecoder, dataset: CityscapesDataset, watch: PartTimes) -> None:
+    def __init__(self, model: EncoderDecoder, dataset: CityscapesDataset, watch: Stopwatch) -> None:
         self.model, self.dataset, self.watch = model, dataset, watch
         self.evaluation = PublishedEvaluation(model)
 
     @torch.no_grad()
     def __call__(self, index: int) -> np.ndarray:
         """Evaluate an image; returns the prediction (H, W)."""
-        with self.watch.part("decode"):
-            batch = self.model.data_preprocessor(uda_collate([self.dataset[index]]))
+        with self.watch.phase("decode"):
+            batch = self.model.data_preprocessor(seg_collate([self.dataset[index]]))
             label = batch["gt_semantic_seg"][0].numpy()
-        with ExitStack() as stack, self.watch.part("upsampling, arg-max"):
+        with ExitStack() as stack, self.watch.phase("upsampling, arg-max"):
             for module in (segmentor, hrda):
                 stack.enter_context(timed(self.watch, "encoder", module, "encode"))
                 stack.enter_context(timed(self.watch, "head", module, "decode"))
             prediction = self.evaluation.predict(batch["img"], label)
-        with self.watch.part("metric"):  # in the published order behind the last image; the cost is the same
+        with self.watch.phase("metric"):  # as published behind the last image; the cost is the same
             self.evaluation.areas(-1)
         return prediction
 
@@ -130,9 +126,52 @@ class Published:
         return float(np.nanmean(self.evaluation.iou()))
 
 
-def timed(watch: PartTimes, part: str, owner: Any, name: str) -> AbstractContextManager:
+def timed(watch: Stopwatch, part: str, owner: Any, name: str) -> AbstractContextManager:
     """Time a function while the context lasts."""
-    return patch.object(owner, name, watch.around(part, getattr(owner, name)))
+    return patch.object(owner, name, watch.phase(part)(getattr(owner, name)))
+
+
+class EvaluationRun:
+    """One way of evaluating, in the process that is measured.
+
+    Args:
+        name: Key of :data:`WAYS`.
+        args: The command line.
+        folder: Where :func:`write_images` wrote.
+    """
+
+    def __init__(self, name: str, args: argparse.Namespace, folder: Path) -> None:
+        self.watch = Stopwatch()
+        self.way = WAYS[name](build(args), dataset_of(folder, args), self.watch)
+
+    def predict(self, index: int) -> np.ndarray:
+        """Prediction (H, W) of an image."""
+        return self.way(index)
+
+    def mean_iou(self) -> float:
+        """Of what was predicted, in [0, 1]."""
+        return self.way.mean_iou()
+
+    def start(self) -> None:
+        """Measure from now on."""
+        reset_peak_memory("cpu")
+        self.watch.seconds()
+        self.times = Times()
+
+    def measure(self, index: int) -> None:
+        """Evaluate an image."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        self.way(index)
+        self.times.seconds.append(time.perf_counter() - wall)
+        self.times.cpu.append(time.process_time() - cpu)
+        self.times.memory.append(memory("cpu")["now"])
+
+    def result(self) -> Times:
+        """What was measured."""
+        return replace(self.times, parts=self.watch.seconds(), peak_memory=memory("cpu")["peak"])
+
+
+WAYS = {"ours": Ours, "published": Published}
 
 
 # ---------------------------------------------------------------------------------------------------- report
@@ -141,7 +180,7 @@ def timed(watch: PartTimes, part: str, owner: Any, name: str) -> AbstractContext
 def table_of(name: str, times: Times) -> Table:
     """Seconds per image by part, and images per second."""
     table = Table(name, "seconds per image", "CPU seconds")
-    for part, (wall, cpu) in times.watch.seconds.items():
+    for part, (wall, cpu) in times.parts.items():
         table.add_row(part, f"{wall / len(times.seconds):.3f}", f"{cpu / len(times.seconds):.3f}")
     table.add_section()
     median = statistics.median(times.seconds)
@@ -176,29 +215,32 @@ def build(args: argparse.Namespace) -> EncoderDecoder:
     return MODELS.build(cfg.model).eval()
 
 
-def write_images(folder: Path, args: argparse.Namespace) -> CityscapesDataset:
-    """Toy street scenes, and the pipeline that reads them."""
+def write_images(folder: Path, args: argparse.Namespace) -> None:
+    """Write toy street scenes."""
     height, width = args.size
     scale = 1 if args.method == "hrda" else 2
     make_toy_dataset(folder, ["cityscapes"], (scale * width, scale * height), train=1, val=args.images)
     convert_cityscapes(str(folder / "cityscapes"), nproc=1)
+
+
+def dataset_of(folder: Path, args: argparse.Namespace) -> CityscapesDataset:
+    """The scenes with the pipeline that reads them."""
+    scale = dict(scale=tuple(reversed(args.size)))
     steps = ["LoadImage", "Resize", "LoadLabel", "PackInputs"]
-    pipeline = [
-        dict(type=step, **(dict(scale=(width, height)) if step == "Resize" else {})) for step in steps
-    ]
+    pipeline = [dict(type=step, **(scale if step == "Resize" else {})) for step in steps]
     root = str(folder / "cityscapes")
     return CityscapesDataset(root, "leftImg8bit/val", "gtFine/val", pipeline=pipeline, test_mode=True)
 
 
-def check(ours: Ours, published: Published) -> str:
+def check(workers: dict[str, Worker], images: int) -> str:
     """Evaluate all images both ways and compare.
 
     Raises:
         SystemExit: They differ by more than rounding.
     """
-    pairs = [(ours(index), published(index)) for index in range(len(ours.dataset))]
+    pairs = [[worker.ask("predict", index) for worker in workers.values()] for index in range(images)]
     agreement = float(np.mean([np.mean(first == second) for first, second in pairs]))
-    difference = abs(ours.mean_iou() - published.mean_iou())
+    difference = abs(float(np.subtract(*(worker.ask("mean_iou") for worker in workers.values()))))
     text = f"predictions agree on {100 * agreement:.4f} % of the pixels, mIoU differs by {difference:.1e}"
     if agreement < MIN_AGREEMENT or difference > MAX_IOU_DIFFERENCE:
         raise SystemExit(f"not the same evaluation: {text}")
@@ -233,37 +275,41 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def main(argv: list[str] | None = None) -> int:
-    args, console = parse_args(argv), Console()
-    model = build(args)
-    with tempfile.TemporaryDirectory() as folder:
-        dataset = write_images(Path(folder), args)
-        chosen = {"ours": Ours, "published": Published}
-        if not args.compare_published:
-            chosen = {"published": Published} if args.published else {"ours": Ours}
-        times = {name: Times() for name in chosen}
-        ways = {name: way(model, dataset, times[name].watch) for name, way in chosen.items()}
-        if args.compare_published:
-            console.print(check(ways["ours"], ways["published"]))
-        else:
-            next(iter(ways.values()))(0)  # warms up
-            reset_peak_memory("cpu")
-        for name in times:
-            times[name].watch.seconds.clear()
+def measure(args: argparse.Namespace, names: Sequence[str], console: Console) -> dict[str, Times]:
+    """Evaluate in one process for each way, in turn, image by image."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        write_images(folder, args)
+        workers = {}
+        for name in names:
+            variables = environment(published=name == "published")
+            worker = Worker(EvaluationRun, name, args, folder, environment=variables)
+            workers[name] = stack.enter_context(worker)
+        if len(workers) > 1:
+            console.print(check(workers, args.images))
+        for worker in workers.values():
+            worker.ask("predict", 0)  # warms up
+            worker.ask("start")
         for index in range(args.pairs):
-            for name, way in ways.items():
-                times[name].run(way, index % len(dataset))
+            for worker in workers.values():
+                worker.ask("measure", index % args.images)
+        return {name: worker.ask("result") for name, worker in workers.items()}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command."""
+    args, console = parse_args(argv), Console()
+    names = list(WAYS) if args.compare_published else ["published" if args.published else "ours"]
+    times = measure(args, names, console)
     machine = dict(describe("cpu"), matrix=f"2048³ product in {matrix_seconds('cpu'):.3f} s")
     console.print(", ".join(f"{key}: {value}" for key, value in machine.items()))
     for name, found in times.items():
         console.print(table_of(f"{args.method} {args.backbone} {name}", found))
-    if args.compare_published:
-        console.print(ratio_table(times["ours"], times["published"]))
-    else:
-        (found,) = times.values()
         kept = (found.memory[-1] - found.memory[0]) / max(len(found.memory) - 1, 1)
-        peak = memory("cpu")["peak"] / MEGABYTE
-        console.print(f"peak memory: {peak:.0f} MB; kept with every image: {kept / MEGABYTE:.1f} MB")
+        peak = f"peak memory: {found.peak_memory / MEGABYTE:.0f} MB"
+        console.print(f"{peak}; kept with every image: {kept / MEGABYTE:.1f} MB")
+    if args.compare_published:
+        console.print(ratio_table(**times))
     return 0
 
 

@@ -13,6 +13,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
+from mmseg.models.decode_heads.depthwise_conv import DilatedConv2d
+
 READ = "aten::_local_scalar_dense"
 
 
@@ -22,7 +24,8 @@ class Operations:
 
     Attributes:
         flops: Of matrix products, convolutions and attention.
-        kernels: ATen operations that compute; what only looks at memory in another shape is not counted.
+        kernels: ATen operations that compute; what only looks at memory in another shape is not counted. A
+            dilated depthwise convolution counts as one, as on a GPU, also where the host makes it of several.
         host_reads: Scalars that the host reads (``.item()`` and the like), without those of the optimizer,
             whose counters lie on the host. On a CPU they include numbers that the host draws for itself.
         host_copies: Tensors that are copied from the device to the host.
@@ -108,6 +111,7 @@ def counted(method: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Ope
         stack.callback(optimizer.register_step_post_hook(after_step).remove)
         stack.enter_context(mock.patch("torch.autograd.backward", counted_backward))
         stack.enter_context(mock.patch("torch.Tensor.cpu", counted_cpu))
+        stack.enter_context(mock.patch.object(DilatedConv2d, "_conv_forward", nn.Conv2d._conv_forward))
         stack.enter_context(flops)
         stack.enter_context(counter)
         yield operations

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from cityscapesscripts.helpers.labels import id2label
 from PIL import Image
 from rich.progress import track
 
-from mmseg.datasets.classes import CITYSCAPES_CLASSES
+from mmseg.datasets.conversion.cityscapes import TRAIN_IDS
 from mmseg.datasets.conversion.class_statistics import write_class_statistics
 from mmseg.datasets.conversion.label_conversion import ConvertedLabel, count_pixels
 from mmseg.datasets.toy.generator import Settings, make_sample
 from mmseg.datasets.toy.layouts import TRAIN
+from mmseg.datasets.whole_file import whole_file
 
 SIZES = {"gta": (1914, 1052), "cityscapes": (2048, 1024)}
 """(width, height) of the real pictures."""
@@ -65,17 +65,7 @@ def _write_picture(name: str, index: int, shrink: int, picture_path: Path, label
     rows, columns = np.indices((height, width), dtype=np.float32)
     places = (columns + shifts[0], rows + shifts[1])
     sharp = cv2.remap(picture, *places, cv2.INTER_LINEAR)
-    label = cv2.remap(_train_ids(scene.label_ids()), *places, cv2.INTER_NEAREST, borderValue=255)
+    label = cv2.remap(TRAIN_IDS[scene.label_ids()], *places, cv2.INTER_NEAREST, borderValue=255)
     for path, image in ((picture_path, cv2.GaussianBlur(sharp, (0, 0), BLUR)), (label_path, label)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part")
-        Image.fromarray(image).save(temporary, "PNG")
-        temporary.replace(path)
-
-
-def _train_ids(label_ids: np.ndarray) -> np.ndarray:
-    table = np.full(256, 255, np.uint8)
-    for raw, label in id2label.items():
-        if raw >= 0 and 0 <= label.trainId < len(CITYSCAPES_CLASSES):
-            table[raw] = label.trainId
-    return table[label_ids]
+        with whole_file(path) as temporary:
+            Image.fromarray(image).save(temporary, "PNG")

@@ -125,7 +125,7 @@ def start(folder: Path, arguments: list[str], iterate: bool) -> list[dict[str, A
     log.unlink(missing_ok=True)
     environment = dict(os.environ, PYTHONPATH=str(ROOT))
     begin = time.time()
-    trace = ["-m", "benchmarks.startup_trace", str(log), repr(begin), str(int(iterate)), "run_experiments"]
+    trace = ["-m", "benchmarks.startup_trace", str(log), str(int(iterate)), "run_experiments"]
     done = subprocess.run(
         [sys.executable, *trace, *arguments], cwd=folder, env=environment, capture_output=True, text=True
     )

@@ -9,10 +9,11 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarks.stopwatch import Stopwatch
 
 PARTS = (
     ("config", "mmseg.apis.config", "load_config"),
@@ -35,107 +36,70 @@ PARTS = (
 TRAINER = "tools.train"
 
 
-class PartTimes:
-    """Wall and CPU seconds of parts; what a part calls is not counted in it.
-
-    Attributes:
-        seconds: By part, [wall, CPU of this process].
-    """
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, list[float]] = {}
-        self._running: list[str] = []
-        self._last = (time.time(), 0.0)  # of this process, whose CPU time began with 0
-
-    def _book(self) -> None:
-        now = (time.time(), time.process_time())
-        if self._running:
-            entry = self.seconds.setdefault(self._running[-1], [0.0, 0.0])
-            for index in range(2):
-                entry[index] += now[index] - self._last[index]
-        self._last = now
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Time what happens inside."""
-        self._book()
-        self._running.append(name)
-        try:
-            yield
-        finally:
-            self._book()
-            self._running.pop()
-
-    def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, timed."""
-
-        @functools.wraps(function)
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            with self.part(name):
-                return function(*args, **kwargs)
-
-        return timed
-
-    def put_on(self, name: str, module: str, path: str) -> None:
-        """Time a function of a module that is imported, wherever it was imported to."""
-        if module not in sys.modules:
-            return
-        *owners, attribute = path.split(".")
-        owner = functools.reduce(getattr, owners, sys.modules[module])
-        original = vars(owner)[attribute]
-        static = isinstance(original, staticmethod)
-        function = original.__func__ if static else original
-        timed: Any = self.around(name, function)
-        setattr(owner, attribute, staticmethod(timed) if static else timed)
-        for other in list(sys.modules.values()) if not owners else ():
-            if getattr(other, "__dict__", {}).get(attribute) is original:
-                setattr(other, attribute, timed)
+def put_on(watch: Stopwatch, part: str, module: str, path: str) -> None:
+    """Time a function of a module that is imported, wherever it was imported to."""
+    if module not in sys.modules:
+        return
+    *owners, attribute = path.split(".")
+    owner = functools.reduce(getattr, owners, sys.modules[module])
+    original = vars(owner)[attribute]
+    static = isinstance(original, staticmethod)
+    timed: Any = watch.phase(part)(original.__func__ if static else original)
+    setattr(owner, attribute, staticmethod(timed) if static else timed)
+    for other in list(sys.modules.values()) if not owners else ():
+        if getattr(other, "__dict__", {}).get(attribute) is original:
+            setattr(other, attribute, timed)
 
 
-def main(log: Path, begin: float, program: str, arguments: list[str], iterate: bool) -> int:
+def main(log: Path, program: str, arguments: list[str], iterate: bool) -> int:
     """Run a program; its times are appended to a file as a JSON line.
 
     Args:
         log: The file.
-        begin: When the process was started, seconds since 1970.
         program: Module with a function ``main(argv)``.
         arguments: Of the command line.
         iterate: Whether to run the first iteration, too, and end only behind it.
     """
-    watch = PartTimes()
-    watch._last = (begin, 0.0)
-    with watch.part("imports"):
+    watch, trains = Stopwatch(), program == TRAINER or "--config" in arguments
+    with watch.phase("imports"):
         module = importlib.import_module(program)
+        if trains:  # the launcher does it for --config only
+            importlib.import_module("mmseg.apis.training")
     for part in PARTS:
-        watch.put_on(*part)
+        put_on(watch, *part)
 
     def write(**further: float) -> None:
         with log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(program=program, seconds=watch.seconds, **further)) + "\n")
+            file.write(json.dumps(dict(program=program, seconds=watch.seconds(), **further)) + "\n")
+
+    if trains:
+        _end_at_first_iteration(write, iterate)
+    else:
+        runs_of = module.runs_of
+        module.runs_of = lambda exp_id: runs_of(exp_id)[:1]
+        _trace_trainer(log, iterate, write)
+    with watch.phase("other"):
+        return module.main(arguments)
+
+
+def _end_at_first_iteration(write: Callable[..., None], iterate: bool) -> None:
+    """Let training say when it reaches the first iteration, and when that is over."""
+    from mmengine.runner import IterBasedTrainLoop
+
+    original = IterBasedTrainLoop.run_iter
 
     def first_iteration(loop: Any, batch: Any) -> None:
-        reached = time.time()
-        watch._book()
-        write(reached=reached)
+        write(reached=time.time())
         if iterate:
             original(loop, batch)
             write(finished=time.time())
         raise SystemExit(0)
 
-    from mmengine.runner import IterBasedTrainLoop
-
-    original = IterBasedTrainLoop.run_iter
     setattr(IterBasedTrainLoop, "run_iter", first_iteration)  # noqa: B010  (mypy: a method)
-    if program != TRAINER:
-        runs_of = module.runs_of
-        module.runs_of = lambda exp_id: runs_of(exp_id)[:1]
-        _trace_trainer(log, iterate, lambda: write(trainer=time.time()), watch)
-    with watch.part("other"):
-        return module.main(arguments)
 
 
-def _trace_trainer(log: Path, iterate: bool, started: Callable[[], None], watch: PartTimes) -> None:
-    """Let the launcher start the trainer in this form."""
+def _trace_trainer(log: Path, iterate: bool, before: Callable[[], None]) -> None:
+    """Let the launcher start the trainer in this form, and call ``before`` just before."""
     from mmseg.apis.launch import process
 
     command = process.Job.command
@@ -143,15 +107,14 @@ def _trace_trainer(log: Path, iterate: bool, started: Callable[[], None], watch:
     def traced(job: process.Job) -> list[str]:
         words = command(job)
         place = words.index(str(process.TRAIN))
-        watch._book()
-        started()
-        trace = ["-m", __spec__.name, str(log), repr(time.time()), str(int(iterate)), TRAINER]
+        before()
+        trace = ["-m", __spec__.name, str(log), str(int(iterate)), TRAINER]
         return [*words[:place], *trace, *words[place + 1 :]]
 
     setattr(process.Job, "command", traced)  # noqa: B010
 
 
 if __name__ == "__main__":
-    _log, _begin, _iterate, _program, *_arguments = sys.argv[1:]
+    _log, _iterate, _program, *_arguments = sys.argv[1:]
     sys.argv = [str(Path(__file__).parents[1] / (_program.replace(".", "/") + ".py")), *_arguments]
-    sys.exit(main(Path(_log), float(_begin), _program, _arguments, _iterate == "1"))
+    sys.exit(main(Path(_log), _program, _arguments, _iterate == "1"))

@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 
 from benchmarks.step_case import BACKBONES, METHODS, StepCase
-from benchmarks.step_process import FirstStep, StepProcess, Steps
+from benchmarks.step_process import FirstStep, Steps, step_process
 from benchmarks.step_report import comparison_tables, step_tables
 
 MIN_PAIRS = 5
@@ -67,12 +67,12 @@ def case_of(args: argparse.Namespace) -> StepCase:
 
 def measure(case: StepCase, steps: int, warmup: int) -> dict[str, Any]:
     """Numbers of one organisation of the step."""
-    with StepProcess(case) as process:
-        surroundings = {"machine": process.describe(), "matrix_seconds": process.matrix_seconds()}
-        first = process.first_step()
+    with step_process(case) as process:
+        surroundings = {"machine": process.ask("describe"), "matrix_seconds": process.ask("matrix_seconds")}
+        first = process.ask("first_step")
         if warmup:
-            process.steps(warmup)
-        measured = process.steps(steps)
+            process.ask("steps", warmup)
+        measured = process.ask("steps", steps)
     return {"case": case.as_dict(), **surroundings, **summary(first, measured)}
 
 
@@ -83,15 +83,15 @@ def compare(case: StepCase, pairs: int, warmup: int) -> dict[str, Any]:
         SystemExit: The two do not compute the same.
     """
     published_case = replace(case, published=True, amp=None, compile=False)
-    with StepProcess(case) as own, StepProcess(published_case) as published:
-        surroundings = {"machine": own.describe(), "matrix_seconds": own.matrix_seconds()}
+    with step_process(case) as own, step_process(published_case) as published:
+        surroundings = {"machine": own.ask("describe"), "matrix_seconds": own.ask("matrix_seconds")}
         processes = {"ours": own, "published": published}
-        firsts = {name: process.first_step() for name, process in processes.items()}
+        firsts = {name: process.ask("first_step") for name, process in processes.items()}
         difference = check_losses(firsts["ours"].losses, firsts["published"].losses, case.amp)
         turns: dict[str, list[Steps]] = {name: [] for name in processes}
         for turn in range(warmup + pairs):
             for name, process in processes.items():
-                steps = process.steps(1)
+                steps = process.ask("steps", 1)
                 if turn >= warmup:
                     turns[name].append(steps)
     results = {name: summary(firsts[name], joined(turns[name])) for name in processes}

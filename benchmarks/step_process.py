@@ -1,24 +1,18 @@
 """A process that makes training steps and is asked for one after the other."""
 
-import multiprocessing
-import os
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-from unittest.mock import patch
 
 import torch
 
 from benchmarks import machine
 from benchmarks.operations import counted
+from benchmarks.published import environment
 from benchmarks.step_case import StepCase
 from benchmarks.step_program import Program, build_program
 from benchmarks.stopwatch import Phase, Stopwatch
+from benchmarks.worker import Worker
 from mmseg.engine.runner import compile_encoders
-
-Result = TypeVar("Result")
 
 
 @dataclass
@@ -57,8 +51,12 @@ class Steps:
         return [sum(phases.values()) for phases in self.phases]
 
 
-class _Run:
-    """What the process holds."""
+class StepRun:
+    """What the process holds.
+
+    Args:
+        case: What it runs.
+    """
 
     def __init__(self, case: StepCase) -> None:
         torch.set_num_threads(case.threads)
@@ -67,8 +65,20 @@ class _Run:
         self.program: Program = build_program(case)
         self.stopwatch = Stopwatch(case.device)
 
+    def describe(self) -> dict[str, str]:
+        """Hardware and versions."""
+        return machine.describe(self.case.device)
+
+    def matrix_seconds(self) -> dict[str, float]:
+        """Time of the matrix product by type of its numbers: float32, and that of autocast."""
+        dtypes = ["float32"] + ["bfloat16"] * (self.case.amp == "bf16")
+        return {name: machine.matrix_seconds(self.case.device, getattr(torch, name)) for name in dtypes}
+
     def first_step(self) -> FirstStep:
-        """Make a step without dropout for its losses, and one to count, which is never compiled."""
+        """Losses of a step without dropout, and operations of another, which is never compiled.
+
+        To be called once.
+        """
         self.program.drop_rates.switch(on=False)
         if self.case.compile:
             compile_encoders(self.program.method)
@@ -97,61 +107,9 @@ class _Run:
         return Steps(phases, cpu_seconds, peak - self.empty, peak)
 
 
-_run: _Run | None = None
-
-
-def _start(case: StepCase) -> None:
-    global _run
-    _run = _Run(case)
-
-
-def _call(name: str, *args: Any) -> Any:
-    return getattr(_run, name)(*args)
-
-
-def _matrix_seconds(device: str, dtypes: list[str]) -> dict[str, float]:
-    return {name: machine.matrix_seconds(device, getattr(torch, name)) for name in dtypes}
-
-
-class StepProcess:
-    """The process; to be used in a ``with`` statement.
-
-    Args:
-        case: What it runs.
-    """
-
-    def __init__(self, case: StepCase) -> None:
-        environment = {"OMP_NUM_THREADS": str(case.threads)}
-        if case.device == "cpu":
-            environment["CUDA_VISIBLE_DEVICES"] = ""
-        self._case = case
-        spawn = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(1, spawn, initializer=_start, initargs=(case,))
-        with patch.dict(os.environ, environment):
-            self._pool.submit(os.getpid)  # starts the process, which inherits the environment
-
-    def __enter__(self) -> "StepProcess":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
-
-    def describe(self) -> dict[str, str]:
-        """Hardware and versions."""
-        return self._ask(machine.describe, self._case.device)
-
-    def matrix_seconds(self) -> dict[str, float]:
-        """Time of the matrix product by type of its numbers: float32, and that of autocast."""
-        dtypes = ["float32"] + ["bfloat16"] * (self._case.amp == "bf16")
-        return self._ask(_matrix_seconds, self._case.device, dtypes)
-
-    def first_step(self) -> FirstStep:
-        """Losses of a step without dropout and operations of another; to be called once."""
-        return self._ask(_call, "first_step")
-
-    def steps(self, number: int) -> Steps:
-        """Make and measure steps."""
-        return self._ask(_call, "steps", number)
-
-    def _ask(self, function: Callable[..., Result], *args: Any) -> Result:
-        return self._pool.submit(function, *args).result()
+def step_process(case: StepCase) -> Worker:
+    """A process of its own that is asked for the methods of :class:`StepRun`."""
+    variables = {"OMP_NUM_THREADS": str(case.threads), **environment(case.published)}
+    if case.device == "cpu":
+        variables["CUDA_VISIBLE_DEVICES"] = ""
+    return Worker(StepRun, case, environment=variables)

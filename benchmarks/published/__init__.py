@@ -5,6 +5,17 @@ forward pass per image scale and loss, explicit attention, loops over images and
 by the host. Written from descriptions of the published behaviour; only the weights are those of our networks.
 """
 
-from benchmarks.published.self_training import PublishedSelfTraining
+import os
 
-__all__ = ["PublishedSelfTraining"]
+from benchmarks.published.self_training import PublishedSelfTraining
+from mmseg._host import KEEP_VARIABLE
+
+__all__ = ["PublishedSelfTraining", "environment"]
+
+
+def environment(published: bool) -> dict[str, str]:
+    """Variables of a process: the published code leaves the allocator of the host as it is.
+
+    A variable that is set already holds for both organisations.
+    """
+    return {KEEP_VARIABLE: os.environ.get(KEEP_VARIABLE, "0")} if published else {}

@@ -4,8 +4,8 @@ Everything is decoded by OpenCV and Pillow, again for every crop that rare class
 is normalised on the host, labels travel as int64. What is drawn, and in which order, is as in ours.
 """
 
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import cv2
 import mmcv
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.stopwatch import Stopwatch
 from mmseg.datasets import Pad, RandomCrop, RandomFlip, Resize, SegmentationDataset, UDADataset
 from mmseg.datasets.transforms.geometry import draw_crop
 
@@ -21,23 +22,17 @@ STD = np.array([58.395, 57.12, 57.375])
 REDRAWS = 10
 
 
-class Clock(Protocol):
-    """Charges the time of the enclosed calls to a part."""
-
-    def __call__(self, part: str) -> AbstractContextManager[None]: ...
-
-
 class PublishedPipeline:
     """One data set.
 
     Args:
         dataset: Ours, for its files and the arguments of its transforms.
-        clock: Times the parts.
+        watch: Times the parts.
     """
 
-    def __init__(self, dataset: SegmentationDataset, clock: Clock) -> None:
+    def __init__(self, dataset: SegmentationDataset, watch: Stopwatch) -> None:
         self.dataset = dataset
-        self.clock = clock
+        self.watch = watch
         steps: dict[type, Any] = {type(step): step for step in dataset.transforms}
         self.resize, self.crop = steps[Resize], steps[RandomCrop]
         self.flip, self.pad = steps[RandomFlip], steps[Pad]
@@ -48,27 +43,27 @@ class PublishedPipeline:
         pixels = {"img": self._read_picture(sample.img_path)}
         if sample.seg_map_path is not None:
             pixels["label"] = self._read_label(sample.seg_map_path)
-        with self.clock("resize"):
+        with self.watch.phase("resize"):
             for key, interpolation in (("img", "bilinear"), ("label", "nearest")):
                 if key in pixels:
                     pixels[key] = mmcv.imrescale(pixels[key], self.resize.scale, interpolation=interpolation)
-        with self.clock("crop"):
+        with self.watch.phase("crop"):
             rows, columns = self._draw_box(pixels, rng)
             pixels = {key: array[rows, columns] for key, array in pixels.items()}
-        with self.clock("flip"):
+        with self.watch.phase("flip"):
             if rng.rand() < self.flip.prob:
                 pixels = {key: np.flip(array, axis=1).copy() for key, array in pixels.items()}
         return self._format(pixels)
 
     def _read_picture(self, path: str) -> np.ndarray:
-        with self.clock("decode picture"):
-            content = np.frombuffer(_read(path), np.uint8)
+        with self.watch.phase("decode picture"):
+            content = np.frombuffer(Path(path).read_bytes(), np.uint8)
             picture = cv2.imdecode(content, cv2.IMREAD_COLOR)
         assert picture is not None, path
         return picture
 
     def _read_label(self, path: str) -> np.ndarray:
-        with self.clock("decode label"), Image.open(path) as file:
+        with self.watch.phase("decode label"), Image.open(path) as file:
             return np.array(file).astype(np.uint8)
 
     def _draw_box(self, pixels: dict[str, np.ndarray], rng: np.random.RandomState) -> tuple[slice, slice]:
@@ -84,12 +79,12 @@ class PublishedPipeline:
         return box
 
     def _format(self, pixels: dict[str, np.ndarray]) -> dict[str, Any]:
-        with self.clock("normalise"):
+        with self.watch.phase("normalise"):
             image = pixels["img"].copy().astype(np.float32)
             cv2.cvtColor(image, cv2.COLOR_BGR2RGB, image)
             cv2.subtract(image, MEAN.reshape(1, -1), image)
             cv2.multiply(image, 1 / STD.reshape(1, -1), image)
-        with self.clock("pad, to tensors"):
+        with self.watch.phase("pad, to tensors"):
             image = mmcv.impad(image, shape=self.pad.size, pad_val=0)
             formatted = {"img": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))}
             if "label" in pixels:
@@ -103,13 +98,13 @@ class PublishedPairs:
 
     Args:
         dataset: Ours.
-        clock: Times the parts.
+        watch: Times the parts.
     """
 
-    def __init__(self, dataset: UDADataset, clock: Clock) -> None:
+    def __init__(self, dataset: UDADataset, watch: Stopwatch) -> None:
         self.rcs = dataset.rcs
-        self.source = PublishedPipeline(dataset.source, clock)
-        self.target = PublishedPipeline(dataset.target, clock)
+        self.source = PublishedPipeline(dataset.source, watch)
+        self.target = PublishedPipeline(dataset.target, watch)
 
     def draw(self, rng: np.random.RandomState) -> dict[str, Any]:
         """Tensors of a pair."""
@@ -127,8 +122,3 @@ class PublishedPairs:
                 break
             sample = self.source.get(index, rng)
         return sample
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()

@@ -22,7 +22,11 @@ def conv_norm_act(block, feature_map: Tensor) -> Tensor:
     """An ordinary block, or a depthwise and a pointwise one."""
     if hasattr(block, "depthwise_conv"):
         return conv_norm_act(block.pointwise_conv, conv_norm_act(block.depthwise_conv, feature_map))
-    return block.activate(block.bn(block.conv(feature_map)))
+    conv = block.conv
+    feature_map = F.conv2d(
+        feature_map, conv.weight, None, padding=conv.padding, dilation=conv.dilation, groups=conv.groups
+    )
+    return block.activate(block.bn(feature_map))
 
 
 def decode(head, features: Sequence[Tensor]) -> Tensor:

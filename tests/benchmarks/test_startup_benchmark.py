@@ -1,24 +1,55 @@
 """Starting a run: what is not imported, and the benchmark that measures it."""
 
+import ast
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
+import experiments
 from benchmarks import startup
 from mmseg.datasets import GTADataset, RareClassSampling
 
-SLOW_AND_NOT_NEEDED = ["matplotlib", "tensorboard", "timm", "wandb"]
+SLOW = ["matplotlib", "tensorboard", "timm", "torchvision", "wandb"]
 
 
-@pytest.mark.parametrize("program", ["tools.train", "run_experiments"])
-def test_programs_do_not_import_what_they_rarely_need(program):
-    code = f"import {program}, sys; print(*[name for name in {SLOW_AND_NOT_NEEDED} if name in sys.modules])"
-    found = subprocess.run(
-        [sys.executable, "-c", code], cwd=startup.ROOT, capture_output=True, text=True, check=True
+def imported_by(code: str, *names: str, cwd: Path = startup.ROOT) -> list[str]:
+    """Which of some packages are imported after a line of Python."""
+    shown = f"import sys; {code}; print([name for name in {names} if name in sys.modules], file=sys.stderr)"
+    environment = dict(os.environ, PYTHONPATH=str(startup.ROOT))
+    done = subprocess.run(
+        [sys.executable, "-c", shown], cwd=cwd, env=environment, capture_output=True, text=True, check=True
     )
-    assert found.stdout.split() == []
+    return ast.literal_eval(done.stderr.splitlines()[-1])
+
+
+def test_a_trainer_does_not_import_what_it_rarely_needs():
+    assert imported_by("import tools.train", "torch", *SLOW) == ["torch"]
+
+
+def test_a_launcher_leaves_torch_to_the_trainers(tmp_path):
+    """Also when it finds a run that is finished and one that was interrupted."""
+    names = [run.name for run in experiments.runs(80)[:2]]
+    finished, interrupted = (tmp_path / f"work_dirs/local-exp80/250101_0000_{name}_00000" for name in names)
+    for folder in (finished, interrupted):
+        (folder / "1/vis_data").mkdir(parents=True)
+        (folder / "1/vis_data/scalars.json").write_text('{"iter": 50, "step": 50, "time": 1.0}')
+    (finished / "iter_40000.pth").touch()
+    (finished / "results.json").write_text('{"mIoU": 75.0, "iteration": 40000}')
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools/train.py").write_text("import sys; open('trained', 'w').write(sys.argv[1])")
+    code = (
+        "import run_experiments; from pathlib import Path; from mmseg.apis import run_folders; "
+        "from mmseg.apis.launch import process; "
+        "process.TRAIN, run_folders.ROOT = Path('tools/train.py'), Path(); runs = run_experiments.runs_of; "
+        "run_experiments.runs_of = lambda exp_id: runs(exp_id)[:2]; "
+        "assert run_experiments.main(['--exp', '80']) == run_experiments.main(['--status']) == 0"
+    )
+    assert imported_by(code, "torch", *SLOW, cwd=tmp_path) == []
+    assert names[1] in (tmp_path / "trained").read_text()
 
 
 def test_prepared_data_is_as_large_as_asked_and_readable(tmp_path):
