@@ -209,8 +209,8 @@ def build(args: argparse.Namespace) -> EncoderDecoder:
     cfg = config_of(StepCase(args.method, args.backbone, crop=args.crop))
     cfg.model.test_cfg = dict(mode="whole")
     if args.mode == "slide":
-        stride = (args.crop // 2, args.crop // 2)
-        cfg.model.test_cfg = dict(mode="slide", crop_size=(args.crop, args.crop), stride=stride)
+        window, stride = (args.crop, args.crop), (args.crop // 2, args.crop // 2)
+        cfg.model.test_cfg = dict(mode="slide", batched_slide=True, crop_size=window, stride=stride)
     torch.manual_seed(0)
     return MODELS.build(cfg.model).eval()
 
