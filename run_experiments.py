@@ -22,7 +22,7 @@ from typing import Any
 from mmengine.config import Config
 
 import experiments
-from benchmarks import toy_ladder, toy_report
+from benchmarks import toy_ladder
 from mmseg.apis.cli import add_cfg_options, command
 from mmseg.apis.config import load_config
 from mmseg.apis.experiment_config import make_config
@@ -42,8 +42,7 @@ from mmseg.apis.run_folders import (
     write_child_config,
     write_run_config,
 )
-from mmseg.apis.train import build_runner, check_before_training
-from mmseg.engine.checkpoint_files import claim
+from mmseg.checkpoint_files import claim
 from mmseg.errors import ConfigError
 
 STARTUP_TEST: dict[str, Any] = {
@@ -231,7 +230,9 @@ def prepare(run: AnyRun, exp: str, args: argparse.Namespace, status: Status, sta
     cfg = config_of(run)
     config = write_run_config(cfg, unique_name(run.name), exp, mode_settings(cfg, args))
     if start is not None:
-        toy_ladder.start_from(config, start)
+        from benchmarks import toy_start
+
+        toy_start.start_from(config, start)
     return Job(run.name, config, work_dir_for(config.stem, exp), iterations, processes)
 
 
@@ -256,19 +257,31 @@ def train_here(
     planned: list[PlannedRun], finished: dict[str, Path], exp: str, args: argparse.Namespace
 ) -> int:
     """Train runs on this machine, ``--max-parallel`` of them side by side."""
-    is_ladder = args.exp == toy_ladder.EXP_ID
-    environments = slots(args.max_parallel, args.gpus, default=2 if is_ladder else 1)
-    with toy_report.cost(Path("work_dirs", exp)) if is_ladder and planned else nullcontext():
-        if is_ladder and planned:
-            toy_ladder.write_data()
-        trained, failures = train_all(planned, finished, environments)
-    if is_ladder and not args.startup_test:
-        toy_report.report(finished | trained, Path("work_dirs", exp), args.write_page)
+    if args.exp == toy_ladder.EXP_ID:
+        failures = train_ladder(planned, finished, exp, args)
+    else:
+        _, failures = train_all(planned, finished, slots(args.max_parallel, args.gpus))
     if failures:
         print(f"{len(failures)} of {len(planned)} runs failed:", file=sys.stderr)
         for name, error in failures.items():
             print(f"  {name}: {error}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def train_ladder(
+    planned: list[PlannedRun], finished: dict[str, Path], exp: str, args: argparse.Namespace
+) -> dict[str, str]:
+    """Train the runs of experiment 0 and report on all of them; returns what made some fail, by name."""
+    from benchmarks import toy_report, toy_start
+
+    environments = slots(args.max_parallel, args.gpus, default=2)
+    with toy_report.cost(Path("work_dirs", exp)) if planned else nullcontext():
+        if planned:
+            toy_start.write_data()
+        trained, failures = train_all(planned, finished, environments)
+    if not args.startup_test:
+        toy_report.report(finished | trained, Path("work_dirs", exp), args.write_page)
+    return failures
 
 
 def submit_to_slurm(runs: list[AnyRun], found: dict[str, Status], exp: str, args: argparse.Namespace) -> int:
@@ -295,7 +308,9 @@ def submit_to_slurm(runs: list[AnyRun], found: dict[str, Status], exp: str, args
 
 
 def run_config(args: argparse.Namespace) -> None:
-    """Train a config file."""
+    """Train a config file in this process."""
+    from mmseg.apis.training import build_runner, check_before_training
+
     settings = mode_settings(load_config(args.config), args)
     cfg = load_config(args.config, settings)
     base_name = cfg.get("name") or Path(args.config).stem

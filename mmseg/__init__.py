@@ -1,17 +1,11 @@
 """Domain-adaptive semantic segmentation: DAFormer and its successors from one experiment ID."""
 
-import os
+from mmseg._host import keep_freed_memory, shorten_spinning
 
-# OpenMP threads that wait spin for long by default: as soon as another process (a data worker, a second run)
-# needs the core, a step on the CPU takes 25 times as long. Without any spinning it takes half as long again
-# on idle cores. This few rounds cost little in both cases. Has to be set before torch is imported.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+shorten_spinning()  # before torch is imported
+keep_freed_memory()
 
-from mmseg._torchvision import declare_missing_operators
-from mmseg.version import __version__
-
-declare_missing_operators()
+from mmseg.version import __version__  # noqa: E402
 
 try:
     import cv2  # noqa: F401

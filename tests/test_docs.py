@@ -15,8 +15,8 @@ from torch import nn
 
 from mmseg.apis.checks import check_config
 from mmseg.apis.config import load_config
-from mmseg.apis.train import check_before_training
-from mmseg.datasets import uda_collate
+from mmseg.apis.training import check_before_training
+from mmseg.datasets import seg_collate
 from mmseg.datasets.verify import verify
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
 from mmseg.registry import DATASETS, MODELS
@@ -178,7 +178,7 @@ def test_the_example_of_own_data_is_verified_and_trains(shown, tmp_path, monkeyp
     check_before_training(cfg)
 
     pairs = DATASETS.build(cfg.train_dataloader.dataset)
-    batch = uda_collate([pairs[0], pairs[1]])
+    batch = seg_collate([pairs[0], pairs[1]])
     raw = np.array(Image.open(source / "labels/000.png"))
     label = pairs.source.load(0)["gt_semantic_seg"]
     assert label.shape == raw.shape  # the example's box is as large as these images

@@ -1,8 +1,10 @@
 """Whole runs on a handful of tiny toy street scenes."""
 
+import copy
 import json
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,12 @@ def copy_data(root: Path, to: Path) -> Path:
     return Path(shutil.copytree(root, to))
 
 
+@cache
+def quickstart_config(name: str) -> Config:
+    """A config of the quickstart, read once; not to be changed."""
+    return load_config(QUICKSTART / f"{name}.py")
+
+
 def toy_config(name: str, data: Path, work_dir: Path, options: dict[str, Any] | None = None) -> Config:
     """A config of the quickstart, made so small that an iteration takes a fraction of a second.
 
@@ -69,7 +77,7 @@ def toy_config(name: str, data: Path, work_dir: Path, options: dict[str, Any] | 
         work_dir: Where the run writes.
         options: Dotted key -> value, applied last.
     """
-    cfg = load_config(QUICKSTART / f"{name}.py")
+    cfg = copy.deepcopy(quickstart_config(name))
     train_set = cfg.train_dataloader.dataset
     domains = [train_set.source, train_set.target] if "source" in train_set else [train_set]
     for dataset in (*domains, cfg.val_dataloader.dataset, cfg.test_dataloader.dataset):

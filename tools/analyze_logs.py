@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, w
 from rich.console import Console
 from rich.table import Table
 
-from mmseg.apis.cli import command
+from mmseg.apis.cli import command, writing
+from mmseg.apis.training_log import TrainingLog, read_training_log
 from mmseg.errors import DataError
-from mmseg.evaluation.training_log import TrainingLog, read_training_log
 from mmseg.visualization.curves import draw_curves
 
 USUAL_KEYS = ("*loss*", "*acc_seg", "mIoU*", "lr")
@@ -115,10 +115,8 @@ def main(argv: list[str] | None = None) -> None:
     keys = chosen_keys(logs, args.keys)
     console = Console()
     Console(width=max(console.width, MIN_WIDTH)).print(table_of(logs, keys))
-    try:
+    with writing(args.out):
         draw_curves({log.name: log.curves for log in logs}, keys, Path(args.out))
-    except OSError as error:
-        raise DataError(f"--out {args.out}: cannot be written ({error.strerror})") from error
     print(args.out)
 
 

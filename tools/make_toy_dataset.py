@@ -7,8 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, whatever mmseg is installed
 
+from mmseg.apis.cli import command
 from mmseg.datasets.toy import SETS, make_toy_dataset
-from mmseg.errors import MMSegError
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -19,8 +19,7 @@ def _size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def main() -> int:
-    """Parse the command line and write the sets; exit status 1 with one line when that is not possible."""
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Draw street scenes with all 19 classes of Cityscapes: gta and synthia as a game shows "
         "them, cityscapes, acdc and dark_zurich as a camera does. The labels are in the formats of the real "
@@ -34,36 +33,29 @@ def main() -> int:
         "--size", type=_size, default="512x256", metavar="WxH", help="image size (default: %(default)s)"
     )
     parser.add_argument(
-        "--train",
-        type=int,
-        default=200,
-        metavar="N",
+        "--train", type=int, default=200, metavar="N",
         help="training images of each set (default: %(default)s)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--val",
-        type=int,
-        default=50,
-        metavar="N",
+        "--val", type=int, default=50, metavar="N",
         help="validation images of each target (default: %(default)s)",
-    )
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: %(default)s")
     parser.add_argument(
         "--nproc", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: %(default)s)"
     )
-    options = parser.parse_args()
-    sets = [name.strip() for name in options.sets.split(",") if name.strip()]
-    try:
-        written = make_toy_dataset(
-            options.out, sets, options.size, options.train, options.val, options.seed, options.nproc
-        )
-    except (MMSegError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return parser.parse_args(argv)
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Write the sets."""
+    args = parse_args(argv)
+    sets = [name.strip() for name in args.sets.split(",") if name.strip()]
+    written = make_toy_dataset(args.out, sets, args.size, args.train, args.val, args.seed, args.nproc)
     for name, count in written.items():
         state = f"{count} images written" if count else "complete already, nothing to do"
-        print(f"{os.path.join(options.out, name)}: {state}")
-    return 0
+        print(f"{Path(args.out, name)}: {state}")
 
 
 if __name__ == "__main__":

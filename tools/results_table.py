@@ -17,8 +17,7 @@ from rich.table import Table
 import experiments
 from mmseg.apis.cli import command, print_or_write
 from mmseg.apis.collect_results import collect_results
-from mmseg.errors import DataError
-from mmseg.evaluation.results_table import (
+from mmseg.apis.results_table import (
     Group,
     Rows,
     group_by_name,
@@ -27,6 +26,7 @@ from mmseg.evaluation.results_table import (
     to_latex,
     to_markdown,
 )
+from mmseg.errors import DataError
 
 MIN_WIDTH = 120
 """Columns of the terminal below which scores would be cut."""

@@ -4,12 +4,4 @@
 _base_ = ["daformer.py"]
 # 70 % of the blocks of target images are hidden. A block is an eighth of the crop; the published sixteenth
 # would be two cells of the finest feature map here.
-uda = dict(
-    masking=dict(
-        mask_mode="separatetrgaug",
-        mask_alpha="same",
-        mask_pseudo_threshold="same",
-        mask_lambda=1,
-        mask_generator=dict(mask_ratio=0.7, mask_block_size=16),
-    )
-)
+uda = dict(masking=dict(mask_mode="separatetrgaug", mask_generator=dict(mask_ratio=0.7, mask_block_size=16)))

@@ -2,12 +2,4 @@
 #
 #   python run_experiments.py --exp 0
 _base_ = ["hrda.py"]
-uda = dict(
-    masking=dict(
-        mask_mode="separatetrgaug",
-        mask_alpha="same",
-        mask_pseudo_threshold="same",
-        mask_lambda=1,
-        mask_generator=dict(mask_ratio=0.7, mask_block_size=32),
-    )
-)
+uda = dict(masking=dict(mask_mode="separatetrgaug", mask_generator=dict(mask_ratio=0.7, mask_block_size=32)))

@@ -1,7 +1,28 @@
-"""What other programs call."""
+"""What other programs call.
 
-from mmseg.apis.inference import inference_segmentor, init_segmentor
-from mmseg.apis.test import test
-from mmseg.apis.train import train
+A function is imported when it is first asked for: it needs torch, which takes seconds to load, and what
+starts runs (:mod:`mmseg.apis.launch`) does not.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmseg.apis.inference import inference_segmentor, init_segmentor
+    from mmseg.apis.testing import test
+    from mmseg.apis.training import train
 
 __all__ = ["inference_segmentor", "init_segmentor", "test", "train"]
+
+MODULES = {
+    "inference_segmentor": "inference",
+    "init_segmentor": "inference",
+    "test": "testing",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)

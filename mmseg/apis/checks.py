@@ -15,8 +15,8 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmseg.apis.config import TOP_LEVEL_KEYS, closest_hint, num_classes, work_dir_of
-from mmseg.datasets.verify import quick_check
-from mmseg.engine.checkpoint_files import is_intact, newest_intact
+from mmseg.checkpoint_files import is_intact, newest_intact
+from mmseg.datasets.verify import Part, quick_check
 from mmseg.errors import CheckpointError, ConfigError
 from mmseg.models.pretrained import TIMM_WEIGHTS, require_file
 from mmseg.registry import (
@@ -64,8 +64,8 @@ def check_before_training(cfg: Config) -> None:
         raise CheckpointError(
             f"{cfg.load_from}: not a readable PyTorch checkpoint: it is damaged; download or train it again"
         )
-    quick_check(cfg, ("train_dataloader", "val_dataloader"))
-    _check_classes(cfg)
+    first, *_ = quick_check(cfg, ("train_dataloader", "val_dataloader"))
+    _check_classes(cfg, first)
 
 
 def _check_launcher(launcher: str) -> None:
@@ -113,10 +113,10 @@ def checkpoint_to_resume(cfg: Config) -> Path:
     return newest
 
 
-def _check_classes(cfg: Config) -> None:
+def _check_classes(cfg: Config, first: Part) -> None:
     """Compare the number of classes of the network with that of the source (or only) training set."""
-    dataset = cfg.train_dataloader.dataset
-    classes = DATASETS.build(dataset.get("source", dataset)).metainfo["classes"]
+    dataset = DATASETS.build(first.cfg) if first.dataset is None else first.dataset
+    classes = dataset.metainfo["classes"]
     if len(classes) != num_classes(cfg):
         raise ConfigError(
             f"{cfg.filename}: the network predicts {num_classes(cfg)} classes, the data set has "

@@ -4,7 +4,8 @@ import argparse
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mmseg
@@ -68,8 +69,19 @@ def print_or_write(text: str, out: str | None) -> None:
     if out is None:
         sys.stdout.write(text)
         return
-    try:
+    with writing(out):
         Path(out).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def writing(out: str) -> Iterator[None]:
+    """Write the file that ``--out`` names in the block.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    try:
+        yield
     except OSError as error:
         raise ConfigError(f"--out {out}: cannot be written ({error.strerror})") from error
 

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
@@ -10,11 +11,33 @@ from mmengine.config import Config
 from mmseg.apis.config import load_config
 from mmseg.apis.run_dir import find_config
 from mmseg.errors import ConfigError, DataError
-from mmseg.evaluation.results_table import RunResult
 
 UNIQUE_NAME = re.compile(r"\d{6}_\d{4}_(?P<name>.+)_[0-9a-f]{5}")
 """What run_experiments.py makes of the name of a run."""
 SEED = re.compile(r"_s(\d+)$")
+CLASS_PREFIX = "IoU."
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run reached.
+
+    Attributes:
+        name: Of the run without its seed.
+        seed: Of the run, None if unknown.
+        run_dir: Its folder.
+        scores: In percent; None for a class that does not occur.
+    """
+
+    name: str
+    seed: int | None
+    run_dir: Path
+    scores: Mapping[str, float | None]
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes."""
+        return [name.removeprefix(CLASS_PREFIX) for name in self.scores if name.startswith(CLASS_PREFIX)]
 
 
 def read_result(run_dir: Path) -> RunResult:

@@ -1,5 +1,6 @@
 """From a config file to what a runner can be built of."""
 
+import copy
 import difflib
 import json
 import sys
@@ -26,6 +27,31 @@ TOP_LEVEL_KEYS = {
 LOOKED_UP = ("type", "constructor")
 """Endings of the keys whose values are looked up in a registry; a dotted name would be imported there."""
 SCOPES = (None, "mmseg", "mmengine")
+
+
+class RunConfig(Config):
+    """A config whose text is laid out once, and again only after a change.
+
+    A run needs its text for the log, two files, TensorBoard and each checkpoint; yapf takes some tenths of a
+    second for it.
+    """
+
+    @classmethod
+    def of(cls, cfg: Config) -> "RunConfig":
+        """A copy of a config."""
+        copied = cls()
+        copied.__setstate__(copy.deepcopy(cfg.__getstate__()))
+        return copied
+
+    @property
+    def pretty_text(self) -> str:
+        """As Python."""
+        content = repr(self)
+        known, text = self.__dict__.get("_laid_out", (None, ""))
+        if content != known:
+            text = super().pretty_text
+            self.__dict__["_laid_out"] = content, text
+        return text
 
 
 def load_config(path: str | Path, options: dict | None = None) -> Config:

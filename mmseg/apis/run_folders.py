@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmseg.apis.config import load_config, override
 from mmseg.apis.launch.run_state import read_state
 from mmseg.apis.run_dir import find_config
-from mmseg.engine.checkpoint_files import newest_intact
+from mmseg.checkpoint_files import newest_intact
 from mmseg.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

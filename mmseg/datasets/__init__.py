@@ -3,7 +3,7 @@
 from mmseg.datasets.acdc import ACDCDataset
 from mmseg.datasets.cityscapes import CityscapesDataset
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
-from mmseg.datasets.collate import uda_collate
+from mmseg.datasets.collate import seg_collate
 from mmseg.datasets.custom import CustomDataset
 from mmseg.datasets.dark_zurich import DarkZurichDataset
 from mmseg.datasets.gta import GTADataset
@@ -49,5 +49,5 @@ __all__ = [
     "SynthiaDataset",
     "UDADataset",
     "keyed_random_state",
-    "uda_collate",
+    "seg_collate",
 ]

@@ -11,8 +11,8 @@ from mmengine.registry import FUNCTIONS  # the runner looks the name up in the r
 from mmseg.errors import DataError
 
 
-@FUNCTIONS.register_module(name="seg_collate")
-def uda_collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+@FUNCTIONS.register_module()
+def seg_collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Stack tensors along a new first dimension; keep everything else as lists.
 
     Args:

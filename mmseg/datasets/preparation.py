@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,6 +32,7 @@ from mmseg.datasets.prepared_data import (
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.datasets.transforms.base import PIXEL_KEYS, Results, Transform, run_transforms
 from mmseg.datasets.transforms.loading import LoadImage
+from mmseg.datasets.whole_file import whole_file
 from mmseg.errors import ConfigError, DataError
 
 SAVE_INTERVAL = 10.0  # seconds; so much work is lost when the process is killed
@@ -218,23 +218,11 @@ def _arrays(results: Results) -> dict[str, int]:
     return {key: results[key].nbytes for key in ARRAYS if key in results}
 
 
-@contextmanager
-def _whole_file(path: Path) -> Iterator[Path]:
-    """A temporary file to write to; ``path`` appears complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _write_array(path: Path, array: np.ndarray) -> None:
-    with _whole_file(path) as temporary, temporary.open("wb") as file:
+    with whole_file(path) as temporary, temporary.open("wb") as file:
         np.save(file, np.ascontiguousarray(array))
 
 
 def _write_index(folder: Path, index: Index) -> None:
-    with _whole_file(folder / INDEX_FILE) as temporary:
+    with whole_file(folder / INDEX_FILE) as temporary:
         temporary.write_text(json.dumps(index), encoding="utf-8")

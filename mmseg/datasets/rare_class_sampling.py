@@ -1,8 +1,7 @@
-"""Rare class sampling (DAFormer, Hoyer et al., CVPR 2022, Sec. 3.2): show rare classes more often."""
+"""Rare class sampling (DAFormer, Hoyer et al., CVPR 2022, Sec. 3.3): show rare classes more often."""
 
 from __future__ import annotations
 
-import gc
 import json
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,13 +14,14 @@ from mmengine.logging import print_log
 
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.errors import ConfigError, DataError
+from mmseg.garbage import no_garbage_collection
 
 STATISTICS_FILE = "sample_class_stats.json"
 CLASS_INDEX_FILE = "samples_with_class.json"
 
 
 def class_probabilities(pixels: dict[int, int], temperature: float) -> tuple[list[int], np.ndarray]:
-    r"""How often each class is drawn: :math:`P(c) = \mathrm{softmax}_c\,((1 - f_c) / T)` (Eq. 7 and 8).
+    r"""How often each class is drawn: :math:`P(c) = \mathrm{softmax}_c\,((1 - f_c) / T)` (Eq. 6 and 7).
 
     Args:
         pixels: Number of pixels of each class that occurs, over all files.
@@ -48,17 +48,13 @@ def read_statistics(dataset: SegmentationDataset, name: str) -> Any:
         if dataset.converter
         else "run python tools/verify_dataset.py CONFIG --write-statistics, or set rare_class_sampling=None"
     )
-    collects = gc.isenabled()
-    gc.disable()  # of hundreds of thousands of new objects none is garbage; looking takes five times as long
     try:
-        return json.loads(path.read_text())
+        with no_garbage_collection():
+            return json.loads(path.read_text())
     except OSError as error:
         raise DataError(f"{dataset.data_root}: {name} is missing; {remedy}") from error
     except ValueError as error:
         raise DataError(f"{path}: damaged JSON ({error}); {remedy}") from error
-    finally:
-        if collects:
-            gc.enable()
 
 
 class FileLookup(dict[str, int | None]):

@@ -201,9 +201,8 @@ class SegmentationDataset(Dataset):
     def _names(self) -> list[str]:
         names = self._list_files(self.img_dir, self.img_suffix, "image")
         if self.ann_dir == self.img_dir and len(self.seg_map_suffix) > len(self.img_suffix):
-            inner = self.seg_map_suffix.removesuffix(
-                self.img_suffix
-            )  # labels between the images are no images
+            # labels between the images are no images
+            inner = self.seg_map_suffix.removesuffix(self.img_suffix)
             names = [name for name in names if not name.endswith(inner)]
         if self.split is None:
             return names

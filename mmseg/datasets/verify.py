@@ -60,13 +60,16 @@ class FileCheck:
     problem: str | None = None
 
 
-def quick_check(cfg: Config, loaders: Sequence[str] = LOADERS) -> None:
+def quick_check(cfg: Config, loaders: Sequence[str] = LOADERS) -> list[Part]:
     """Check what can be checked in seconds; training calls this before it starts.
 
     Args:
         cfg: Config with ``train_dataloader``, ``val_dataloader`` and ``test_dataloader``; each may be
             missing.
         loaders: Which of them to look at.
+
+    Returns:
+        All data sets of the config, opened.
 
     Raises:
         DataError: Lists everything that is wrong.
@@ -82,6 +85,7 @@ def quick_check(cfg: Config, loaders: Sequence[str] = LOADERS) -> None:
         raise DataError(problems[0])
     if problems:
         raise DataError("\n  ".join([f"{len(problems)} problems with the data:", *problems]))
+    return parts
 
 
 def verify(cfg: Config, nproc: int = 4, write_statistics: bool = False) -> list[Part]:

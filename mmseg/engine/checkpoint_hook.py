@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import Hook
 
-from mmseg.engine.checkpoint_files import POINTER, iteration_of, numbered_checkpoints, replacing, write_text
+from mmseg.checkpoint_files import POINTER, iteration_of, numbered_checkpoints, replacing, write_text
 from mmseg.engine.processes import average_buffers
 from mmseg.errors import CheckpointError
 from mmseg.registry import HOOKS

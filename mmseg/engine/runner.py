@@ -15,11 +15,13 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmseg.engine.environment import environment
 from mmseg.engine.processes import broadcast_state, shelter_worker
 from mmseg.errors import CheckpointError, ConfigError
+from mmseg.garbage import no_garbage_collection
 from mmseg.models.pretrained import compare, load_checkpoint, read_checkpoint
 from mmseg.models.uda.uda_decorator import STUDENT
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS, MODELS, check_part
 
 EXTRA = "_extra_state"
 """Ends the names of the entries that hold no parameters."""
@@ -91,6 +93,13 @@ class SegmentationRunner(Runner):
         built.seed = self.seed
         return built
 
+    def _log_env(self, env_cfg: dict) -> None:
+        """Log the environment and the config; mmengine would load torchvision and run compilers to do so."""
+        settings = {**env_cfg, **self._randomness_cfg, "seed": self.seed, "launcher": self._launcher}
+        report = {**environment(), **settings, "processes": self.world_size}
+        lines = "\n".join(f"    {name}: {value}" for name, value in report.items())
+        self.logger.info(f"Environment:\n{lines}\nConfig:\n{self.cfg.pretty_text}")
+
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Move the model to the device; all processes start with the weights of the first.
 
@@ -149,14 +158,17 @@ class SegmentationRunner(Runner):
         return OptimWrapperDict(**wrappers)
 
     @staticmethod
+    @no_garbage_collection()
     def build_dataloader(
         dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
     ):
         """Build a data loader; settings that make no sense without workers or GPU are dropped."""
         if isinstance(dataloader, dict):
-            dataloader = dict(dataloader)
-            if isinstance(dataloader["dataset"], dict):
-                dataloader["dataset"] = DATASETS.build(dataloader["dataset"])
+            dataloader, dataset = dict(dataloader), dataloader["dataset"]
+            if isinstance(dataset, dict):  # mmengine builds it, as it would copy one that is built
+                check_part(dataset, DATASETS)
+                if isinstance(dataset["type"], str):
+                    dataloader["dataset"] = {**dataset, "type": DATASETS.get(dataset["type"])}
             if not dataloader.get("num_workers"):
                 dataloader["persistent_workers"] = False
             dataloader["pin_memory"] = dataloader.get("pin_memory", False) and torch.cuda.is_available()

@@ -11,7 +11,7 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 
-from mmseg.engine.checkpoint_files import claim
+from mmseg.checkpoint_files import claim
 from mmseg.engine.checkpoint_hook import SafeCheckpointHook
 from mmseg.engine.processes import average_buffers
 from mmseg.errors import CheckpointError, TrainingError

@@ -15,7 +15,6 @@ from mmseg.legacy.pipeline import (
     translate_test_pipeline,
     translate_training_pipeline,
 )
-from mmseg.models.data_preprocessor import IMAGENET_MEAN, IMAGENET_STD
 
 WRAPPERS = ("RepeatDataset", "ConcatDataset", "ClassBalancedDataset")
 
@@ -141,6 +140,8 @@ class DataTranslator:
         Raises:
             ConfigError: The data sets differ.
         """
+        from mmseg.models.data_preprocessor import IMAGENET_MEAN, IMAGENET_STD  # takes seconds: loads torch
+
         places = dict.fromkeys(self.normalisations.values())
         if len(places) > 1:
             raise ConfigError(

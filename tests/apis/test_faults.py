@@ -11,7 +11,7 @@ import torch
 from mmengine.hooks import Hook
 from toy_run import copy_data, log_entries, run_training, toy_config, uda_config, weights, write_config
 
-from mmseg.engine.checkpoint_files import claim, is_intact
+from mmseg.checkpoint_files import claim, is_intact
 from mmseg.engine.runner import SegmentationRunner
 from mmseg.errors import CheckpointError, ConfigError, DataError, Preempted, TrainingError
 from mmseg.models.pretrained import read_checkpoint

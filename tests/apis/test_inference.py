@@ -11,7 +11,7 @@ from toy_run import toy_config, uda_config
 from demo.image_demo import main as image_demo
 from mmseg import apis
 from mmseg.apis import inference_segmentor, init_segmentor
-from mmseg.apis.train import build_runner
+from mmseg.apis.training import build_runner
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.errors import ConfigError, DataError
 from mmseg.visualization.palette_image import colorize

@@ -71,6 +71,11 @@ def test_slots_are_the_visible_gpus(monkeypatch):
             slots(number, each)
 
 
+def test_one_run_at_a_time_has_what_the_launcher_has(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: pytest.fail("torch takes seconds to load"))
+    assert slots(None, None) == [{}]
+
+
 def test_cpu_slots_share_the_cores(monkeypatch):
     gpus(monkeypatch, 0)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

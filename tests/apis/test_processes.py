@@ -35,10 +35,8 @@ from mmengine.dist import get_rank
 from mmseg.apis import train
 from mmseg.apis.config import load_config
 
-launcher, *configs = sys.argv[1:]
-for path in configs:
+for path in sys.argv[1:]:
     cfg = load_config(path)
-    cfg.launcher = launcher
     torch.save(train(cfg).state_dict(), f"{cfg.work_dir}/rank{get_rank()}.pt")
 """
 
@@ -84,23 +82,31 @@ def free_port() -> int:
 def work_dirs(data, start, tmp_path_factory):
     """Number of processes -> folder with the run of each method, trained with two samples per step."""
     folder = tmp_path_factory.mktemp("processes")
+    cfgs = {
+        processes: [
+            config_of(
+                name,
+                data,
+                folder / str(processes) / name,
+                WITHOUT_BATCH_STATISTICS | {"train_dataloader.batch_size": 2 // processes},
+                start,
+            )
+            for name in METHODS
+        ]
+        for processes in (1, 2)
+    }
+    for cfg in cfgs[1]:
+        run_training(cfg)
     (folder / "train_all.py").write_text(TRAIN_ALL)
-    found = {}
-    for processes in (1, 2):
-        options = WITHOUT_BATCH_STATISTICS | {"train_dataloader.batch_size": 2 // processes}
-        found[processes], configs = folder / str(processes), []
-        for name in METHODS:
-            cfg = config_of(name, data, found[processes] / name, options, start)
-            configs.append(str(write_config(cfg, folder / f"config{processes}" / f"{name}.py")))
-        command = [sys.executable]
-        if processes > 1:
-            command += ["-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
-            command += [f"--master_port={free_port()}"]
-        command += [str(folder / "train_all.py"), "pytorch" if processes > 1 else "none", *configs]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
-    return found
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
+    command += [f"--master_port={free_port()}", str(folder / "train_all.py")]
+    for name, cfg in zip(METHODS, cfgs[2], strict=True):
+        cfg.launcher = "pytorch"
+        command.append(str(write_config(cfg, folder / f"{name}.py")))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {processes: folder / str(processes) for processes in (1, 2)}
 
 
 def assert_close(found, expected, tolerance):

@@ -23,6 +23,8 @@ from toy_run import (
     write_config,
 )
 
+from mmseg import apis
+from mmseg.apis import testing, training
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.models.pretrained import read_checkpoint
 from mmseg.registry import HOOKS, MODELS
@@ -60,6 +62,12 @@ def assert_equal_states(found, expected):
 
 
 # ------------------------------------------------------------------------------------------ what a run leaves
+
+
+def test_functions_are_found_by_name():
+    assert apis.train is training.train and apis.test is testing.test
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        apis.trian  # noqa: B018
 
 
 @pytest.mark.parametrize("name", ["source_run", "uda_run"])

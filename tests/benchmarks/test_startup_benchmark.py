@@ -13,7 +13,7 @@ import experiments
 from benchmarks import startup
 from mmseg.datasets import GTADataset, RareClassSampling
 
-SLOW = ["matplotlib", "tensorboard", "timm", "torchvision", "wandb"]
+SLOW = ["matplotlib", "tensorboard", "timm", "wandb"]
 
 
 def imported_by(code: str, *names: str, cwd: Path = startup.ROOT) -> list[str]:

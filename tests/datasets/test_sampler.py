@@ -9,7 +9,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 
-from mmseg.datasets import PositionSampler, sampler, uda_collate
+from mmseg.datasets import PositionSampler, sampler, seg_collate
 from mmseg.registry import DATASETS
 
 
@@ -65,4 +65,4 @@ def test_runner_builds_and_resumes_the_loader(num_workers):
 
 
 def test_collate_is_found_by_name():
-    assert mmengine.registry.FUNCTIONS.get("seg_collate") is uda_collate
+    assert mmengine.registry.FUNCTIONS.get("seg_collate") is seg_collate

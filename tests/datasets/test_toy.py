@@ -45,10 +45,10 @@ def toy(tmp_path_factory):
 
 
 def test_files_do_not_depend_on_processes_or_on_the_number_of_images(toy, tmp_path):
-    make_toy_dataset(tmp_path, size=SIZE, train=4, val=2, seed=3, nproc=2)
-    expected = read_tree(toy)
-    for path, content in read_tree(tmp_path).items():
-        assert path.name == SETTINGS_FILE or content == expected[path], path
+    make_toy_dataset(tmp_path, ["acdc"], SIZE, train=14, val=2, seed=3, nproc=2)
+    written = read_tree(tmp_path / "acdc")
+    for path, content in read_tree(toy / "acdc").items():
+        assert path.name == SETTINGS_FILE or content == written[path], path
 
 
 def test_seed_and_set_change_the_scene():
@@ -221,6 +221,8 @@ def test_complete_sets_are_skipped_and_others_protected(tmp_path):
     settings.unlink()
     with pytest.raises(DataError, match="no toy data set"):
         make_toy_dataset(tmp_path, **arguments)
+    with pytest.raises(DataError, match="cannot be written"):
+        make_toy_dataset(settings.with_name("images") / "00001.png", **arguments)
 
 
 @pytest.mark.parametrize(

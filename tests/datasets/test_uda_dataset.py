@@ -20,7 +20,7 @@ from mmseg.datasets import (
     GTADataset,
     RareClassSampling,
     UDADataset,
-    uda_collate,
+    seg_collate,
 )
 from mmseg.datasets.rare_class_sampling import class_probabilities
 from mmseg.datasets.transforms import loading
@@ -177,7 +177,7 @@ def test_infinite_temperature_is_uniform():
 def test_keys_shapes_and_types(roots):
     cfg = config(roots)
     cfg["target"]["crop_pseudo_margins"] = [30, 240, 30, 30]
-    batch = uda_collate([DATASETS.build(cfg)[i] for i in range(2)])
+    batch = seg_collate([DATASETS.build(cfg)[i] for i in range(2)])
     assert set(batch) == {
         *("img", "gt_semantic_seg", "img_metas", "target_img", "target_img_metas", "valid_pseudo_mask")
     }
@@ -208,7 +208,7 @@ def test_sample_is_a_function_of_seed_and_position(roots, rcs):
 def test_batches_do_not_depend_on_the_number_of_workers(roots):
     dataset = DATASETS.build(config(roots, rare_class_sampling=RCS))
     runs = [
-        list(DataLoader(dataset, 2, sampler=range(8), num_workers=n, collate_fn=uda_collate)) for n in (0, 2)
+        list(DataLoader(dataset, 2, sampler=range(8), num_workers=n, collate_fn=seg_collate)) for n in (0, 2)
     ]
     for first, second in zip(*runs, strict=True):
         assert first["img_metas"] == second["img_metas"]

@@ -11,7 +11,7 @@ from toy_run import ROOT, log_entries, run_training, toy_config
 
 from mmseg import apis
 from mmseg.apis.checks import check_config
-from mmseg.apis.train import build_runner
+from mmseg.apis.training import build_runner
 from mmseg.errors import CheckpointError, ConfigError
 from mmseg.models.pretrained import read_checkpoint
 

@@ -242,7 +242,10 @@ def test_checkpoint_of_an_old_folder(folder):
 
 @pytest.mark.parametrize("safe_path", [True, False], ids=["safe path", "as Python 3.10"])
 def test_inside_another_checkout(tmp_path, safe_path):
-    """The folder it is started in has packages and programs of the same names; they are not run."""
+    """The folder it is started in has packages and programs of the same names; they are not run.
+
+    The program says that the weights do not fit, and predicts nothing with them.
+    """
     other = tmp_path / "MIC"
     for name in ("mmseg/__init__.py", "mmseg/apis/__init__.py", "mmseg/apis/run_dir.py", "tools/__init__.py",
                  "tools/test.py", "run_experiments.py", "torch.py", "mmengine.py"):  # fmt: skip
@@ -267,15 +270,5 @@ def test_inside_another_checkout(tmp_path, safe_path):
     assert "the other checkout" not in done.stderr
     assert "Config File: my runs/a_run_00000/a_run_00000.json\n" in done.stdout
     assert done.returncode == 1 and "another network than the config" in done.stderr, done.stderr
-
-
-def test_a_config_of_another_network_is_refused(tmp_path):
-    """Nothing is predicted with weights that do not fit."""
-    data = tmp_path / "data"
-    write_images(data, [[64, 64]])
-    state = {"model.decode_head.head.conv_seg.weight": torch.zeros(19, 32, 1, 1)}
-    run = write_run(tmp_path, "a_run_00000", small_old_config(40, 0), state, data, as_json)
-    done = call_test_sh(run)
-    assert done.returncode == 1 and "another network than the config" in done.stderr
     assert re.search(r"missing in the file \(\d{3}\)", done.stderr) and "Traceback" not in done.stderr
     assert not list(run.glob("preds/**/*.png"))

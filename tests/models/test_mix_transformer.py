@@ -59,6 +59,13 @@ def test_drop_path_grows_linearly_from_the_first_block() -> None:
     assert rates == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2])
 
 
+def test_drop_path_reaches_a_tenth_by_default() -> None:
+    with torch.device("meta"):
+        backbone = MODELS.build(dict(type="mit_b5"))
+    rates = [layer.drop_prob for layer in backbone.modules() if isinstance(layer, DropPath)]
+    np.testing.assert_allclose(rates, np.linspace(0, 0.1, 52))
+
+
 def test_drop_path_leaves_out_whole_samples_and_keeps_the_expectation() -> None:
     torch.manual_seed(0)
     dropped = DropPath(0.25)(torch.ones(4000, 3, 2))

@@ -1,6 +1,7 @@
 """The programs as they are called from a terminal."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from mmengine.config import Config
 from toy_run import ROOT, log_entries, toy_config, uda_config, write_config
 
 import run_experiments
-from mmseg.apis import run_folders
+from mmseg.apis import run_folders, training
 from mmseg.apis.cli import command
 from mmseg.errors import ConfigError, DataError
 from tools import train as train_tool
@@ -28,22 +29,21 @@ PROGRAMS = [
 ]
 
 
-def options_of(*arguments):
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True)
-    return done.returncode, done.stdout, done.stderr
-
-
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_help_is_printed(program):
-    status, printed, _ = options_of(program, "--help")
-    assert status == 0
+def test_help_is_printed(program, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [program, "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / program), run_name="__main__")
+    assert end.value.code == 0
+    printed = capsys.readouterr().out
     assert printed.startswith(f"usage: {Path(program).name} ") and len(printed.splitlines()) > 5
 
 
 def test_errors_are_explained_without_traceback(tmp_path):
-    status, printed, errors = options_of("tools/train.py", str(tmp_path / "nothing.py"))
-    assert status == 1
-    assert printed == "" and errors == f"error: {tmp_path}/nothing.py: no such config file\n"
+    command = [sys.executable, "tools/train.py", str(tmp_path / "nothing.py")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout == "" and done.stderr == f"error: {tmp_path}/nothing.py: no such config file\n"
 
 
 # -------------------------------------------------------------------------------------------- run_experiments
@@ -99,8 +99,8 @@ def test_every_run_has_its_own_name(checkout, monkeypatch):
         def train(self):
             started.append((self.cfg.name, self.cfg.work_dir))
 
-    monkeypatch.setattr(run_experiments, "check_before_training", lambda cfg: None)
-    monkeypatch.setattr(run_experiments, "build_runner", Runner)
+    monkeypatch.setattr(training, "check_before_training", lambda cfg: None)
+    monkeypatch.setattr(training, "build_runner", Runner)
     parent = checkout / "my config.py"
     parent.write_text("model = dict()")
     for _ in range(2):
@@ -218,7 +218,7 @@ def test_another_package_of_the_same_name_is_refused(tmp_path, monkeypatch, caps
     (tmp_path / "mmseg").mkdir()
     (tmp_path / "mmseg" / "__init__.py").write_text("")
     (tmp_path / "run_experiments.py").write_text("")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "run_experiments.py")])
     assert command(lambda: 0)() == 1
     message = capsys.readouterr().err
     assert "the package mmseg is imported from" in message and "pip uninstall mmsegmentation" in message

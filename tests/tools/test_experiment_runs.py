@@ -20,9 +20,9 @@ from mmseg.apis.experiment_names import Run
 from mmseg.apis.launch import local, process
 from mmseg.apis.launch.process import Job
 from mmseg.apis.launch.run_state import RunState, birth_of, read_state, this_host, write_state
+from mmseg.checkpoint_files import replacing
 from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
 from mmseg.datasets.toy import SETS, make_toy_dataset
-from mmseg.engine.checkpoint_files import replacing
 from mmseg.evaluation import write_json
 
 ROOT = Path(__file__).parents[2]

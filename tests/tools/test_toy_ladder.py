@@ -1,5 +1,6 @@
 """Experiment 0: every method in small, from the start weights to the table and the pictures."""
 
+import copy
 import json
 import os
 import re
@@ -13,9 +14,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
+from toy_run import quickstart_config
 
 import run_experiments
-from benchmarks import toy_ladder, toy_report
+from benchmarks import toy_ladder, toy_report, toy_start
 from benchmarks.toy_ladder import ROWS, SEEDS, ToyRun, make_config, runs
 from mmseg.apis import init_segmentor, run_folders, train
 from mmseg.apis.checks import check_config
@@ -47,12 +49,18 @@ def small(value):
     return value
 
 
+def read_once(path: Path, options: dict) -> Config:
+    """``load_config`` for the configs of the quickstart, which are looked at a hundred times."""
+    cfg = copy.deepcopy(quickstart_config(path.stem))
+    cfg.merge_from_dict(options)
+    return cfg
+
+
 @pytest.fixture
 def checkout(tmp_path, monkeypatch, toy_data):
     """A folder of its own to write into, with data that are there already."""
     monkeypatch.setattr(run_folders, "ROOT", tmp_path)
-    monkeypatch.setattr(toy_ladder, "write_data", lambda: None)
-    monkeypatch.setattr("yapf.yapflib.yapf_api.FormatCode", lambda text, **_: (text, False))  # slow
+    monkeypatch.setattr(toy_start, "write_data", lambda: None)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
@@ -97,7 +105,7 @@ class Trainer:
 @pytest.fixture
 def no_hrda(monkeypatch):
     """Start weights of HRDA are not put together."""
-    monkeypatch.setattr(toy_ladder, "hrda_start", lambda cfg, trained: dict(trained))
+    monkeypatch.setattr(toy_start, "hrda_start", lambda cfg, trained: dict(trained))
 
 
 @pytest.fixture
@@ -271,7 +279,7 @@ def test_hrda_starts_as_the_source_only_network():
     started = {}
     for seed in (0, 0, 1):
         cfg = make_config(ToyRun("HRDA", seed))
-        state = toy_ladder.hrda_start(cfg, plain.state_dict())
+        state = toy_start.hrda_start(cfg, plain.state_dict())
         network = init_segmentor(cfg, device="cpu")
         network.load_state_dict(state)
         img = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
@@ -295,7 +303,7 @@ def test_weights_of_another_network_are_refused():
     trained = init_segmentor(make_config(ToyRun("source-only", 0)), device="cpu").state_dict()
     trained["decode_head.unknown"] = torch.zeros(1)
     with pytest.raises(RuntimeError, match=r"decode_head\.head\.unknown"):
-        toy_ladder.hrda_start(make_config(ToyRun("HRDA", 0)), trained)
+        toy_start.hrda_start(make_config(ToyRun("HRDA", 0)), trained)
 
 
 # -------------------------------------------------------------------------------------- table, page, pictures

@@ -1,17 +1,12 @@
 # DAFormer: MiT-B5 encoder, decoder with depthwise-separable ASPP fusion (CVPR 2022, section 3.2).
-norm_cfg = dict(type="BN", requires_grad=True)
+_base_ = ["parts/mit_b5.py"]
 model = dict(
-    type="EncoderDecoder",
-    pretrained="pretrained/mit_b5.pth",
-    backbone=dict(type="mit_b5"),
     decode_head=dict(
         type="DAFormerHead",
-        in_channels=[64, 128, 320, 512],
-        in_index=[0, 1, 2, 3],
         channels=256,
         dropout_ratio=0.1,
         num_classes=19,
-        norm_cfg=norm_cfg,
+        norm_cfg=_base_.norm_cfg,
         decoder_params=dict(
             embed_dims=256,
             embed_cfg=dict(type="mlp"),
@@ -22,10 +17,9 @@ model = dict(
                 dilations=(1, 6, 12, 18),
                 pool=False,
                 act_cfg=dict(type="ReLU"),
-                norm_cfg=norm_cfg,
+                norm_cfg=_base_.norm_cfg,
             ),
         ),
         loss_decode=dict(type="CrossEntropyLoss", loss_weight=1.0),
-    ),
-    test_cfg=dict(mode="whole"),
+    )
 )

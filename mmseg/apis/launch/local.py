@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from mmseg.apis.launch.process import Job, Stop, train_in_a_process
 from mmseg.errors import CheckpointError, ConfigError, MMSegError, Preempted
 
@@ -50,6 +48,8 @@ class PlannedRun:
 
 def visible_gpus() -> list[str]:
     """What to write to CUDA_VISIBLE_DEVICES, one entry for each GPU that this process may use."""
+    import torch  # takes seconds; most launchers need not ask
+
     count = torch.cuda.device_count()
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is None:
@@ -60,7 +60,8 @@ def visible_gpus() -> list[str]:
 def slots(max_parallel: int | None, gpus_per_run: int | None, default: int = 1) -> list[dict[str, str]]:
     """The environment of each of the runs that are trained at the same time.
 
-    With GPUs, each slot has ``gpus_per_run`` of them (default: 1). Without, the slots share the CPU cores.
+    With GPUs, each slot has ``gpus_per_run`` of them (default: 1). Without, the slots share the CPU cores. A
+    single slot without the wish of the user has what this process has: one process uses the first GPU.
 
     Args:
         max_parallel: Number of slots; None = ``default``, or what the GPUs suffice for if that is less.
@@ -70,6 +71,8 @@ def slots(max_parallel: int | None, gpus_per_run: int | None, default: int = 1) 
     Raises:
         ConfigError: There are not as many GPUs.
     """
+    if max_parallel is None and gpus_per_run is None and default == 1:
+        return [{}]
     gpus = visible_gpus()
     if gpus_per_run and not gpus:
         raise ConfigError(

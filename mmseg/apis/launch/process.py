@@ -25,7 +25,7 @@ from mmseg.apis.launch.run_state import (
     touch_state,
     write_state,
 )
-from mmseg.engine.checkpoint_files import newest_intact
+from mmseg.checkpoint_files import newest_intact
 from mmseg.errors import Preempted
 
 ROOT = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from mmseg.engine.checkpoint_files import write_text
+from mmseg.checkpoint_files import write_text
 
 STATE_FILE = "run_state.json"
 STDERR_FILE = "stderr.txt"

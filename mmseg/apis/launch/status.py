@@ -11,9 +11,9 @@ from mmseg.apis.collect_results import read_result
 from mmseg.apis.launch.process import logged_error
 from mmseg.apis.launch.run_state import ENDED, JOB_FILE, QUEUED, RunState, is_alive, read_state
 from mmseg.apis.run_folders import folders_of, is_finished
-from mmseg.engine.checkpoint_files import iteration_of, numbered_checkpoints
+from mmseg.apis.training_log import read_training_log
+from mmseg.checkpoint_files import iteration_of, numbered_checkpoints
 from mmseg.errors import DataError, Preempted
-from mmseg.evaluation.training_log import read_training_log
 
 WAITING, RUNNING, INTERRUPTED = "waiting", "running", "interrupted"
 FINISHED, FAILED = "finished", "failed"

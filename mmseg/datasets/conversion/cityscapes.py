@@ -8,14 +8,22 @@ from pathlib import Path
 
 import numpy as np
 from cityscapesscripts.helpers.annotation import Annotation
-from cityscapesscripts.helpers.labels import name2label
+from cityscapesscripts.helpers.labels import labels, name2label
 from cityscapesscripts.preparation.json2labelImg import createLabelImage
 
-from mmseg.datasets.conversion.label_conversion import LabelConversion, LabelMap, find_labels
+from mmseg.datasets.conversion.label_conversion import (
+    NUM_CLASSES,
+    LabelConversion,
+    LabelMap,
+    find_labels,
+    lookup_table,
+)
 from mmseg.datasets.conversion.runner import ConversionReport, convert_dataset
 from mmseg.errors import DataError
 
 SPLITS = ("train", "val", "test")
+TRAIN_IDS = lookup_table({label.id: label.trainId for label in labels if 0 <= label.trainId < NUM_CLASSES})
+"""Train id of each id, shape (256,)."""
 
 
 def read_label(path: str) -> LabelMap:

@@ -1,12 +1,12 @@
 """The class statistics of a data set, which rare class sampling reads (DAFormer, section 3.2)."""
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from mmseg.datasets.conversion.label_conversion import ConvertedLabel
+from mmseg.datasets.rare_class_sampling import CLASS_INDEX_FILE, STATISTICS_FILE
+from mmseg.datasets.whole_file import whole_file
 
 
 def write_class_statistics(out_dir: str, labels: Iterable[ConvertedLabel]) -> None:
@@ -24,14 +24,11 @@ def write_class_statistics(out_dir: str, labels: Iterable[ConvertedLabel]) -> No
         for name, count in pixels.items():
             files_of_class.setdefault(name, []).append((path, count))
 
-    os.makedirs(out_dir, exist_ok=True)
     samples = [{**pixels, "file": path} for path, pixels in pixels_of_file.items()]
-    _write_json(os.path.join(out_dir, "sample_class_stats.json"), samples)
-    _write_json(os.path.join(out_dir, "sample_class_stats_dict.json"), pixels_of_file)
-    _write_json(os.path.join(out_dir, "samples_with_class.json"), files_of_class)
-
-
-def _write_json(path: str, content: Any) -> None:
-    temporary = Path(f"{path}.part")
-    temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
-    temporary.replace(path)  # an interrupted run leaves no half-written statistics
+    for name, content in (
+        (STATISTICS_FILE, samples),
+        ("sample_class_stats_dict.json", pixels_of_file),
+        (CLASS_INDEX_FILE, files_of_class),
+    ):
+        with whole_file(Path(out_dir, name)) as temporary:
+            temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from mmseg.datasets.whole_file import whole_file
 from mmseg.errors import DataError
 
 NUM_CLASSES = 19
@@ -123,12 +124,8 @@ def count_pixels(label: LabelMap) -> dict[int, int]:
 
 def write_label(path: str, label: LabelMap) -> None:
     """Write a label map (H, W) as 8-bit PNG. The file appears complete or not at all."""
-    temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as temporary:
         Image.fromarray(label).save(temporary, format="PNG")
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def finished_pixels(raw_path: str, output_path: str) -> dict[int, int] | None:

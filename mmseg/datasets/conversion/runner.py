@@ -1,22 +1,15 @@
 """Conversion of a whole data set with several processes."""
 
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import track
 
 from mmseg.datasets.conversion.class_statistics import write_class_statistics
-from mmseg.datasets.conversion.label_conversion import (
-    ConvertedLabel,
-    LabelConversion,
-    convert_label,
-    find_labels,
-)
-from mmseg.datasets.parallel import process_pool
+from mmseg.datasets.conversion.label_conversion import LabelConversion, convert_label, find_labels
+from mmseg.datasets.parallel import map_in_processes
 from mmseg.errors import DataError
 
 
@@ -85,7 +78,8 @@ def convert_dataset(
     """
     gt_dir = conversion.gt_dir if gt_dir is None else gt_dir
     raw_labels = find_raw_labels(conversion, root, gt_dir)
-    results = list(_convert_labels(conversion, raw_labels, nproc))
+    labels = map_in_processes(partial(convert_label, conversion), raw_labels, nproc)
+    results = list(track(labels, conversion.name, len(raw_labels), console=Console(stderr=True)))
 
     label_dir = os.path.join(root, gt_dir)
     pairs = list(zip(raw_labels, results, strict=True))
@@ -97,28 +91,3 @@ def convert_dataset(
     damaged = [(raw, label.damage) for raw, label in pairs if label.damage is not None]
     skipped = sum(label.was_finished for label in results)
     return ConversionReport(len(results) - skipped - len(damaged), skipped, len(counted), damaged)
-
-
-def _convert_labels(
-    conversion: LabelConversion, raw_labels: list[str], nproc: int
-) -> Iterator[ConvertedLabel]:
-    convert = partial(convert_label, conversion)
-    if nproc == 1:
-        yield from _track(map(convert, raw_labels), len(raw_labels), conversion.name)
-        return
-    chunksize = max(1, min(16, len(raw_labels) // (4 * nproc)))
-    with process_pool(min(nproc, len(raw_labels))) as pool:
-        results = pool.map(convert, raw_labels, chunksize=chunksize)
-        try:
-            yield from _track(results, len(raw_labels), conversion.name)
-        except BrokenProcessPool as error:
-            raise DataError(
-                f"{conversion.name}: a conversion process was killed, probably for lack of memory; "
-                "call the converter again with a smaller --nproc, it goes on where it stopped"
-            ) from error
-
-
-def _track(results: Iterable[ConvertedLabel], total: int, name: str) -> Iterator[ConvertedLabel]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield from progress.track(results, total, description=name)

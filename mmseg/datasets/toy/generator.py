@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import track
 
-from mmseg.datasets.parallel import process_pool
+from mmseg.datasets.parallel import map_in_processes
 from mmseg.datasets.toy.geometry import Camera
-from mmseg.datasets.toy.layouts import SETS, TRAIN, VAL, Picture, ToySet, write_sample
+from mmseg.datasets.toy.layouts import SETS, TRAIN, VAL, Picture, write_sample
 from mmseg.datasets.toy.plan import GUEST_PERIOD, draw_guests
 from mmseg.datasets.toy.renderers import render_camera, render_game
 from mmseg.datasets.toy.scene import Scene
@@ -91,7 +91,7 @@ def make_toy_dataset(
 
     Raises:
         ConfigError: An argument is out of range or a set is unknown.
-        DataError: A folder holds files of another origin or of other settings.
+        DataError: A folder holds files of another origin or of other settings, or cannot be written to.
     """
     _check_arguments(sets, size, train, val, seed, nproc)
     todo = {name: Settings(name, size[0], size[1], train, val, seed) for name in dict.fromkeys(sets)}
@@ -141,37 +141,23 @@ def _make_set(root: Path, settings: Settings, nproc: int) -> int:
     if SETS[settings.name].has_val:
         samples += [(VAL, index) for index in range(settings.val)]
     _write_settings(root, settings, complete=False)
-    for _ in _track(_write_samples(root, settings, samples, nproc), len(samples), settings.name):
+    written = map_in_processes(partial(_write_one, root, settings), samples, nproc)
+    for _ in track(written, settings.name, len(samples), console=Console(stderr=True)):
         pass
     _write_settings(root, settings, complete=True)
     return len(samples)
 
 
-def _write_samples(
-    root: Path, settings: Settings, samples: list[tuple[str, int]], nproc: int
-) -> Iterator[None]:
-    write = partial(_write_one, root, settings)
-    if nproc == 1:
-        yield from map(write, samples)
-        return
-    with process_pool(min(nproc, len(samples))) as pool:
-        yield from pool.map(write, samples, chunksize=4)
-
-
 def _write_one(root: Path, settings: Settings, sample: tuple[str, int]) -> None:
     split, index = sample
     scene, picture = make_sample(settings, split, index)
-    toy_set: ToySet = SETS[settings.name]
-    write_sample(root, toy_set, split, index, scene, picture)
+    write_sample(root, SETS[settings.name], split, index, scene, picture)
 
 
 def _write_settings(root: Path, settings: Settings, complete: bool) -> None:
-    root.mkdir(parents=True, exist_ok=True)
     text = json.dumps({**asdict(settings), "complete": complete}, indent=2)
-    (root / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def _track(steps: Iterator[None], total: int, name: str) -> Iterator[None]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield from progress.track(steps, total, description=name)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        (root / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{root}: cannot be written ({error.strerror}); name another folder") from error

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from cityscapesscripts.helpers.labels import labels as cityscapes_labels
+from cityscapesscripts.helpers.labels import labels, trainId2label
 from PIL import Image
 
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
+from mmseg.datasets.conversion.cityscapes import TRAIN_IDS
 from mmseg.datasets.conversion.synthia import ID_TO_TRAIN_ID as SYNTHIA_IDS
 from mmseg.datasets.toy.scene import Scene
 from mmseg.errors import DataError
@@ -65,34 +65,22 @@ NOT_IN_SYNTHIA = ("terrain", "truck", "train")
 def _palette() -> list[int]:
     """Colours of the Cityscapes ids, for palette PNGs."""
     palette = np.zeros((256, 3), dtype=np.uint8)
-    for label in cityscapes_labels:
+    for label in labels:
         if label.id >= 0:
             palette[label.id] = label.color
     return palette.ravel().tolist()
 
 
-def _table(values: Mapping[int, int], default: int, dtype: type) -> np.ndarray:
-    """Look-up table (256,) from the ids of Cityscapes."""
-    table: np.ndarray = np.full(256, default, dtype=dtype)
-    table[list(values)] = list(values.values())
+def _synthia_ids() -> np.ndarray:
+    """Ids of Synthia by those of Cityscapes, (256,)."""
+    table = np.zeros(256, np.uint16)
+    for raw, train_id in SYNTHIA_IDS.items():
+        if CITYSCAPES_CLASSES[train_id] not in NOT_IN_SYNTHIA:
+            table[trainId2label[train_id].id] = raw
     return table
 
 
-_TRAIN_IDS = _table({label.id: label.trainId for label in cityscapes_labels if label.id >= 0}, 255, np.uint8)
-_SYNTHIA_OF_TRAIN_ID = {
-    train_id: raw
-    for raw, train_id in SYNTHIA_IDS.items()
-    if CITYSCAPES_CLASSES[train_id] not in NOT_IN_SYNTHIA
-}
-_SYNTHIA_IDS = _table(
-    {
-        label.id: _SYNTHIA_OF_TRAIN_ID[label.trainId]
-        for label in cityscapes_labels
-        if label.trainId in _SYNTHIA_OF_TRAIN_ID
-    },
-    0,
-    np.uint16,
-)
+_SYNTHIA_IDS = _synthia_ids()
 _PALETTE = _palette()
 
 
@@ -151,7 +139,7 @@ def _write_acdc(root: Path, split: str, index: int, scene: Scene, picture: Pictu
     drive = ACDC_DRIVES[conditions[index % len(conditions)]]
     stem = f"{split}/{drive}/{drive}_frame_{index + 1:06d}"
     _write_png(root / "rgb_anon" / f"{stem}_rgb_anon.png", picture)
-    _write_png(root / "gt" / f"{stem}_gt_labelTrainIds.png", _TRAIN_IDS[scene.label_ids()])
+    _write_png(root / "gt" / f"{stem}_gt_labelTrainIds.png", TRAIN_IDS[scene.label_ids()])
 
 
 def _write_dark_zurich(root: Path, split: str, index: int, scene: Scene, picture: Picture) -> None:
@@ -160,7 +148,7 @@ def _write_dark_zurich(root: Path, split: str, index: int, scene: Scene, picture
     stem = f"{split}/night/{drive}/{drive}_frame_{index + 1:06d}"
     _write_png(root / "rgb_anon" / f"{stem}_rgb_anon.png", picture)
     if split == VAL:
-        _write_png(root / "gt" / f"{stem}_gt_labelTrainIds.png", _TRAIN_IDS[scene.label_ids()])
+        _write_png(root / "gt" / f"{stem}_gt_labelTrainIds.png", TRAIN_IDS[scene.label_ids()])
 
 
 def _write_png(path: Path, image: np.ndarray) -> None:

@@ -150,7 +150,8 @@ class LoadLabel(Transform):
             (label_height, label_width), (height, width) = label.shape, results["ori_shape"]
             raise DataError(
                 f"{path}: the label is {label_width}x{label_height} pixels, its image {results['img_path']} "
-                f"is {width}x{height}; both have to be equal"
+                f"is {width}x{height}; copy or convert them again, or name all other pairs in a file, the "
+                "split of the data set (tools/verify_dataset.py finds all such pairs)"
             )
         if results.get("id_lookup") is not None:
             label = _map_ids(label, results["id_lookup"], path)

@@ -1,4 +1,4 @@
-"""Thing-class ImageNet feature distance (DAFormer, Hoyer et al. 2022, sec. 3.4, eq. 9-11)."""
+"""Thing-class ImageNet feature distance (DAFormer, Hoyer et al. 2022, sec. 3.3, eq. 8-11)."""
 
 from collections.abc import Sequence
 
@@ -47,7 +47,7 @@ def masked_feature_distance(
     mask: Tensor | None = None,
     processes: GlobalBatch = ONE_PROCESS,
 ) -> Tensor:
-    """Mean Euclidean distance of feature vectors (eq. 9-10).
+    """Mean Euclidean distance of feature vectors (eq. 8 and 9).
 
     Args:
         features: (B, C, h, w) features of the student.

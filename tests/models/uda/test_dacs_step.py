@@ -165,9 +165,10 @@ def test_registered_under_its_name():
 
 def test_masked_images_are_jittered_like_mixed_ones():
     masking = MIC | dict(mask_mode="separatesrcaug")
-    settings = dict(color_jitter_strength=0.3, color_jitter_probability=0.6, masking=masking)
+    settings = dict(blur=False, color_jitter_strength=0.3, color_jitter_probability=0.6, masking=masking)
     method = DACS(copy.deepcopy(SEGMENTOR), **settings)
     augmentation = method.mic.augmentation
     assert (augmentation.jitter_strength, augmentation.jitter_threshold) == (0.3, 0.6)
+    assert augmentation.blur and not method.strong_augmentation.blur  # as published, they are always blurred
     own = dict(settings, masking=masking | dict(color_jitter_strength=0.1))
     assert DACS(copy.deepcopy(SEGMENTOR), **own).mic.augmentation.jitter_strength == 0.1

@@ -160,6 +160,33 @@ def test_jitter_fires_above_the_threshold_only(monkeypatch):
         assert torch.equal(out, img) == bool(skipped)
 
 
+def test_odds_and_ranges_are_the_published_ones(monkeypatch):
+    steps, orders, factors, widths = 1000, [], [], []
+
+    def jitter(img, order, drawn):
+        orders.append(tuple(order))
+        factors.append(drawn)
+        return img
+
+    def blur(img, sigma):
+        widths.append(sigma)
+        return img
+
+    monkeypatch.setattr("mmseg.models.uda.strong_augmentation.color_jitter", jitter)
+    monkeypatch.setattr("mmseg.models.uda.strong_augmentation.gaussian_blur", blur)
+    img, colors = torch.zeros(2, 3, 2, 2), SegDataPreprocessor()
+    for iteration in range(steps):
+        StrongAugmentation()(img, colors, GlobalBatch.of_step(0, iteration))
+    assert len(factors) / steps == pytest.approx(0.8, abs=0.04)
+    assert len(widths) / steps == pytest.approx(0.5, abs=0.05)
+    assert len(set(orders)) == 24
+    ranges = dict(brightness=(0.8, 1.2), contrast=(0.8, 1.2), saturation=(0.8, 1.2), hue=(-0.2, 0.2))
+    drawn = [*torch.cat(factors, dim=1), torch.cat(widths)]
+    for values, (low, high) in zip(drawn, [*ranges.values(), (0.15, 1.15)], strict=True):
+        assert low <= values.min() < low + 0.01 and high - 0.01 < values.max() <= high
+        assert values.mean().item() == pytest.approx((low + high) / 2, abs=0.04)
+
+
 def test_downscale_label_ratio():
     sizes = [(128, 128), (128, 128), (128, 192), (128, 128), (70, 50)]
     for name, expected in load("downscale_label_ratio").items():

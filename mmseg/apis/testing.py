@@ -20,7 +20,7 @@ from mmseg.apis.evaluation_options import (
     set_inference,
     use_test_split,
 )
-from mmseg.apis.train import build_runner
+from mmseg.apis.training import build_runner
 from mmseg.errors import CheckpointError, ConfigError
 from mmseg.evaluation import IoUMetric, write_confusion_matrix
 from mmseg.models.pretrained import load_checkpoint, read_checkpoint, require_file, state_dict_of

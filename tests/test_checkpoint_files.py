@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmseg.engine.checkpoint_files import candidates, is_intact, newest_intact, replacing, write_text
+from mmseg.checkpoint_files import candidates, is_intact, newest_intact, replacing, write_text
 
 
 def save(path):

@@ -3,39 +3,16 @@
 import csv
 import io
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from mmseg.apis.collect_results import CLASS_PREFIX, RunResult
 from mmseg.evaluation.metrics import NOT_IN_SUBSET
 from mmseg.evaluation.paper_results import paper_result
 
 MEANS = ("mIoU", *(f"mIoU{subset}" for subset in NOT_IN_SUBSET))
 """Means over classes in the order of the columns; those that no run has are left out."""
-CLASS_PREFIX = "IoU."
 Rows = list[list[str]]
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a finished run reached.
-
-    Attributes:
-        name: Of the run without its seed.
-        seed: Of the run, None if unknown.
-        run_dir: Its folder.
-        scores: In percent; None for a class that does not occur.
-    """
-
-    name: str
-    seed: int | None
-    run_dir: Path
-    scores: Mapping[str, float | None]
-
-    @property
-    def classes(self) -> list[str]:
-        """Names of the classes."""
-        return [name.removeprefix(CLASS_PREFIX) for name in self.scores if name.startswith(CLASS_PREFIX)]
 
 
 @dataclass(frozen=True)

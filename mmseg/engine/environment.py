@@ -1,0 +1,33 @@
+"""What a run depends on besides its config, for the log."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from mmseg.version import __version__
+
+PACKAGES = (
+    "torch", "torchvision", "timm", "kornia", "onedl-mmengine", "onedl-mmcv", "opencv-python", "numpy",
+)  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    """Name -> value: versions, devices, and how torch was built.
+
+    Versions are looked up, not imported: that would take longer than building a network.
+    """
+    report = {"platform": platform.platform(), "Python": platform.python_version(), "mmseg": __version__}
+    report |= {name: _version(name) for name in PACKAGES}
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            report[f"GPU {index}"] = torch.cuda.get_device_name(index)
+        report |= {"CUDA": str(torch.version.cuda), "cuDNN": str(torch.backends.cudnn.version())}
+    return {**report, "CPU threads": str(torch.get_num_threads()), "torch build": torch.__config__.show()}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
