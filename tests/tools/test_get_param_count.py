@@ -101,8 +101,11 @@ def test_operations_of_layers_and_attention():
     tokens, keys = (16 * 16, 8 * 8, 4 * 4, 2 * 2), 2 * 2
     # queries times keys, weights times values
     attention = sum(2 * depth * n * keys * c for depth, n, c in zip(depths, tokens, channels, strict=True))
+    # each level meets its quarter of the 1×1 branch at its own size
+    branch = model.decode_head.fuse_layer.aspp_modules.get_submodule("0.conv")
+    pointwise = sum(tokens) * branch.weight.numel() // 4
     cost = count(network)
-    assert cost.training_flops == cost.inference_flops == 2 * (layers + attention)
+    assert cost.training_flops == cost.inference_flops == 2 * (layers + attention + pointwise)
 
 
 def test_operations_of_hrda():
