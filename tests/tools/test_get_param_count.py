@@ -101,9 +101,12 @@ def test_operations_of_layers_and_attention():
     tokens, keys = (16 * 16, 8 * 8, 4 * 4, 2 * 2), 2 * 2
     # queries times keys, weights times values
     attention = sum(2 * depth * n * keys * c for depth, n, c in zip(depths, tokens, channels, strict=True))
-    # each level meets its quarter of the 1×1 branch at its own size
-    branch = model.decode_head.fuse_layer.aspp_modules.get_submodule("0.conv")
-    pointwise = sum(tokens) * branch.weight.numel() // 4
+    head = model.decode_head
+    embeddings = [layer.proj.weight.numel() for layer in head.embed_layers.values()]
+    branch = (
+        head.fuse_layer.aspp_modules.get_submodule("0.conv").weight.numel() // 4
+    )  # each level meets a quarter
+    pointwise = sum(n * (embedding + branch) for n, embedding in zip(tokens, embeddings, strict=True))
     cost = count(network)
     assert cost.training_flops == cost.inference_flops == 2 * (layers + attention + pointwise)
 

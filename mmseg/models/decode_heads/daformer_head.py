@@ -27,8 +27,12 @@ class LinearEmbedding(nn.Module):
         self.proj = nn.Linear(in_channels, channels)
 
     def forward(self, feature_map: Tensor) -> Tensor:
-        """(B, in_channels, h, w) to (B, channels, h, w)."""
-        return self.proj(feature_map.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        """(B, in_channels, h, w) to (B, channels, h, w), whose memory is in this order.
+
+        Channels-last, the order of tokens, would multiply the time of dilated depthwise convolutions.
+        """
+        pixels, weight = feature_map.flatten(2), self.proj.weight.expand(len(feature_map), -1, -1)
+        return torch.baddbmm(self.proj.bias[:, None], weight, pixels).unflatten(2, feature_map.shape[2:])
 
 
 def _linear(in_channels: int, channels: int, **_: Any) -> nn.Module:
@@ -127,8 +131,6 @@ class DAFormerHead(BaseDecodeHead):
         embedded = [embed(level) for embed, level in zip(self.embed_layers.values(), levels, strict=True)]
         if is_pointwise(self.fuse_layer):
             return self.classify(self.fuse(self.fuse_layer, embedded, size))
-        # channels-last, the order of tokens, multiplies the time of dilated depthwise convolutions
-        embedded = [level.contiguous() for level in embedded]
         wide = torch.cat([self.resize(level, size) for level in embedded], dim=1)
         if isinstance(self.fuse_layer, ASPPWrapper):
             return self.classify(self.fuse_layer(wide, partial(self.fuse, maps=embedded, size=size)))
