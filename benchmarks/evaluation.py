@@ -41,6 +41,8 @@ from mmseg.registry import MODELS
 MIN_PAIRS = 5
 MIN_AGREEMENT, MAX_IOU_DIFFERENCE = 0.9999, 1e-3
 MEGABYTE = 2**20
+SMALLEST = 32
+"""Pixels in each direction that the encoder takes."""
 
 
 @dataclass
@@ -268,6 +270,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     if not (size := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", args.size)):
         parser.error(f"--size {args.size}: expected HEIGHTxWIDTH, as 512x1024")
     args.size = [int(length) for length in size.groups()]
+    if min(args.size) < SMALLEST or args.crop < SMALLEST:
+        parser.error(f"--size and --crop: expected at least {SMALLEST} pixels")
+    if args.method == "hrda" and (args.crop < 128 or args.crop % 64):
+        parser.error(f"--crop {args.crop}: HRDA needs a multiple of 64, at least 128")
     if args.images < 1 or args.pairs < 1:
         parser.error("--images and --pairs have to be 1 or more")
     if args.compare_published and args.pairs < MIN_PAIRS:

@@ -24,7 +24,7 @@ PARTS = (
     ("data sets: class statistics", "mmseg.datasets.rare_class_sampling", "RareClassSampling.__init__"),
     ("data sets: first sample", "mmseg.datasets.segmentation_dataset", "SegmentationDataset.load"),
     ("runner", "mmengine.runner", "Runner.__init__"),
-    ("runner: environment report", "mmengine.runner", "Runner._log_env"),
+    ("runner: environment report", "mmseg.engine.runner", "SegmentationRunner._log_env"),
     ("networks: build", "mmseg.engine.runner", "SegmentationRunner.build_model"),
     ("networks: pretrained weights, copies", "mmengine.runner", "Runner._init_model_weights"),
     ("optimizer", "mmseg.engine.runner", "SegmentationRunner.build_optim_wrapper"),

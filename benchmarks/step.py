@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 
 from benchmarks.step_case import BACKBONES, METHODS, StepCase
-from benchmarks.step_process import FirstStep, Steps, step_process
+from benchmarks.step_process import Steps, step_process
 from benchmarks.step_report import comparison_tables, step_tables
 
 MIN_PAIRS = 5
@@ -53,6 +53,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--batch, --steps and --threads have to be 1 or more, --warmup 0 or more")
     if args.compare_published and args.steps < MIN_PAIRS:
         parser.error(f"--steps {args.steps}: a ratio takes at least {MIN_PAIRS} pairs")
+    if args.json and not args.json.parent.is_dir():
+        parser.error(f"--json {args.json}: there is no folder {args.json.parent}")
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: there is no GPU; leave it out to measure on the CPU")
     if args.published and (args.amp or args.compile):
@@ -69,11 +71,12 @@ def measure(case: StepCase, steps: int, warmup: int) -> dict[str, Any]:
     """Numbers of one organisation of the step."""
     with step_process(case) as process:
         surroundings = {"machine": process.ask("describe"), "matrix_seconds": process.ask("matrix_seconds")}
-        first = process.ask("first_step")
+        losses = process.ask("first_losses")
         if warmup:
             process.ask("steps", warmup)
         measured = process.ask("steps", steps)
-    return {"case": case.as_dict(), **surroundings, **summary(first, measured)}
+        operations = process.ask("operations")
+    return {"case": case.as_dict(), **surroundings, **summary(losses, operations, measured)}
 
 
 def compare(case: StepCase, pairs: int, warmup: int) -> dict[str, Any]:
@@ -86,15 +89,16 @@ def compare(case: StepCase, pairs: int, warmup: int) -> dict[str, Any]:
     with step_process(case) as own, step_process(published_case) as published:
         surroundings = {"machine": own.ask("describe"), "matrix_seconds": own.ask("matrix_seconds")}
         processes = {"ours": own, "published": published}
-        firsts = {name: process.ask("first_step") for name, process in processes.items()}
-        difference = check_losses(firsts["ours"].losses, firsts["published"].losses, case.amp)
+        losses = {name: process.ask("first_losses") for name, process in processes.items()}
+        difference = check_losses(losses["ours"], losses["published"], case.amp)
         turns: dict[str, list[Steps]] = {name: [] for name in processes}
         for turn in range(warmup + pairs):
             for name, process in processes.items():
                 steps = process.ask("steps", 1)
                 if turn >= warmup:
                     turns[name].append(steps)
-    results = {name: summary(firsts[name], joined(turns[name])) for name in processes}
+        operations = {name: process.ask("operations") for name, process in processes.items()}
+    results = {name: summary(losses[name], operations[name], joined(turns[name])) for name in processes}
     ours, theirs = (results[name] for name in processes)
     ratios = [a / b for a, b in zip(ours["seconds"], theirs["seconds"], strict=True)]
     cpu_ratios = [a.cpu_seconds / b.cpu_seconds for a, b in zip(*turns.values(), strict=True)]
@@ -145,14 +149,14 @@ def joined(turns: list[Steps]) -> Steps:
     )
 
 
-def summary(first: FirstStep, steps: Steps) -> dict[str, Any]:
+def summary(losses: dict[str, float], operations: dict[str, int], steps: Steps) -> dict[str, Any]:
     """All numbers of an organisation; seconds of a phase are medians."""
     phases = {phase for each in steps.phases for phase in each}
     medians = {phase: statistics.median(each.get(phase, 0.0) for each in steps.phases) for phase in phases}
     names = {name for name, _ in phases}
     return {
-        "losses": first.losses,
-        "operations": first.operations,
+        "losses": losses,
+        "operations": operations,
         "seconds": steps.seconds,
         "step_seconds": statistics.median(steps.seconds),
         "cpu_seconds": steps.cpu_seconds / len(steps.phases),

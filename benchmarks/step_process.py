@@ -16,19 +16,6 @@ from mmseg.engine.runner import compile_encoders
 
 
 @dataclass
-class FirstStep:
-    """Of a step without dropout.
-
-    Attributes:
-        losses: Losses and accuracies by name.
-        operations: See :class:`~benchmarks.operations.Operations`.
-    """
-
-    losses: dict[str, float]
-    operations: dict[str, int]
-
-
-@dataclass
 class Steps:
     """Of several steps with the dropout of training.
 
@@ -74,25 +61,30 @@ class StepRun:
         dtypes = ["float32"] + ["bfloat16"] * (self.case.amp == "bf16")
         return {name: machine.matrix_seconds(self.case.device, getattr(torch, name)) for name in dtypes}
 
-    def first_step(self) -> FirstStep:
-        """Losses of a step without dropout, and operations of another, which is never compiled.
-
-        To be called once.
-        """
+    def first_losses(self) -> dict[str, float]:
+        """Losses and accuracies of a step without dropout; to be called first, and once."""
         self.program.drop_rates.switch(on=False)
         if self.case.compile:
             compile_encoders(self.program.method)
         losses = self.program.step()
+        self.program.drop_rates.switch(on=True)
+        if self.case.compile:
+            torch.compiler.reset()  # what was compiled for other drop rates would count as a recompilation
+        self.program.measure(self.stopwatch)
+        return {name: float(value) for name, value in losses.items()}
+
+    def operations(self) -> dict[str, int]:
+        """Of a step without dropout, which is never compiled; see :class:`~benchmarks.operations.Operations`.
+
+        To be called last: the step takes more memory than those that are measured.
+        """
+        self.program.drop_rates.switch(on=False)
         with (
             torch.compiler.set_stance("force_eager"),
             counted(self.program.method, self.program.optimizer) as operations,
         ):
             self.program.step()
-        self.program.drop_rates.switch(on=True)
-        if self.case.compile:
-            torch.compiler.reset()  # what was compiled for other drop rates would count as a recompilation
-        self.program.measure(self.stopwatch)
-        return FirstStep({k: float(v) for k, v in losses.items()}, operations.as_dict())
+        return operations.as_dict()
 
     def steps(self, number: int) -> Steps:
         """Make and measure steps."""

@@ -30,9 +30,9 @@ class Worker:
 
     def __init__(self, build: Callable[..., Any], *args: Any, environment: Mapping[str, str]) -> None:
         spawn = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(1, spawn, initializer=_build, initargs=(build, args))
+        self._pool = ProcessPoolExecutor(1, spawn)
         with patch.dict(os.environ, environment):
-            self._pool.submit(os.getpid)  # starts the process, which inherits the environment
+            self._built = self._pool.submit(_build, build, args)  # starts the process, with this environment
 
     def __enter__(self) -> "Worker":
         return self
@@ -42,4 +42,5 @@ class Worker:
 
     def ask(self, method: str, *args: Any) -> Any:
         """Call a method of the object."""
+        self._built.result()  # raises what building raised
         return self._pool.submit(_call, method, args).result()

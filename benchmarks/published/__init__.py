@@ -16,6 +16,6 @@ __all__ = ["PublishedSelfTraining", "environment"]
 def environment(published: bool) -> dict[str, str]:
     """Variables of a process: the published code leaves the allocator of the host as it is.
 
-    A variable that is set already holds for both organisations.
+    A variable that is set already holds for both organisations, as the way in which OpenMP waits does.
     """
     return {KEEP_VARIABLE: os.environ.get(KEEP_VARIABLE, "0")} if published else {}

@@ -34,6 +34,9 @@ def test_measures_one_way_with_its_memory(capsys):
         ("--images 0", "1 or more"),
         ("--size 64", "HEIGHTxWIDTH"),
         ("--size 0x64", "HEIGHTxWIDTH"),
+        ("--size 16x64", "at least 32"),
+        ("--mode slide --crop 1", "at least 32"),
+        ("--method hrda --crop 100", "multiple of 64"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments, message, capsys):

@@ -261,6 +261,7 @@ def test_different_losses_are_refused():
         (["--method", "hrda", "--crop", "64"], "at least 128"),
         (["--compare-published", "--steps", "3"], "at least 5 pairs"),
         (["--published", "--compile"], "leave out --amp and --compile"),
+        (["--json", "no_folder/step.json"], "there is no folder no_folder"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments, message, capsys):

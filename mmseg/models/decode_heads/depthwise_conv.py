@@ -83,7 +83,8 @@ class DilatedConv2d(nn.Conv2d):
         dilation, _ = self.dilation
         depthwise = self.groups == self.in_channels == self.out_channels and self.kernel_size == (3, 3)
         same_size = self.dilation == self.padding == (dilation, dilation) and self.stride == (1, 1)
-        if not (depthwise and same_size and dilation > 1 and input.device.type == "cpu"):
+        plain = self.padding_mode == "zeros" and input.dim() == 4 and input.numel() > 0
+        if not (depthwise and same_size and plain and dilation > 1 and input.device.type == "cpu"):
             return super()._conv_forward(input, weight, bias)
         if torch.is_autocast_enabled("cpu"):
             input = input.to(torch.get_autocast_dtype("cpu"))

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
+from mmseg.models.folded_conv import fold_batch_norms
 from mmseg.models.pretrained import load_pretrained_backbone
 from mmseg.models.segmentors.image_versions import ImageVersions
 from mmseg.models.sliding_window import Window, slide_inference
@@ -335,13 +335,6 @@ class EncoderDecoder(BaseModel):
                 raise ValueError("EncoderDecoder: mode='loss' needs gt_semantic_seg; found none")
             return self.forward_train(img, gt_semantic_seg, seg_weight)[0]
         raise ValueError(f"EncoderDecoder: mode={mode!r}; expected 'loss', 'predict' or 'tensor'")
-
-
-def fold_batch_norms(head: nn.Module) -> None:
-    """In eval mode, scale weights of convolutions by their batch norms instead of normalising outputs."""
-    for module in head.modules():
-        if isinstance(module, ConvModule):
-            module.turn_on_efficient_conv_bn_eval()
 
 
 def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
