@@ -32,8 +32,8 @@ def keep_freed_memory() -> None:
 
     glibc gives large blocks back to the kernel, which has to clear every page for the next tensor: a third of
     the time of a prediction on the CPU. What is kept is not given back between peaks, and can be several
-    times what is in use where sizes change. ``MMSEG_KEEP_FREED_MEMORY=0`` leaves the allocator as it is. Other C
-    libraries are left alone.
+    times what is in use where sizes change. ``MMSEG_KEEP_FREED_MEMORY=0`` leaves the allocator as it is.
+    Other C libraries are left alone.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None or os.environ.get(KEEP_VARIABLE) == "0":
