@@ -19,8 +19,7 @@ from mmseg.models.uda import DACS
 
 
 def as_published(model: EncoderDecoder) -> PublishedSegmentor:
-    """The network with weights in the usual order in memory."""
-    model.to(memory_format=torch.contiguous_format)
+    """The network, computed as published."""
     return PublishedHRDA(model) if isinstance(model, HRDAEncoderDecoder) else PublishedSegmentor(model)
 
 

@@ -26,10 +26,10 @@ def train(cfg: Config) -> nn.Module:
     """
     with no_garbage_collection():
         check_before_training(cfg)
-        runner = build_runner(cfg)
-    return runner.train()
+    return build_runner(cfg).train()
 
 
+@no_garbage_collection()
 def build_runner(cfg: Config) -> Runner:
     """A runner for a config; ``cfg`` itself stays as it is."""
     cfg = RunConfig.of(cfg)

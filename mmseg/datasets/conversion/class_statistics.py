@@ -1,4 +1,4 @@
-"""The class statistics of a data set, which rare class sampling reads (DAFormer, section 3.2)."""
+"""The class statistics of a data set, which rare class sampling reads (DAFormer, section 3.3)."""
 
 import json
 from collections.abc import Iterable
