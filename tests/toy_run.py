@@ -139,9 +139,9 @@ def write_config(cfg: Config, path: Path) -> Path:
 
 
 def log_entries(work_dir: Path) -> list[dict[str, float]]:
-    """Lines of the newest JSON log."""
-    newest = max(work_dir.glob("*/vis_data/scalars.json"))
-    return [json.loads(line) for line in newest.read_text().splitlines()]
+    """Lines of all JSON logs in the order of writing; starts in one second share a log."""
+    logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
+    return [json.loads(line) for log in logs for line in log.read_text().splitlines()]
 
 
 def weights(path: Path, network: str = "") -> dict[str, Tensor]:
