@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmseg.models.decode_heads.depthwise_conv import DilatedConv2d
 from mmseg.models.decode_heads.pyramid_pooling import PooledConv
+from mmseg.models.decode_heads.recomputed_conv import RecomputedSeparableConv
 
 Pointwise = Callable[[ConvModule], Tensor]
 
@@ -30,6 +31,8 @@ class DilatedConvs(nn.ModuleList):
         dilations: One branch each; dilation 1 is a 1×1 convolution.
         norm_cfg: Normalisation after each convolution.
         act_cfg: Activation after each convolution.
+        with_cp: Let separable convolutions make their wide maps again in the backward pass instead of
+            keeping them.
     """
 
     def __init__(
@@ -40,9 +43,11 @@ class DilatedConvs(nn.ModuleList):
         dilations: Sequence[int],
         norm_cfg: dict | None,
         act_cfg: dict | None,
+        with_cp: bool = True,
     ) -> None:
         block = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
-        dilated = DepthwiseSeparableConvModule if sep else ConvModule
+        separable = RecomputedSeparableConv if with_cp else DepthwiseSeparableConvModule
+        dilated = separable if sep else ConvModule
         conv = dict(type=DilatedConv2d)
         super().__init__(
             ConvModule(in_channels, channels, 1, **block)
@@ -93,6 +98,7 @@ class ASPPWrapper(nn.Module):
         pool: Add a branch with the mean over the image.
         norm_cfg: Normalisation after each convolution.
         act_cfg: Activation after each convolution.
+        with_cp: See :class:`DilatedConvs`.
     """
 
     def __init__(
@@ -104,11 +110,12 @@ class ASPPWrapper(nn.Module):
         pool: bool,
         norm_cfg: dict | None,
         act_cfg: dict | None,
+        with_cp: bool = True,
     ) -> None:
         super().__init__()
         block = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.image_pool = PooledConv(in_channels, channels, 1, **block) if pool else None
-        self.aspp_modules = DilatedConvs(in_channels, channels, sep, dilations, **block)
+        self.aspp_modules = DilatedConvs(in_channels, channels, sep, dilations, **block, with_cp=with_cp)
         branches = len(dilations) + int(pool)
         self.bottleneck = ConvModule(branches * channels, channels, 3, padding=1, **block)
 

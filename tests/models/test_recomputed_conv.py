@@ -1,0 +1,81 @@
+"""The separable convolution that makes its maps again, against the one that keeps them."""
+
+import pytest
+import torch
+from mmcv.cnn import DepthwiseSeparableConvModule
+from torch import Tensor, nn
+
+from mmseg.models.decode_heads.aspp import ASPPWrapper
+from mmseg.models.decode_heads.depthwise_conv import DilatedConv2d
+from mmseg.models.decode_heads.recomputed_conv import RecomputedSeparableConv
+
+WIDE, NARROW = 6, 4
+NORMS = [None, dict(type="BN"), dict(type="GN", num_groups=2)]
+
+
+def built(kind: type[nn.Module], norm_cfg: dict | None = NORMS[1]) -> nn.Module:
+    """Either convolution with the same weights."""
+    torch.manual_seed(0)
+    settings = dict(dilation=2, padding=2, conv_cfg=dict(type=DilatedConv2d), norm_cfg=norm_cfg)
+    return kind(WIDE, NARROW, 3, **settings).train()
+
+
+def trained(conv: nn.Module) -> tuple[Tensor, dict[str, Tensor | None], dict[str, Tensor]]:
+    """Output, gradients and buffers after two steps."""
+    torch.manual_seed(1)
+    for _ in range(2):
+        leaf = torch.randn(2, WIDE, 9, 7, requires_grad=True)
+        result = conv(leaf)
+        (result.float() ** 2).sum().backward()
+    gradients = {name: parameter.grad for name, parameter in conv.named_parameters()}
+    return result, gradients | {"feature_map": leaf.grad}, dict(conv.named_buffers())
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("norm_cfg", NORMS)
+def test_the_same_bits_as_with_kept_maps(norm_cfg, precision):
+    with torch.autocast("cpu", precision, enabled=precision is torch.bfloat16):
+        ours = trained(built(RecomputedSeparableConv, norm_cfg))
+        kept = trained(built(DepthwiseSeparableConvModule, norm_cfg))
+    torch.testing.assert_close(ours, kept, rtol=0, atol=0)
+
+
+def test_statistics_count_a_batch_once():
+    conv = built(RecomputedSeparableConv)
+    before = dict(conv.named_buffers())
+    trained(conv)
+    after = dict(conv.named_buffers())
+    assert int(after["depthwise_conv.bn.num_batches_tracked"]) == 2
+    assert all(after[name] is buffer for name, buffer in before.items()), "buffers stay the same tensors"
+
+
+@pytest.mark.parametrize("with_cp", [True, False])
+def test_no_wide_map_between_the_convolutions_is_kept(with_cp):
+    norms = dict(norm_cfg=dict(type="BN"), act_cfg=dict(type="ReLU"))
+    aspp = ASPPWrapper(WIDE, NARROW, sep=True, dilations=(1, 2, 3), pool=False, **norms, with_cp=with_cp)
+    feature_map = torch.randn(2, WIDE, 9, 7, requires_grad=True)
+    kept: dict[int, Tensor] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        kept[tensor.data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        aspp(feature_map)
+    wide = [tensor for tensor in kept.values() if tensor.shape == feature_map.shape]
+    assert len(wide) == (1 if with_cp else 5), "the input, and two maps of each dilated branch"
+
+
+def test_predictions_are_made_as_usual(monkeypatch):
+    conv = built(RecomputedSeparableConv)
+    monkeypatch.setattr("mmseg.models.decode_heads.recomputed_conv.checkpoint", None)
+    feature_map = torch.randn(2, WIDE, 9, 7)
+    with torch.no_grad():
+        assert torch.equal(conv(feature_map), built(DepthwiseSeparableConvModule)(feature_map))
+    conv.eval()(feature_map).sum().backward()
+
+
+def test_weights_behind_a_frozen_encoder_are_trained():
+    conv = built(RecomputedSeparableConv)
+    conv(torch.randn(2, WIDE, 9, 7)).sum().backward()
+    assert all(parameter.grad is not None for parameter in conv.parameters())
