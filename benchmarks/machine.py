@@ -73,17 +73,20 @@ def reset_peak_memory(device: str) -> None:
 def memory(device: str) -> dict[str, int]:
     """Bytes taken ``now``, and at the ``peak`` since :func:`reset_peak_memory`.
 
-    On a GPU those of this process's tensors, on the host the resident memory of this process.
+    On a GPU those of this process's tensors, on the host the resident memory of this process, of which
+    ``files`` now are files in memory: the code of libraries, which comes in piece by piece as it is called.
     """
     if device == "cuda":
-        return {"now": torch.cuda.memory_allocated(), "peak": torch.cuda.max_memory_allocated()}
+        return {
+            "now": torch.cuda.memory_allocated(), "peak": torch.cuda.max_memory_allocated(), "files": 0
+        }  # fmt: skip
     if STATUS.is_file():
         entries = _status()
-        return {"now": entries["VmRSS"], "peak": entries["VmHWM"]}
+        return {"now": entries["VmRSS"], "peak": entries["VmHWM"], "files": entries["RssFile"]}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
-    return {"now": peak, "peak": peak}
+    return {"now": peak, "peak": peak, "files": 0}
 
 
 def _status() -> Mapping[str, int]:
-    lines = [line.split() for line in STATUS.read_text().splitlines() if line.startswith("Vm")]
+    lines = [line.split() for line in STATUS.read_text().splitlines() if line.startswith(("Vm", "Rss"))]
     return {name.rstrip(":"): int(kilobytes) * 1024 for name, kilobytes, *_ in lines}

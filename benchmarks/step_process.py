@@ -23,7 +23,7 @@ class Steps:
         phases: Seconds by phase, one dict per step.
         cpu_seconds: Processor time of all threads of the process, of all steps together.
         peak_memory: Bytes above what the process took before it built the networks: weights, state of the
-            optimizer, activations.
+            optimizer, activations. The code of libraries does not count.
         process_memory: Bytes of the whole process at the peak, libraries included (tensors on a GPU).
     """
 
@@ -48,7 +48,8 @@ class StepRun:
     def __init__(self, case: StepCase) -> None:
         torch.set_num_threads(case.threads)
         self.case = case
-        self.empty = machine.memory(case.device)["now"]
+        taken = machine.memory(case.device)
+        self.empty = taken["now"] - taken["files"]
         self.program: Program = build_program(case)
         self.stopwatch = Stopwatch(case.device)
 
@@ -95,8 +96,8 @@ class StepRun:
         for _ in range(number):
             self.program.step()
         phases, cpu_seconds = self.stopwatch.steps(), time.process_time() - begin
-        peak = machine.memory(device)["peak"]
-        return Steps(phases, cpu_seconds, peak - self.empty, peak)
+        taken = machine.memory(device)
+        return Steps(phases, cpu_seconds, taken["peak"] - taken["files"] - self.empty, taken["peak"])
 
 
 def step_process(case: StepCase) -> Worker:
