@@ -23,7 +23,7 @@ from mmengine.config import Config
 
 import experiments
 from benchmarks import toy_ladder
-from mmseg.apis.cli import add_cfg_options, command
+from mmseg.apis.cli import add_cfg_options, command, printing
 from mmseg.apis.config import load_config
 from mmseg.apis.experiment_config import make_config
 from mmseg.apis.experiment_names import Run
@@ -406,7 +406,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     if args.list or args.status:
-        (list_experiments if args.list else show_status)(args)
+        with printing():
+            (list_experiments if args.list else show_status)(args)
         return 0
     if args.exp is not None:
         return run_experiment(args)

@@ -67,10 +67,21 @@ def print_or_write(text: str, out: str | None) -> None:
         ConfigError: The file cannot be written.
     """
     if out is None:
-        sys.stdout.write(text)
+        with printing():
+            sys.stdout.write(text)
         return
     with writing(out):
         Path(out).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Print in the block; a reader that leaves early (``| head``) ends it, and what is left goes nowhere."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

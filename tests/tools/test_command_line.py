@@ -1,5 +1,6 @@
 """The programs as they are called from a terminal."""
 
+import os
 import re
 import runpy
 import subprocess
@@ -44,6 +45,19 @@ def test_errors_are_explained_without_traceback(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stdout == "" and done.stderr == f"error: {tmp_path}/nothing.py: no such config file\n"
+
+
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("program", ["run_experiments.py --list", "tools/print_config.py --exp 80"])
+def test_a_reader_of_the_output_may_leave(program, buffered):
+    """As ``| head`` does; Python notices when it prints, or not before it ends."""
+    read, write = os.pipe()
+    os.close(read)
+    environment = {**os.environ, "PYTHONUNBUFFERED": buffered}
+    process = [sys.executable, *program.split()]
+    done = subprocess.run(process, cwd=ROOT, env=environment, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # -------------------------------------------------------------------------------------------- run_experiments
