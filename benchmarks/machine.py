@@ -74,7 +74,7 @@ def memory(device: str) -> dict[str, int]:
     """Bytes taken ``now``, and at the ``peak`` since :func:`reset_peak_memory`.
 
     On a GPU those of this process's tensors, on the host the resident memory of this process, of which
-    ``files`` now are files in memory: the code of libraries, which comes in piece by piece as it is called.
+    ``files`` now are pages of files: the code of libraries, which comes in piece by piece as it is called.
     """
     if device == "cuda":
         return {
@@ -82,7 +82,7 @@ def memory(device: str) -> dict[str, int]:
         }  # fmt: skip
     if STATUS.is_file():
         entries = _status()
-        return {"now": entries["VmRSS"], "peak": entries["VmHWM"], "files": entries["RssFile"]}
+        return {"now": entries["VmRSS"], "peak": entries["VmHWM"], "files": entries.get("RssFile", 0)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
     return {"now": peak, "peak": peak, "files": 0}
 

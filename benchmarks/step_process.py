@@ -23,7 +23,7 @@ class Steps:
         phases: Seconds by phase, one dict per step.
         cpu_seconds: Processor time of all threads of the process, of all steps together.
         peak_memory: Bytes above what the process took before it built the networks: weights, state of the
-            optimizer, activations. The code of libraries does not count.
+            optimizer, activations. Pages of files (the code of libraries) do not count.
         process_memory: Bytes of the whole process at the peak, libraries included (tensors on a GPU).
     """
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from benchmarks import machine, step
 from benchmarks.operations import Operations, counted
 from benchmarks.step_case import METHODS, StepCase, batch_of, config_of
+from benchmarks.step_process import StepRun
 from benchmarks.step_program import build_program
 
 CASES = {
@@ -175,6 +176,14 @@ def test_peak_memory_is_that_since_the_reset():
     assert machine.memory("cpu")["peak"] > before + 100e6
     machine.reset_peak_memory("cpu")
     assert machine.memory("cpu")["peak"] < before + 60e6
+
+
+def test_pages_of_files_are_no_memory_of_a_step(monkeypatch):
+    taken = iter([{"now": 30, "peak": 30, "files": 10}, {"now": 60, "peak": 100, "files": 15}])
+    monkeypatch.setattr(machine, "memory", lambda device: next(taken))
+    case = StepCase(backbone="mit_b0", crop=64, batch=1, threads=torch.get_num_threads())
+    steps = StepRun(case).steps(1)
+    assert (steps.peak_memory, steps.process_memory) == (65, 100)
 
 
 @pytest.mark.parametrize("method", METHODS)

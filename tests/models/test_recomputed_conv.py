@@ -3,11 +3,14 @@
 import pytest
 import torch
 from mmcv.cnn import DepthwiseSeparableConvModule
+from mmengine.config import Config
 from torch import Tensor, nn
+from toy_run import ROOT
 
 from mmseg.models.decode_heads.aspp import ASPPWrapper
 from mmseg.models.decode_heads.depthwise_conv import DilatedConv2d
 from mmseg.models.decode_heads.recomputed_conv import RecomputedSeparableConv
+from mmseg.registry import MODELS
 
 WIDE, NARROW = 6, 4
 NORMS = [None, dict(type="BN"), dict(type="GN", num_groups=2)]
@@ -47,6 +50,55 @@ def test_statistics_count_a_batch_once():
     after = dict(conv.named_buffers())
     assert int(after["depthwise_conv.bn.num_batches_tracked"]) == 2
     assert all(after[name] is buffer for name, buffer in before.items()), "buffers stay the same tensors"
+
+
+def test_one_backward_pass_after_another():
+    """Of two losses over one graph."""
+    gradients = []
+    for kind in (RecomputedSeparableConv, DepthwiseSeparableConvModule):
+        torch.manual_seed(1)
+        conv, leaf = built(kind), torch.randn(2, WIDE, 9, 7, requires_grad=True)
+        result = conv(leaf)
+        result.mean().backward(retain_graph=True)
+        result.square().mean().backward()
+        gradients.append([leaf.grad, *(parameter.grad for parameter in conv.parameters())])
+    torch.testing.assert_close(*gradients, rtol=0, atol=0)
+
+
+def test_the_pointwise_convolution_is_made_once():
+    conv, finished = built(RecomputedSeparableConv), []
+    for name in ("depthwise_conv", "pointwise_conv"):
+        part = getattr(conv, name).conv
+        part.register_forward_hook(lambda *_, name=name: finished.append(name))
+    conv(torch.randn(2, WIDE, 9, 7)).sum().backward()
+    assert finished == ["depthwise_conv", "pointwise_conv", "depthwise_conv"]
+
+
+def test_a_compiled_module_computes_the_same():
+    conv, feature_map = built(RecomputedSeparableConv), torch.randn(2, WIDE, 9, 7)
+    compiled = torch.compile(built(RecomputedSeparableConv), backend="aot_eager", fullgraph=True)
+    for module in (conv, compiled):
+        module(feature_map).square().mean().backward()
+    for one, other in zip(conv.parameters(), compiled.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+@pytest.mark.parametrize("with_cp", [True, False])
+@pytest.mark.parametrize(
+    ("network", "key"),
+    [
+        ("daformer_sepaspp_mitb5", "decoder_params.fusion_cfg.with_cp"),
+        ("hrda_daformer_sepaspp_mitb5", "decoder_params.fusion_cfg.with_cp"),
+        ("daformer_sepaspp_bottleneck_mitb5", "decoder_params.embed_neck_cfg.with_cp"),
+        ("deeplabv3plus_r50-d8", "with_cp"),
+    ],
+)
+def test_the_switch_of_a_config(network, key, with_cp):
+    cfg = Config.fromfile(ROOT / "configs" / "_base_" / "models" / f"{network}.py")
+    if not with_cp:
+        cfg.merge_from_dict({f"model.decode_head.{key}": False})
+    head = MODELS.build(cfg.model.decode_head)
+    assert any(isinstance(part, RecomputedSeparableConv) for part in head.modules()) == with_cp
 
 
 @pytest.mark.parametrize("with_cp", [True, False])

@@ -21,17 +21,22 @@ class ASPPHead(BaseDecodeHead):
 
     Args:
         dilations: One branch each; dilation 1 is a 1×1 convolution.
+        with_cp: See :class:`~mmseg.models.decode_heads.aspp.DilatedConvs`.
         kwargs: Arguments of :class:`BaseDecodeHead`.
     """
 
     sep = False
     """Depthwise-separable instead of ordinary dilated convolutions."""
 
-    def __init__(self, dilations: Sequence[int] = (1, 6, 12, 18), **kwargs: Any) -> None:
+    def __init__(
+        self, dilations: Sequence[int] = (1, 6, 12, 18), with_cp: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         in_channels = self.channels_of_one_level()
         self.image_pool = PooledConv(in_channels, self.channels, 1, **self.block)
-        self.aspp_modules = DilatedConvs(in_channels, self.channels, self.sep, dilations, **self.block)
+        self.aspp_modules = DilatedConvs(
+            in_channels, self.channels, self.sep, dilations, **self.block, with_cp=with_cp
+        )
         self.bottleneck = self.conv_block((len(dilations) + 1) * self.channels, 3)
 
     def context(self, features: Sequence[Tensor]) -> Tensor:
