@@ -103,14 +103,8 @@ def folder_of(args: argparse.Namespace, exp: int | str) -> str:
 
 def iterations_of(run: AnyRun, args: argparse.Namespace) -> int:
     """Length of a run with the options of the command line."""
-    if args.startup_test:
-        return (args.cfg_options or {}).get("train_cfg.max_iters", STARTUP_TEST["train_cfg.max_iters"])
-    options = args.cfg_options or {}
-    if "train_cfg.max_iters" in options:
-        return options["train_cfg.max_iters"]
-    if isinstance(run, toy_ladder.ToyRun):
-        return config_of(run).train_cfg.max_iters
-    return run.axes.optimization.max_iters
+    key = "train_cfg.max_iters"
+    return (args.cfg_options or {}).get(key, STARTUP_TEST[key] if args.startup_test else run.max_iters)
 
 
 def list_experiments(args: argparse.Namespace) -> None:
@@ -174,7 +168,8 @@ def run_experiment(args: argparse.Namespace) -> int:
     if args.dry_run:
         return 0
     planned = [
-        PlannedRun(run.name, partial(prepare_here, run, exp, args), start_of(run)) for run in open_runs
+        PlannedRun(run.name, partial(prepare_here, run, exp, args), run.start and run.start.name)
+        for run in open_runs
     ]
     if args.launcher == "slurm":
         return submit_to_slurm(open_runs, found, exp, args)
@@ -184,12 +179,6 @@ def run_experiment(args: argparse.Namespace) -> int:
 def starts_anew(args: argparse.Namespace) -> bool:
     """Whether what was trained before does not count; a start-up test is there to be repeated."""
     return args.rerun or args.startup_test
-
-
-def start_of(run: AnyRun) -> str | None:
-    """Name of the run whose weights a run starts from."""
-    start = run.start if isinstance(run, toy_ladder.ToyRun) else None
-    return start.name if start else None
 
 
 def other_settings(run: AnyRun, exp: str, args: argparse.Namespace, folder: Path) -> list[str]:
@@ -293,7 +282,7 @@ def submit_to_slurm(runs: list[AnyRun], found: dict[str, Status], exp: str, args
     names = ("time", "partition", "account", "qos", "mem", "gpus", "cpus")
     options = {name: getattr(args, name) for name in names}
     settings = slurm.read_settings(args.profile, {**options, "extra": args.slurm})
-    if any(start_of(run) for run in runs):
+    if any(run.start for run in runs):
         raise ConfigError(
             f"--exp {args.exp} --launcher slurm: its runs start from the weights of others and are small; "
             "train them with --launcher local"

@@ -77,14 +77,15 @@ def memory(device: str) -> dict[str, int]:
     ``files`` now are pages of files: the code of libraries, which comes in piece by piece as it is called.
     """
     if device == "cuda":
-        return {
-            "now": torch.cuda.memory_allocated(), "peak": torch.cuda.max_memory_allocated(), "files": 0
-        }  # fmt: skip
-    if STATUS.is_file():
+        now, peak, files = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated(), 0
+    elif STATUS.is_file():
         entries = _status()
-        return {"now": entries["VmRSS"], "peak": entries["VmHWM"], "files": entries.get("RssFile", 0)}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
-    return {"now": peak, "peak": peak, "files": 0}
+        now, peak, files = entries["VmRSS"], entries["VmHWM"], entries.get("RssFile", 0)
+    else:
+        unit = 1 if platform.system() == "Darwin" else 1024
+        now = peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        files = 0
+    return {"now": now, "peak": peak, "files": files}
 
 
 def _status() -> Mapping[str, int]:

@@ -72,6 +72,11 @@ class ToyRun:
         """The run whose weights this one starts from."""
         return ToyRun(SOURCE_ONLY, self.seed) if self.row.continues else None
 
+    @property
+    def max_iters(self) -> int:
+        """Iterations of the training."""
+        return make_config(self).train_cfg.max_iters
+
 
 def runs() -> list[ToyRun]:
     """All runs; those that others start from come first, seeds are innermost."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from mmseg.apis.experiment_networks import split
 
@@ -182,6 +182,8 @@ class Run:
     exp_id: int
     axes: Axes
     seed: int
+    start: ClassVar[None] = None
+    """The run whose weights it starts from: none, unlike some runs on toy scenes."""
 
     @property
     def row_name(self) -> str:
@@ -192,3 +194,8 @@ class Run:
     def name(self) -> str:
         """The published name, as ``gta2cs_target-only_daformer_conv1_mitb5_poly10warm_s0``."""
         return f"{self.row_name}_s{self.seed}"
+
+    @property
+    def max_iters(self) -> int:
+        """Iterations of the training."""
+        return self.axes.optimization.max_iters
