@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mmseg.apis.experiment_config import make_config
-from mmseg.apis.experiment_names import Axes, Detail, Masking, Optimization, Run
 from mmseg.errors import ConfigError
+from mmseg.experiments.make_config import make_config
+from mmseg.experiments.names import Axes, Detail, Masking, Optimization, Run
 
 __all__ = ["EXPERIMENTS", "Experiment", "make_config", "runs"]
 

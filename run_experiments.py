@@ -23,16 +23,16 @@ from mmengine.config import Config
 
 import experiments
 from benchmarks import toy_ladder
-from mmseg.apis.cli import add_cfg_options, command, printing
-from mmseg.apis.config import load_config
-from mmseg.apis.experiment_config import make_config
-from mmseg.apis.experiment_names import Run
-from mmseg.apis.launch import slurm
-from mmseg.apis.launch.local import PlannedRun, TrainedElsewhere, slots, train_all
-from mmseg.apis.launch.process import Job
-from mmseg.apis.launch.run_state import claim_run
-from mmseg.apis.launch.status import FINISHED, RUNNING, STATES, Status, status_of
-from mmseg.apis.run_folders import (
+from mmseg.checkpoints.atomic import claim
+from mmseg.cli import add_cfg_options, command, printing
+from mmseg.config.load import load_config
+from mmseg.errors import ConfigError
+from mmseg.experiments.make_config import make_config
+from mmseg.experiments.names import Run
+from mmseg.launch import slurm
+from mmseg.launch.local import PlannedRun, TrainedElsewhere, slots, train_all
+from mmseg.launch.process import Job
+from mmseg.launch.run_folders import (
     config_in,
     differing_sections,
     finished_dir,
@@ -42,8 +42,8 @@ from mmseg.apis.run_folders import (
     write_child_config,
     write_run_config,
 )
-from mmseg.checkpoint_files import claim
-from mmseg.errors import ConfigError
+from mmseg.launch.run_state import claim_run
+from mmseg.launch.status import FINISHED, RUNNING, STATES, Status, status_of
 
 STARTUP_TEST: dict[str, Any] = {
     "train_cfg.max_iters": 2,

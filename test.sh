@@ -19,7 +19,7 @@ fi
 # The folder test.sh is started in may be another checkout; nothing is imported from it (-m would do so).
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" PYTHONSAFEPATH=1
 
-files=$("$PYTHON" "$root/mmseg/apis/run_dir.py" "$run_dir") || exit 1
+files=$("$PYTHON" "$root/mmseg/launch/run_dir.py" "$run_dir") || exit 1
 config=$(printf '%s\n' "$files" | sed -n 1p)
 checkpoint=$(printf '%s\n' "$files" | sed -n 2p)
 preds="$run_dir/preds"

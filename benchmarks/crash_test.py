@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mmseg.checkpoint_files import iteration_of, newest_intact, numbered_checkpoints
+from mmseg.checkpoints.files import iteration_of, newest_intact, numbered_checkpoints
+from mmseg.checkpoints.weights import read_checkpoint
 from mmseg.datasets.conversion import convert_cityscapes, convert_gta
-from mmseg.datasets.toy import make_toy_dataset
-from mmseg.models.pretrained import read_checkpoint
+from mmseg.toy import make_toy_dataset
 
 CONFIG = "configs/quickstart/daformer.py"
 CHECKPOINT_INTERVAL = 3

@@ -29,7 +29,7 @@ from benchmarks.pictures import FILES, SIZES, write_pictures
 from benchmarks.published.data import MEAN, STD, PublishedPairs, PublishedPipeline
 from benchmarks.stopwatch import Stopwatch
 from mmseg.datasets import SegmentationDataset, UDADataset, keyed_random_state
-from mmseg.datasets.preparation import plan_preparation, prepare
+from mmseg.datasets.prepared.write import plan_preparation, prepare
 from mmseg.registry import DATASETS
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "_base_" / "datasets"

@@ -33,10 +33,10 @@ from benchmarks.stopwatch import Phase, Seconds, Stopwatch
 from benchmarks.worker import Worker
 from mmseg.datasets import CityscapesDataset, seg_collate
 from mmseg.datasets.conversion import convert_cityscapes
-from mmseg.datasets.toy import make_toy_dataset
 from mmseg.evaluation import IoUMetric
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
+from mmseg.toy import make_toy_dataset
 
 MIN_PAIRS = 5
 MIN_AGREEMENT, MAX_IOU_DIFFERENCE = 0.9999, 1e-3

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from mmseg.models.decode_heads.depthwise_conv import DilatedConv2d
+from mmseg.models.layers.depthwise_conv import DilatedConv2d
 
 READ = "aten::_local_scalar_dense"
 

@@ -15,9 +15,9 @@ from rich.progress import track
 from mmseg.datasets.conversion.cityscapes import TRAIN_IDS
 from mmseg.datasets.conversion.class_statistics import write_class_statistics
 from mmseg.datasets.conversion.label_conversion import ConvertedLabel, count_pixels
-from mmseg.datasets.toy.generator import Settings, make_sample
-from mmseg.datasets.toy.layouts import TRAIN
 from mmseg.datasets.whole_file import whole_file
+from mmseg.toy.generator import Settings, make_sample
+from mmseg.toy.layouts import TRAIN
 
 SIZES = {"gta": (1914, 1052), "cityscapes": (2048, 1024)}
 """(width, height) of the real pictures."""

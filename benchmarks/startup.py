@@ -24,12 +24,12 @@ from rich.table import Table
 
 import experiments
 from mmseg import datasets, models  # noqa: F401  (fill the registries)
-from mmseg.apis.config import load_config
-from mmseg.apis.run_folders import generated_config
+from mmseg.config.load import load_config
 from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
-from mmseg.datasets.toy import make_toy_dataset
 from mmseg.errors import MMSegError
+from mmseg.launch.run_folders import generated_config
 from mmseg.registry import DATASETS, MODELS
+from mmseg.toy import make_toy_dataset
 
 ROOT = Path(__file__).parents[1]
 TARGET_SECONDS = 10.0

@@ -16,12 +16,16 @@ from typing import Any
 from benchmarks.stopwatch import Stopwatch
 
 PARTS = (
-    ("config", "mmseg.apis.config", "load_config"),
-    ("config", "mmseg.apis.experiment_config", "make_config"),
-    ("config", "mmseg.apis.run_folders", "write_run_config"),
-    ("checks", "mmseg.apis.checks", "check_before_training"),
+    ("config", "mmseg.config.load", "load_config"),
+    ("config", "mmseg.experiments.make_config", "make_config"),
+    ("config", "mmseg.launch.run_folders", "write_run_config"),
+    ("checks", "mmseg.config.checks", "check_before_training"),
     ("data sets: list files", "mmseg.datasets.segmentation_dataset", "SegmentationDataset._find_samples"),
-    ("data sets: class statistics", "mmseg.datasets.rare_class_sampling", "RareClassSampling.__init__"),
+    (
+        "data sets: statistics",
+        "mmseg.datasets.sampling.rare_class_sampling",
+        "RareClassSampling.__init__",
+    ),
     ("data sets: first sample", "mmseg.datasets.segmentation_dataset", "SegmentationDataset.load"),
     ("runner", "mmengine.runner", "Runner.__init__"),
     ("runner: environment report", "mmseg.engine.runner", "SegmentationRunner._log_env"),

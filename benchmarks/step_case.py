@@ -10,8 +10,8 @@ from torch import nn
 
 from experiments import DAFORMER, HRDA, MIC, MIC_DAFORMER
 from mmseg import engine, models  # noqa: F401  (fill the registries)
-from mmseg.apis.experiment_config import make_config
-from mmseg.apis.experiment_names import Axes, Detail, Run
+from mmseg.experiments.make_config import make_config
+from mmseg.experiments.names import Axes, Detail, Run
 from mmseg.models.uda import DACS
 from mmseg.registry import MODELS
 

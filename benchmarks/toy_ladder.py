@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmseg.apis.config import load_config
+from mmseg.config.load import load_config
 
 EXP_ID = 0
 TITLE = "toy street scenes: every method of the papers in small, on two CPU cores"

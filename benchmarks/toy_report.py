@@ -17,8 +17,8 @@ from mmengine.config import Config
 
 from benchmarks.toy_ladder import ROWS, SEEDS, ToyRun, runs
 from mmseg.apis import inference_segmentor, init_segmentor
-from mmseg.apis.run_dir import find_checkpoint, find_config
 from mmseg.datasets.transforms.loading import read_image
+from mmseg.launch.run_dir import find_checkpoint, find_config
 from mmseg.registry import DATASETS
 from mmseg.visualization.comparison import draw_comparison
 

@@ -8,11 +8,11 @@ import torch
 from mmengine.config import Config
 
 from mmseg.apis import init_segmentor
-from mmseg.apis.config import load_config
-from mmseg.apis.run_dir import find_checkpoint
+from mmseg.checkpoints.weights import read_checkpoint, state_dict_of
+from mmseg.config.load import load_config
 from mmseg.datasets.conversion import convert_cityscapes, convert_gta
-from mmseg.datasets.toy import make_toy_dataset
-from mmseg.models.pretrained import read_checkpoint, state_dict_of
+from mmseg.launch.run_dir import find_checkpoint
+from mmseg.toy import make_toy_dataset
 
 DATA = Path("data/toy")
 HRDA_START = "start.pth"

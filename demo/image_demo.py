@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 
 from mmseg.apis import inference_segmentor, init_segmentor
-from mmseg.apis.cli import command
+from mmseg.cli import command
 from mmseg.datasets.classes import CITYSCAPES_PALETTE
 from mmseg.datasets.transforms.loading import read_image
 from mmseg.errors import DataError

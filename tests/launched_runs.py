@@ -6,7 +6,7 @@ under ``starts`` in its folder how it was started.
 
 from pathlib import Path
 
-from mmseg.apis.launch.process import Job
+from mmseg.launch.process import Job
 
 TRAINER = """
 import json, os, signal, sys, time

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from experiments import EXPERIMENTS, make_config, runs
 from mmseg import models  # noqa: F401  (fills the registry)
-from mmseg.apis.experiment_names import Run
 from mmseg.engine import SegmentationRunner
+from mmseg.experiments.names import Run
 from mmseg.registry import MODELS
 
 SMALLER = {"mitb5": "mitb0", "r101v1c": "r50v1c"}

@@ -13,9 +13,9 @@ from mmengine.config import Config
 from PIL import Image
 from torch import nn
 
-from mmseg.apis.checks import check_config
-from mmseg.apis.config import load_config
 from mmseg.apis.training import check_before_training
+from mmseg.config.checks import check_config
+from mmseg.config.load import load_config
 from mmseg.datasets import seg_collate
 from mmseg.datasets.verify import verify
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
@@ -24,7 +24,7 @@ from mmseg.registry import DATASETS, MODELS
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"(<!-- not run -->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-OPTION_SOURCES = ("mmseg/apis/cli.py", "mmseg/datasets/conversion/command_line.py")
+OPTION_SOURCES = ("mmseg/cli.py", "mmseg/datasets/conversion/command_line.py")
 SMALL_NETWORK = {
     "model.pretrained": None,
     "model.backbone.type": "mit_b0",

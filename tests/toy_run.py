@@ -13,10 +13,10 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmseg.apis import train
-from mmseg.apis.config import load_config
+from mmseg.checkpoints.weights import read_checkpoint
+from mmseg.config.load import load_config
 from mmseg.datasets.conversion import convert_cityscapes, convert_gta
-from mmseg.datasets.toy import make_toy_dataset
-from mmseg.models.pretrained import read_checkpoint
+from mmseg.toy import make_toy_dataset
 
 ROOT = Path(__file__).parents[1]
 QUICKSTART = ROOT / "configs" / "quickstart"

@@ -10,8 +10,8 @@ from torch import nn
 
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
 from mmseg.models.data_preprocessor import SegDataPreprocessor
+from mmseg.models.layers.sliding_window import Window
 from mmseg.models.segmentors import hrda_encoder_decoder
-from mmseg.models.sliding_window import Window
 from mmseg.models.uda import BlockMaskGenerator, UDADecorator, dacs
 
 NO_AUGMENTATION = dict(blur=False, color_jitter_probability=1.0)

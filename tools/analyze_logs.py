@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, w
 from rich.console import Console
 from rich.table import Table
 
-from mmseg.apis.cli import command, writing
-from mmseg.apis.training_log import TrainingLog, read_training_log
+from mmseg.cli import command, writing
 from mmseg.errors import DataError
+from mmseg.reports.curves import TrainingLog, read_training_log
 from mmseg.visualization.curves import draw_curves
 
 USUAL_KEYS = ("*loss*", "*acc_seg", "mIoU*", "lr")

@@ -13,10 +13,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, whatever mmseg is installed
 
 from mmseg import datasets  # noqa: F401  (fill the registries)
-from mmseg.apis.browse_dataset import training_set, write_pictures
-from mmseg.apis.cli import add_cfg_options, command
-from mmseg.apis.config import load_config
+from mmseg.cli import add_cfg_options, command
+from mmseg.config.load import load_config
 from mmseg.errors import ConfigError
+from mmseg.reports.browse_dataset import training_set, write_pictures
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

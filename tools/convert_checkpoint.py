@@ -8,8 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseg.apis.cli import command
-from mmseg.legacy.checkpoint import NETWORKS, check_out, extract_network, write_weights
+from mmseg.checkpoints.export import NETWORKS, check_out, extract_network, write_weights
+from mmseg.cli import command
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

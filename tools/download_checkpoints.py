@@ -15,10 +15,10 @@ from mmengine.runner.checkpoint import get_external_models
 from rich.console import Console
 from rich.table import Table
 
-from mmseg.apis.cli import command
-from mmseg.apis.config import closest_hint
+from mmseg.checkpoints.download import download, sha256_of
+from mmseg.cli import command
+from mmseg.config.load import closest_hint
 from mmseg.errors import CheckpointError
-from mmseg.models.download import download, sha256_of
 
 RESNETS = (
     "resnet50_v1c", "resnet101_v1c", "resnext50_32x4d", "resnext101_32x4d", "resnest50", "resnest101",

@@ -17,10 +17,10 @@ from rich.progress import track
 from rich.table import Table
 
 import experiments
-from mmseg.apis.cli import command
-from mmseg.apis.config import load_config
-from mmseg.apis.param_count import Network, NetworkCost, count, unique_networks
+from mmseg.cli import command
+from mmseg.config.load import load_config
 from mmseg.errors import ConfigError
+from mmseg.reports.counts import Network, NetworkCost, count, unique_networks
 
 NOTE = (
     "Operations of one image of the size of the training crop, in units of 10^9; a multiply-add counts as 2. "

@@ -7,8 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, whatever mmseg is installed
 
-from mmseg.apis.cli import command
-from mmseg.datasets.toy import SETS, make_toy_dataset
+from mmseg.cli import command
+from mmseg.toy import SETS, make_toy_dataset
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, w
 
 from mmengine.config import Config
 
-from mmseg.apis.cli import add_cfg_options, command
-from mmseg.apis.config import load_config
+from mmseg.cli import add_cfg_options, command
+from mmseg.config.load import load_config
 from mmseg.datasets import SegmentationDataset
-from mmseg.datasets.preparation import check_pipeline, check_space, gigabytes, plan_preparation, prepare
+from mmseg.datasets.prepared.write import check_pipeline, check_space, gigabytes, plan_preparation, prepare
 from mmseg.errors import ConfigError
 from mmseg.registry import DATASETS, check_part
 

@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, w
 from mmengine.config import Config
 
 import experiments
-from mmseg.apis.cli import add_cfg_options, command, print_or_write
-from mmseg.apis.config import closest_hint, load_config
+from mmseg.cli import add_cfg_options, command, print_or_write
+from mmseg.config.load import closest_hint, load_config
 from mmseg.errors import ConfigError
 
 

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmseg.apis.cli import command
-from mmseg.legacy.checkpoint import check_out, extract_network, write_weights
-from mmseg.models.download import sha256_of
+from mmseg.checkpoints.download import sha256_of
+from mmseg.checkpoints.export import check_out, extract_network, write_weights
+from mmseg.cli import command
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 import experiments
-from mmseg.apis.cli import command, print_or_write
-from mmseg.apis.collect_results import collect_results
-from mmseg.apis.results_table import (
+from mmseg.cli import command, print_or_write
+from mmseg.errors import DataError
+from mmseg.reports.collect import collect_results
+from mmseg.reports.table import (
     Group,
     Rows,
     group_by_name,
@@ -26,7 +27,6 @@ from mmseg.apis.results_table import (
     to_latex,
     to_markdown,
 )
-from mmseg.errors import DataError
 
 MIN_WIDTH = 120
 """Columns of the terminal below which scores would be cut."""

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from mmseg.apis import test
-from mmseg.apis.cli import add_cfg_options, command
-from mmseg.apis.config import load_config
 from mmseg.apis.evaluation_options import PUBLISHED_SCALES
+from mmseg.cli import add_cfg_options, command
+from mmseg.config.load import load_config
 from mmseg.errors import ConfigError
 from mmseg.evaluation.metrics import MEAN_SCORES, NOT_IN_SUBSET
 from mmseg.evaluation.server_formats import SERVER_FORMATS, format_of_dataset

@@ -4,8 +4,8 @@ import argparse
 import sys
 
 from mmseg.apis import train
-from mmseg.apis.cli import add_cfg_options, command
-from mmseg.apis.config import load_config
+from mmseg.cli import add_cfg_options, command
+from mmseg.config.load import load_config
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, w
 from rich.console import Console
 from rich.table import Table
 
-from mmseg.apis.cli import add_cfg_options, command
-from mmseg.apis.config import load_config
+from mmseg.cli import add_cfg_options, command
+from mmseg.config.load import load_config
 from mmseg.datasets.verify import Part, open_parts, verify
 
 SHOWN = 20

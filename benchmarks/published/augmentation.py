@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from benchmarks.published.draws import Augmentation
 from mmseg.models.data_preprocessor import SegDataPreprocessor
-from mmseg.models.uda.strong_augmentation import blur_kernel_size
+from mmseg.models.uda.parts.strong_augmentation import blur_kernel_size
 
 TURN = 2 * torch.pi
 

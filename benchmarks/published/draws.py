@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from mmseg.models.uda import DACS
-from mmseg.models.uda.class_mix import draw_classes
-from mmseg.models.uda.global_batch import GlobalBatch
-from mmseg.models.uda.strong_augmentation import (
+from mmseg.models.uda.parts.class_mix import draw_classes
+from mmseg.models.uda.parts.strong_augmentation import (
     BLUR_PROBABILITY,
     MAX_SIGMA,
     MIN_SIGMA,
     StrongAugmentation,
     draw_jitter,
 )
+from mmseg.models.uda.step_context import GlobalBatch
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from benchmarks.published.hrda import PublishedHRDA
 from benchmarks.published.segmentor import IGNORE, PublishedSegmentor, resize
+from mmseg.models.layers.sliding_window import sliding_windows
 from mmseg.models.segmentors import EncoderDecoder, HRDAEncoderDecoder
-from mmseg.models.sliding_window import sliding_windows
 
 
 class PublishedEvaluation:

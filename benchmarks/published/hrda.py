@@ -8,9 +8,9 @@ from torch import Tensor
 
 from benchmarks.published.mix_transformer import encode
 from benchmarks.published.segmentor import Losses, PublishedSegmentor, decode, loss_and_accuracy, resize
+from mmseg.models.layers.sliding_window import Window, sliding_windows
 from mmseg.models.segmentors import HRDAEncoderDecoder
 from mmseg.models.segmentors.hrda_encoder_decoder import draw_detail_crop
-from mmseg.models.sliding_window import Window, sliding_windows
 
 STRIDE = 4
 """Of the decoder's output, in pixels of its input."""

@@ -1,7 +1,7 @@
 """What other programs call.
 
 A function is imported when it is first asked for: it needs torch, which takes seconds to load, and what
-starts runs (:mod:`mmseg.apis.launch`) does not.
+starts runs (:mod:`mmseg.launch`) does not.
 """
 
 from importlib import import_module

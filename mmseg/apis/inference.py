@@ -9,13 +9,13 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from mmseg import datasets, models  # noqa: F401  (fill the registries)
-from mmseg.apis.config import load_config
+from mmseg.checkpoints.export import dataset_meta
+from mmseg.checkpoints.weights import load_checkpoint
+from mmseg.config.load import load_config
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.datasets.transforms.geometry import Resize
 from mmseg.datasets.transforms.loading import read_image
 from mmseg.errors import ConfigError, DataError
-from mmseg.legacy.checkpoint import dataset_meta
-from mmseg.models.pretrained import load_checkpoint
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.registry import MODELS, TRANSFORMS
 

@@ -12,7 +12,6 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmseg.apis.config import work_dir_of
 from mmseg.apis.evaluation_options import (
     EvaluationOptions,
     has_labels,
@@ -21,9 +20,10 @@ from mmseg.apis.evaluation_options import (
     use_test_split,
 )
 from mmseg.apis.training import build_runner
+from mmseg.checkpoints.weights import load_checkpoint, read_checkpoint, require_file, state_dict_of
+from mmseg.config.load import work_dir_of
 from mmseg.errors import CheckpointError, ConfigError
 from mmseg.evaluation import IoUMetric, write_confusion_matrix
-from mmseg.models.pretrained import load_checkpoint, read_checkpoint, require_file, state_dict_of
 from mmseg.visualization.confusion_matrix import draw_confusion_matrix
 
 TRAINING_KEYS = (

@@ -5,8 +5,8 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmseg import datasets, engine, evaluation, models  # noqa: F401  (fill the registries)
-from mmseg.apis.checks import check_before_training, checkpoint_to_resume
-from mmseg.apis.config import RunConfig, work_dir_of
+from mmseg.config.checks import check_before_training, checkpoint_to_resume
+from mmseg.config.load import RunConfig, work_dir_of
 from mmseg.engine import SegmentationRunner
 from mmseg.garbage import no_garbage_collection
 

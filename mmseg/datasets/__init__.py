@@ -7,10 +7,10 @@ from mmseg.datasets.collate import seg_collate
 from mmseg.datasets.custom import CustomDataset
 from mmseg.datasets.dark_zurich import DarkZurichDataset
 from mmseg.datasets.gta import GTADataset
-from mmseg.datasets.keyed_random import keyed_random_state
 from mmseg.datasets.mapillary import MapillaryDataset
-from mmseg.datasets.rare_class_sampling import RareClassSampling
-from mmseg.datasets.sampler import PositionSampler
+from mmseg.datasets.sampling.keyed_random import keyed_random_state
+from mmseg.datasets.sampling.position_sampler import PositionSampler
+from mmseg.datasets.sampling.rare_class_sampling import RareClassSampling
 from mmseg.datasets.segmentation_dataset import Sample, SegmentationDataset
 from mmseg.datasets.synthia import SynthiaDataset
 from mmseg.datasets.transforms import (

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 from torch.utils.data import Dataset
 
-from mmseg.datasets.keyed_random import SAMPLE_STREAM, epoch_permutation, keyed_random_state
-from mmseg.datasets.prepared_data import PreparedData
+from mmseg.datasets.prepared.format import PreparedData
 from mmseg.datasets.pseudo_margins import PseudoMargins
+from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, epoch_permutation, keyed_random_state
 from mmseg.datasets.transforms.base import Results, Transform, run_transforms
 from mmseg.datasets.transforms.formatting import PackInputs
 from mmseg.errors import ConfigError, DataError

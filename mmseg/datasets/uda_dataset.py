@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from mmseg.datasets.keyed_random import SAMPLE_STREAM, keyed_random_state
-from mmseg.datasets.rare_class_sampling import RareClassSampling
+from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, keyed_random_state
+from mmseg.datasets.sampling.rare_class_sampling import RareClassSampling
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.datasets.transforms.base import PIXEL_KEYS, Results
 from mmseg.datasets.transforms.geometry import draw_crop
@@ -46,7 +46,7 @@ class UDADataset(Dataset):
         source: Labelled data set, or its config.
         target: Data set, or its config.
         rare_class_sampling: ``dict(min_pixels=3000, class_temp=0.01, min_crop_ratio=0.5)``, see
-            :class:`~mmseg.datasets.rare_class_sampling.RareClassSampling`; None draws files uniformly.
+            :class:`~mmseg.datasets.RareClassSampling`; None draws files uniformly.
         sync_crop_size: (height, width) of a further crop at the same place in both samples.
         seed: Seed of everything that is drawn.
 

@@ -18,9 +18,9 @@ from rich.progress import track
 
 from mmseg.datasets.conversion.class_statistics import write_class_statistics
 from mmseg.datasets.conversion.label_conversion import ConvertedLabel
-from mmseg.datasets.keyed_random import SAMPLE_STREAM, keyed_random_state
 from mmseg.datasets.parallel import map_in_processes
-from mmseg.datasets.rare_class_sampling import STATISTICS_FILE, FileLookup, read_statistics
+from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, keyed_random_state
+from mmseg.datasets.sampling.rare_class_sampling import STATISTICS_FILE, FileLookup, read_statistics
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.datasets.transforms import LoadImage, LoadLabel, Pad, RandomCrop
 from mmseg.datasets.transforms.base import Results

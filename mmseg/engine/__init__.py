@@ -1,12 +1,14 @@
 """What drives a run and knows no method: runner, hooks, schedules, optimizer groups."""
 
-from mmseg.engine.checkpoint_hook import SafeCheckpointHook
-from mmseg.engine.evaluation_hooks import ResultsHook
-from mmseg.engine.hooks import BufferedRuntimeInfoHook, DebugPicturesHook, IterationRandomnessHook
+from mmseg.engine.hooks.checkpoint import SafeCheckpointHook
+from mmseg.engine.hooks.debug_pictures import DebugPicturesHook
+from mmseg.engine.hooks.iteration_randomness import IterationRandomnessHook
+from mmseg.engine.hooks.predictions import PredictionArchiveHook, PredictionWriterHook, SubmissionHook
+from mmseg.engine.hooks.preemption import PreemptionHook
+from mmseg.engine.hooks.results import ResultsHook
+from mmseg.engine.hooks.runtime_info import BufferedRuntimeInfoHook
 from mmseg.engine.optim_wrapper import SegmentationOptimWrapper
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
-from mmseg.engine.prediction_hooks import PredictionArchiveHook, PredictionWriterHook, SubmissionHook
-from mmseg.engine.preemption_hook import PreemptionHook
 from mmseg.engine.runner import SegmentationRunner
 from mmseg.engine.schedules import PolyWarmupLR
 from mmseg.engine.train_loop import SafeTrainLoop

@@ -15,11 +15,11 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmseg.checkpoints.weights import compare, load_checkpoint, read_checkpoint
+from mmseg.engine.distributed import broadcast_state, shelter_worker
 from mmseg.engine.environment import environment
-from mmseg.engine.processes import broadcast_state, shelter_worker
 from mmseg.errors import CheckpointError, ConfigError
 from mmseg.garbage import no_garbage_collection
-from mmseg.models.pretrained import compare, load_checkpoint, read_checkpoint
 from mmseg.models.uda.uda_decorator import STUDENT
 from mmseg.registry import DATASETS, MODELS, check_part
 

@@ -11,9 +11,9 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 
-from mmseg.checkpoint_files import claim
-from mmseg.engine.checkpoint_hook import SafeCheckpointHook
-from mmseg.engine.processes import average_buffers
+from mmseg.checkpoints.atomic import claim
+from mmseg.engine.distributed import average_buffers
+from mmseg.engine.hooks.checkpoint import SafeCheckpointHook
 from mmseg.errors import CheckpointError, TrainingError
 from mmseg.registry import LOOPS
 

@@ -15,10 +15,10 @@ from PIL import Image
 from toy_run import IMAGE_SIZE, NUM_VAL, ROOT, toy_config
 
 from mmseg import apis
-from mmseg.apis.run_dir import find_checkpoint, find_config
-from mmseg.apis.run_dir import main as run_dir_tool
 from mmseg.datasets.classes import CITYSCAPES_PALETTE
 from mmseg.errors import CheckpointError, ConfigError
+from mmseg.launch.run_dir import find_checkpoint, find_config
+from mmseg.launch.run_dir import main as run_dir_tool
 from mmseg.visualization.palette_image import blend
 
 

@@ -23,9 +23,9 @@ from toy_run import IMAGE_SIZE, NUM_VAL, ROOT, TEST_SIZE, toy_config, write_conf
 from mmseg import apis
 from mmseg.apis import init_segmentor
 from mmseg.apis.evaluation_options import EvaluationOptions, set_evaluator
+from mmseg.checkpoints.weights import load_checkpoint
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.datasets.transforms.loading import read_image
-from mmseg.models.pretrained import load_checkpoint
 from mmseg.registry import MODELS
 
 

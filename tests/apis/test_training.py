@@ -25,8 +25,8 @@ from toy_run import (
 
 from mmseg import apis
 from mmseg.apis import testing, training
+from mmseg.checkpoints.weights import read_checkpoint
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
-from mmseg.models.pretrained import read_checkpoint
 from mmseg.registry import HOOKS, MODELS
 from mmseg.visualization.debug_pictures import CAPTION_HEIGHT, COLUMNS
 from tools import train as train_tool

@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg.datasets import preparation
 from mmseg.datasets.conversion.class_statistics import write_class_statistics
 from mmseg.datasets.conversion.label_conversion import ConvertedLabel, count_pixels
-from mmseg.datasets.preparation import plan_preparation, prepare
+from mmseg.datasets.prepared import write as preparation
+from mmseg.datasets.prepared.write import plan_preparation, prepare
 from mmseg.datasets.transforms import loading
 from mmseg.errors import DataError
 from mmseg.registry import DATASETS

@@ -22,7 +22,7 @@ from mmseg.datasets import (
     UDADataset,
     seg_collate,
 )
-from mmseg.datasets.rare_class_sampling import class_probabilities
+from mmseg.datasets.sampling.rare_class_sampling import class_probabilities
 from mmseg.datasets.transforms import loading
 from mmseg.errors import ConfigError, DataError
 from mmseg.registry import DATASETS

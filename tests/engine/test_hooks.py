@@ -12,7 +12,7 @@ from mmengine.logging import MessageHub
 from mmengine.visualization import Visualizer
 
 from mmseg.engine import BufferedRuntimeInfoHook, DebugPicturesHook, IterationRandomnessHook, ResultsHook
-from mmseg.engine.hooks import summary_of
+from mmseg.engine.hooks.runtime_info import summary_of
 from mmseg.evaluation import IoUMetric
 from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.registry import HOOKS
@@ -29,7 +29,7 @@ def test_random_numbers_are_a_function_of_seed_and_iteration(monkeypatch):
     assert numbers_of_iteration(0, 5) == first
     assert numbers_of_iteration(0, 6) != first
     assert numbers_of_iteration(1, 5) != first
-    monkeypatch.setattr("mmseg.engine.hooks.get_rank", lambda: 1)
+    monkeypatch.setattr("mmseg.engine.hooks.iteration_randomness.get_rank", lambda: 1)
     assert numbers_of_iteration(0, 5) != first, "each process draws its own numbers"
 
 

@@ -6,7 +6,7 @@ from importlib.metadata import version
 import pytest
 from mmengine.config import Config
 
-from mmseg.apis.config import RunConfig
+from mmseg.config.load import RunConfig
 from mmseg.engine import SegmentationRunner
 from mmseg.engine.environment import environment
 from mmseg.errors import ConfigError

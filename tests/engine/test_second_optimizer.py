@@ -10,10 +10,10 @@ from mmengine.optim import OptimWrapperDict
 from toy_run import ROOT, log_entries, run_training, toy_config
 
 from mmseg import apis
-from mmseg.apis.checks import check_config
 from mmseg.apis.training import build_runner
+from mmseg.checkpoints.weights import read_checkpoint
+from mmseg.config.checks import check_config
 from mmseg.errors import CheckpointError, ConfigError
-from mmseg.models.pretrained import read_checkpoint
 
 ADVSEG = ROOT / "configs" / "_base_" / "uda" / "advseg.py"
 PARTS = ("uda", "discriminator_optim_wrapper", "discriminator_param_scheduler")

@@ -11,7 +11,7 @@ from toy_run import ROOT, toy_config
 
 from mmseg import datasets, engine, models  # noqa: F401  (fill the registries)
 from mmseg.engine import GroupedOptimWrapperConstructor
-from mmseg.models.uda.masking_consistency_module import MODES
+from mmseg.models.uda.parts.masking_consistency_module import MODES
 from mmseg.registry import MODELS
 
 LIMIT = 0.1

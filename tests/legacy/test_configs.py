@@ -13,8 +13,8 @@ from released_runs import as_json, as_python, stored_case
 
 from experiments import make_config, runs
 from mmseg import datasets  # noqa: F401  (fills the registry)
-from mmseg.apis.checks import check_config
-from mmseg.apis.config import load_config
+from mmseg.config.checks import check_config
+from mmseg.config.load import load_config
 from mmseg.registry import DATASETS, MODELS
 
 ROWS = [row for rows in published_settings().values() for row in rows if row["seed"] == 0]

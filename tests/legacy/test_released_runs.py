@@ -19,10 +19,10 @@ from released_runs import as_json, as_python, published_weights, stored_case, wr
 
 from experiments import make_config, runs
 from mmseg.apis import init_segmentor, test
-from mmseg.apis.config import load_config
-from mmseg.apis.run_dir import find_checkpoint, find_config
+from mmseg.checkpoints.weights import count_networks
+from mmseg.config.load import load_config
 from mmseg.errors import CheckpointError, ConfigError
-from mmseg.models.pretrained import count_networks
+from mmseg.launch.run_dir import find_checkpoint, find_config
 from mmseg.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -247,8 +247,9 @@ def test_inside_another_checkout(tmp_path, safe_path):
     The program says that the weights do not fit, and predicts nothing with them.
     """
     other = tmp_path / "MIC"
-    for name in ("mmseg/__init__.py", "mmseg/apis/__init__.py", "mmseg/apis/run_dir.py", "tools/__init__.py",
-                 "tools/test.py", "run_experiments.py", "torch.py", "mmengine.py"):  # fmt: skip
+    for name in ("mmseg/__init__.py", "mmseg/apis/__init__.py", "mmseg/launch/run_dir.py",
+                 "tools/__init__.py", "tools/test.py", "run_experiments.py", "torch.py",
+                 "mmengine.py"):  # fmt: skip
         (other / name).parent.mkdir(parents=True, exist_ok=True)
         (other / name).write_text("raise SystemExit('the other checkout')\n")
     script = (ROOT / "test.sh").read_text()

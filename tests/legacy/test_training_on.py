@@ -10,8 +10,8 @@ from golden_data import gen
 from released_runs import as_json, checkpoint, stored_case
 from toy_run import CHANNELS, CROP_SIZE, TEST_SIZE
 
-from mmseg.apis.config import load_config
-from mmseg.models.pretrained import read_checkpoint
+from mmseg.checkpoints.weights import read_checkpoint
+from mmseg.config.load import load_config
 from mmseg.registry import MODELS
 from tools.train import main as train
 

@@ -11,7 +11,7 @@ from old_configs import old_config
 from published_settings import published_settings
 from released_runs import as_json, as_python, stored_case
 
-from mmseg.apis.config import load_config
+from mmseg.config.load import load_config
 from mmseg.errors import ConfigError
 from mmseg.legacy import is_legacy
 from mmseg.registry import MODELS

@@ -4,10 +4,10 @@ import pytest
 import torch
 from networks import model_config
 
-from mmseg.apis.cli import add_cfg_options
+from mmseg.cli import add_cfg_options
 from mmseg.errors import ConfigError
-from mmseg.models.uda.mask_generator import BlockMaskGenerator
-from mmseg.models.uda.output_weights import output_weights
+from mmseg.models.uda.parts.mask_generator import BlockMaskGenerator
+from mmseg.models.uda.parts.output_weights import output_weights
 from mmseg.registry import MODELS
 
 HRDA = [

@@ -10,8 +10,8 @@ from mmengine.optim import OptimWrapper
 from networks import filled, gradient_digests, model_config, tensor, train_without_randomness
 
 from mmseg.errors import ConfigError
+from mmseg.models.layers.sliding_window import slide_inference, sliding_windows
 from mmseg.models.segmentors import EncoderDecoder
-from mmseg.models.sliding_window import slide_inference, sliding_windows
 from mmseg.registry import MODELS
 
 

@@ -14,10 +14,10 @@ from torch import nn
 
 from mmseg.errors import ConfigError
 from mmseg.models.decode_heads.hrda_features import HRDAFeatures
+from mmseg.models.layers.sliding_window import Window, sliding_windows
 from mmseg.models.segmentors import EncoderDecoder, hrda_encoder_decoder
 from mmseg.models.segmentors.encoder_decoder import resize_logits
 from mmseg.models.segmentors.hrda_encoder_decoder import draw_detail_crop
-from mmseg.models.sliding_window import Window, sliding_windows
 from mmseg.registry import MODELS
 
 NORM = dict(type="BN", requires_grad=True)

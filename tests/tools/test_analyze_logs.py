@@ -7,8 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 from toy_run import log_entries
 
-from mmseg.apis.training_log import read_training_log
 from mmseg.errors import DataError
+from mmseg.reports.curves import read_training_log
 from tools import analyze_logs
 
 

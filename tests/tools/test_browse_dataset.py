@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from toy_run import toy_config, uda_config, write_config
 
-from mmseg.apis.browse_dataset import training_set
 from mmseg.apis.training import build_runner
-from mmseg.datasets.rare_class_sampling import RareClassSampling
+from mmseg.datasets.sampling.rare_class_sampling import RareClassSampling
+from mmseg.reports.browse_dataset import training_set
 from mmseg.visualization.dataset_grid import CAPTION_HEIGHT, GAP, MIN_WIDTH, Tile, draw_grid, fitting
 from mmseg.visualization.palette_image import colorize
 from tools import browse_dataset

@@ -12,9 +12,10 @@ from mmengine.config import Config
 from toy_run import ROOT, log_entries, toy_config, uda_config, write_config
 
 import run_experiments
-from mmseg.apis import run_folders, training
-from mmseg.apis.cli import command
+from mmseg.apis import training
+from mmseg.cli import command
 from mmseg.errors import ConfigError, DataError
+from mmseg.launch import run_folders
 from tools import train as train_tool
 
 PROGRAMS = [

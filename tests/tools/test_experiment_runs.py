@@ -13,17 +13,16 @@ from mmengine.config import Config
 
 import run_experiments
 from experiments import EXPERIMENTS, make_config, runs
-from mmseg.apis import run_folders
-from mmseg.apis.checks import check_config
-from mmseg.apis.config import load_config
-from mmseg.apis.experiment_names import Run
-from mmseg.apis.launch import local, process
-from mmseg.apis.launch.process import Job
-from mmseg.apis.launch.run_state import RunState, birth_of, read_state, this_host, write_state
-from mmseg.checkpoint_files import replacing
+from mmseg.checkpoints.atomic import replacing
+from mmseg.config.checks import check_config
+from mmseg.config.load import load_config
 from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
-from mmseg.datasets.toy import SETS, make_toy_dataset
 from mmseg.evaluation import write_json
+from mmseg.experiments.names import Run
+from mmseg.launch import local, process, run_folders
+from mmseg.launch.process import Job
+from mmseg.launch.run_state import RunState, birth_of, read_state, this_host, write_state
+from mmseg.toy import SETS, make_toy_dataset
 
 ROOT = Path(__file__).parents[2]
 SMALL_NETWORK = [
@@ -231,7 +230,7 @@ def test_a_run_without_data_fails_as_explained(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     arguments = ["--exp", "85", "--startup-test", "--cfg-options", *SMALL_NETWORK]
     script = (
-        f"import run_experiments as r, pathlib, sys; from mmseg.apis import run_folders; "
+        f"import run_experiments as r, pathlib, sys; from mmseg.launch import run_folders; "
         f"run_folders.ROOT = pathlib.Path({str(tmp_path)!r}); "
         "sys.exit(r.main(sys.argv[1:]))"
     )

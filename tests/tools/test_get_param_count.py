@@ -10,11 +10,11 @@ from torch import nn
 from toy_run import ROOT
 
 import experiments
-from mmseg.apis.base_configs import base
-from mmseg.apis.config import load_config
-from mmseg.apis.param_count import Network, NetworkCost, count, training_crop, unique_networks
+from mmseg.config.base import base
+from mmseg.config.load import load_config
 from mmseg.models.backbones.mix_transformer import ARCHITECTURES
 from mmseg.registry import MODELS
+from mmseg.reports.counts import Network, NetworkCost, count, training_crop, unique_networks
 from tools import get_param_count
 
 

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from toy_run import ROOT
 
 import experiments
-from mmseg.apis.config import load_config
+from mmseg.config.load import load_config
 from tools import print_config
 
 MIC = ROOT / "configs" / "mic" / "gtaHR2csHR_mic_hrda.py"

@@ -9,10 +9,10 @@ from mmengine.config import Config
 from toy_run import ROOT
 
 import experiments
-from mmseg.apis.collect_results import collect_results, read_result
-from mmseg.apis.results_table import Group, group_by_name, summarize, table_rows, to_latex
 from mmseg.errors import DataError
-from mmseg.evaluation.paper_results import PAPER_RESULTS, paper_result
+from mmseg.experiments.paper_results import PAPER_RESULTS, paper_result
+from mmseg.reports.collect import collect_results, read_result
+from mmseg.reports.table import Group, group_by_name, summarize, table_rows, to_latex
 from tools import results_table
 
 DAFORMER = "gta2cs_dacs_a999_fdthings_rcs001_cpl_daformer_sepaspp_mitb5_poly10warm"

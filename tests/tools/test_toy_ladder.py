@@ -19,13 +19,13 @@ from toy_run import quickstart_config
 import run_experiments
 from benchmarks import toy_ladder, toy_report, toy_start
 from benchmarks.toy_ladder import ROWS, SEEDS, ToyRun, make_config, runs
-from mmseg.apis import init_segmentor, run_folders, train
-from mmseg.apis.checks import check_config
-from mmseg.apis.config import load_config
-from mmseg.apis.launch import local
-from mmseg.apis.launch.process import Job, Stop
-from mmseg.apis.launch.run_state import RunState, write_state
-from mmseg.models.pretrained import read_checkpoint
+from mmseg.apis import init_segmentor, train
+from mmseg.checkpoints.weights import read_checkpoint
+from mmseg.config.checks import check_config
+from mmseg.config.load import load_config
+from mmseg.launch import local, run_folders
+from mmseg.launch.process import Job, Stop
+from mmseg.launch.run_state import RunState, write_state
 
 ROOT = Path(__file__).parents[2]
 OUT = Path("work_dirs/local-exp0")
@@ -397,7 +397,7 @@ def test_every_method_from_start_to_picture(checkout, monkeypatch, capsys):
 def test_startup_test_in_processes(tmp_path):
     """The command itself with data that it draws: 800 images, seven processes, two at a time."""
     script = (
-        f"import run_experiments as r, pathlib, sys; from mmseg.apis import run_folders; "
+        f"import run_experiments as r, pathlib, sys; from mmseg.launch import run_folders; "
         f"run_folders.ROOT = pathlib.Path({str(tmp_path)!r}); "
         "sys.exit(r.main(sys.argv[1:]))"
     )

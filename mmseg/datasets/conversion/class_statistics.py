@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmseg.datasets.conversion.label_conversion import ConvertedLabel
-from mmseg.datasets.rare_class_sampling import CLASS_INDEX_FILE, STATISTICS_FILE
+from mmseg.datasets.sampling.rare_class_sampling import CLASS_INDEX_FILE, STATISTICS_FILE
 from mmseg.datasets.whole_file import whole_file
 
 

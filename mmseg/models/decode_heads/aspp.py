@@ -9,9 +9,9 @@ import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
-from mmseg.models.decode_heads.depthwise_conv import DilatedConv2d
 from mmseg.models.decode_heads.pyramid_pooling import PooledConv
-from mmseg.models.decode_heads.recomputed_conv import RecomputedSeparableConv
+from mmseg.models.layers.checkpointed_conv import RecomputedSeparableConv
+from mmseg.models.layers.depthwise_conv import DilatedConv2d
 
 Pointwise = Callable[[ConvModule], Tensor]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from mmseg.models.sliding_window import Window
+from mmseg.models.layers.sliding_window import Window
 
 
 @dataclass(frozen=True)

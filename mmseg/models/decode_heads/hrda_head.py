@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.models.decode_heads.hrda_features import HRDAFeatures
-from mmseg.models.sliding_window import Window
+from mmseg.models.layers.sliding_window import Window
 from mmseg.registry import MODELS
 
 OUTPUT_STRIDE = {"DAFormerHead": 4, "DLV2Head": 8}

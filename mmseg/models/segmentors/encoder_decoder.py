@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from mmseg.checkpoints.weights import load_pretrained_backbone
 from mmseg.errors import ConfigError
-from mmseg.models.folded_conv import fold_batch_norms
-from mmseg.models.pretrained import load_pretrained_backbone
-from mmseg.models.segmentors.image_versions import ImageVersions
-from mmseg.models.sliding_window import Window, slide_inference
+from mmseg.models.layers.folded_conv import fold_batch_norms
+from mmseg.models.layers.sliding_window import Window, slide_inference
+from mmseg.models.segmentors.test_time_augmentation import ImageVersions
 from mmseg.registry import MODELS
 
 Losses = dict[str, Tensor]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.models.decode_heads.hrda_features import HRDAFeatures
+from mmseg.models.layers.sliding_window import Window, average_windows, sliding_windows
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, check_window_limit, resize_logits
-from mmseg.models.sliding_window import Window, average_windows, sliding_windows
 from mmseg.registry import MODELS
 
 ENCODER_STRIDE = 32

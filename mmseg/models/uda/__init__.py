@@ -2,10 +2,10 @@
 
 from mmseg.models.uda.adv_seg import AdvSeg
 from mmseg.models.uda.dacs import DACS
-from mmseg.models.uda.ema_teacher import EMATeacher, PseudoLabel
-from mmseg.models.uda.mask_generator import BlockMaskGenerator
-from mmseg.models.uda.masking_consistency_module import MaskingConsistencyModule
 from mmseg.models.uda.min_ent import MinEnt
+from mmseg.models.uda.parts.ema_teacher import EMATeacher, PseudoLabel
+from mmseg.models.uda.parts.mask_generator import BlockMaskGenerator
+from mmseg.models.uda.parts.masking_consistency_module import MaskingConsistencyModule
 from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.models.uda.uda_decorator import Objective, UDADecorator
 

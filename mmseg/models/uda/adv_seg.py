@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
-from mmseg.models.uda.discriminator import FCDiscriminator, frozen
-from mmseg.models.uda.masking_consistency_module import without_same
-from mmseg.models.uda.output_weights import PUBLISHED_WEIGHTS, output_weights
+from mmseg.models.uda.parts.discriminator import FCDiscriminator, frozen
+from mmseg.models.uda.parts.masking_consistency_module import without_same
+from mmseg.models.uda.parts.output_weights import PUBLISHED_WEIGHTS, output_weights
 from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.models.uda.uda_decorator import Objective, UDADecorator
 from mmseg.registry import MODELS

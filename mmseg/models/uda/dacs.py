@@ -14,10 +14,14 @@ from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses, add_prefix
-from mmseg.models.uda.class_mix import draw_classes, mix, mix_masks
-from mmseg.models.uda.ema_teacher import EMATeacher, PseudoLabel
-from mmseg.models.uda.feature_distance import class_table, downscale_label_ratio, masked_feature_distance
-from mmseg.models.uda.strong_augmentation import StrongAugmentation
+from mmseg.models.uda.parts.class_mix import draw_classes, mix, mix_masks
+from mmseg.models.uda.parts.ema_teacher import EMATeacher, PseudoLabel
+from mmseg.models.uda.parts.feature_distance import (
+    class_table,
+    downscale_label_ratio,
+    masked_feature_distance,
+)
+from mmseg.models.uda.parts.strong_augmentation import StrongAugmentation
 from mmseg.models.uda.uda_decorator import UDABatch, UDADecorator
 from mmseg.registry import MODELS
 

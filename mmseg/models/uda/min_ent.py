@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor, nn
 
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
-from mmseg.models.uda.masking_consistency_module import without_same
-from mmseg.models.uda.output_weights import PUBLISHED_WEIGHTS, output_weights
+from mmseg.models.uda.parts.masking_consistency_module import without_same
+from mmseg.models.uda.parts.output_weights import PUBLISHED_WEIGHTS, output_weights
 from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.models.uda.uda_decorator import UDADecorator
 from mmseg.registry import MODELS

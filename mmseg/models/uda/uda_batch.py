@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from mmseg.errors import ConfigError
-from mmseg.models.uda.global_batch import ONE_PROCESS, GlobalBatch
+from mmseg.models.uda.step_context import ONE_PROCESS, GlobalBatch
 
 
 @dataclass(frozen=True)

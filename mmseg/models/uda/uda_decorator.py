@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
-from mmseg.models.uda.ema_teacher import EMATeacher
-from mmseg.models.uda.global_batch import GlobalBatch
-from mmseg.models.uda.masking_consistency_module import MaskingConsistencyModule, build_masking
+from mmseg.models.uda.parts.ema_teacher import EMATeacher
+from mmseg.models.uda.parts.masking_consistency_module import MaskingConsistencyModule, build_masking
+from mmseg.models.uda.step_context import GlobalBatch
 from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.registry import MODELS
 

@@ -24,8 +24,8 @@ from uda_steps import (
 
 from mmseg.errors import ConfigError
 from mmseg.models.uda import AdvSeg, MinEnt, UDADecorator
-from mmseg.models.uda.discriminator import FCDiscriminator
 from mmseg.models.uda.min_ent import mean_entropy
+from mmseg.models.uda.parts.discriminator import FCDiscriminator
 
 MASKING = dict(masking=MIC, pseudo_threshold=0.25)
 CASES = {

@@ -11,7 +11,7 @@ from torch import nn
 from mmseg.errors import ConfigError
 from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.models.uda import BlockMaskGenerator, EMATeacher, PseudoLabel, UDABatch
-from mmseg.models.uda.masking_consistency_module import MODES, build_masking
+from mmseg.models.uda.parts.masking_consistency_module import MODES, build_masking
 
 MASKS = dict(mask_ratio=0.7, mask_block_size=4)
 

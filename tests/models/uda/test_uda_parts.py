@@ -11,15 +11,19 @@ from torch import nn
 from mmseg.errors import ConfigError
 from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.models.uda import DACS, EMATeacher
-from mmseg.models.uda.class_mix import draw_classes, mix, mix_masks
-from mmseg.models.uda.feature_distance import class_table, downscale_label_ratio, masked_feature_distance
-from mmseg.models.uda.global_batch import GlobalBatch
-from mmseg.models.uda.strong_augmentation import (
+from mmseg.models.uda.parts.class_mix import draw_classes, mix, mix_masks
+from mmseg.models.uda.parts.feature_distance import (
+    class_table,
+    downscale_label_ratio,
+    masked_feature_distance,
+)
+from mmseg.models.uda.parts.strong_augmentation import (
     StrongAugmentation,
     blur_kernel_size,
     color_jitter,
     gaussian_blur,
 )
+from mmseg.models.uda.step_context import GlobalBatch
 
 THINGS = [6, 7, *range(11, 19)]
 
@@ -172,8 +176,8 @@ def test_odds_and_ranges_are_the_published_ones(monkeypatch):
         widths.append(sigma)
         return img
 
-    monkeypatch.setattr("mmseg.models.uda.strong_augmentation.color_jitter", jitter)
-    monkeypatch.setattr("mmseg.models.uda.strong_augmentation.gaussian_blur", blur)
+    monkeypatch.setattr("mmseg.models.uda.parts.strong_augmentation.color_jitter", jitter)
+    monkeypatch.setattr("mmseg.models.uda.parts.strong_augmentation.gaussian_blur", blur)
     img, colors = torch.zeros(2, 3, 2, 2), SegDataPreprocessor()
     for iteration in range(steps):
         StrongAugmentation()(img, colors, GlobalBatch.of_step(0, iteration))

@@ -1,0 +1,1 @@
+"""Files of weights: written whole, found, read without running code, loaded, exported, downloaded."""

@@ -1,0 +1,134 @@
+"""Weights of one network out of a checkpoint, of the published code or of ours, as a file of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mmseg.checkpoints.weights import count_networks, entries_of, read_checkpoint, state_dict_of
+from mmseg.errors import CheckpointError
+from mmseg.models.backbones import openmmlab_names
+from mmseg.models.backbones.timm_backbone import NETWORK
+
+NETWORKS = {
+    "student": "model",
+    "teacher": "ema_model",
+    "imagenet": "imnet_model",
+    "masking-teacher": "mic.teacher.ema_model",
+    "discriminators": "model_D",
+}
+"""Networks of an adaptation, by the prefix of their entries."""
+
+KEPT = ("iter", "epoch", "seed", "experiment_name")
+"""Entries of ``meta`` that say where weights come from; environment and paths are left out."""
+
+SUFFIXES = (".pth", ".safetensors")
+"""Of the files that are written."""
+
+EXTRA_STATE = "_extra_state"
+
+
+def extract_network(path: str | Path, network: str = "student") -> dict[str, Any]:
+    """Read a checkpoint and keep one network of it, by the names that it has today.
+
+    Args:
+        path: Checkpoint of the published code or of this framework.
+        network: A key of :data:`NETWORKS`, or ``'all'`` for every network with its prefix. Entries without a
+            prefix, as in a run without adaptation, are the student's.
+
+    Returns:
+        ``meta`` and ``state_dict``.
+
+    Raises:
+        CheckpointError: The file is missing or damaged, or does not hold the network.
+    """
+    content = read_checkpoint(path)
+    everything = state_dict_of(content, path)
+    state = {name: value for name, value in everything.items() if not name.endswith(EXTRA_STATE)}
+    counts = count_networks(state)
+    if network != "all":
+        prefix = NETWORKS[network]
+        state = entries_of(state, prefix)
+        if not state:
+            known = [name for name, known_prefix in NETWORKS.items() if known_prefix in counts] or ["student"]
+            raise CheckpointError(
+                f"{path}: holds no {network} (no entry starts with '{prefix}.'); it has {', '.join(known)}"
+            )
+    meta = content.get("meta")
+    return {
+        "meta": todays_meta(meta if isinstance(meta, Mapping) else {}),
+        "state_dict": {todays_name(name): value for name, value in state.items()},
+    }
+
+
+def todays_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of ``meta``: iteration, seed, name of the run, and classes with their colours."""
+    named = {"experiment_name": meta.get("exp_name"), **meta}
+    kept: dict[str, Any] = {key: named[key] for key in KEPT if named.get(key) is not None}
+    if described := dataset_meta(meta):
+        kept["dataset_meta"] = described
+    return kept
+
+
+def dataset_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Classes and palette in ``meta`` of a checkpoint; empty where they are not named."""
+    if found := meta.get("dataset_meta"):
+        return dict(found)
+    classes, palette = meta.get("CLASSES"), meta.get("PALETTE")
+    if not classes:
+        return {}
+    return {"classes": tuple(classes)} | ({} if palette is None else {"palette": [list(c) for c in palette]})
+
+
+def todays_name(name: str) -> str:
+    """Name of an entry with the layers of a residual backbone as today's network names them."""
+    before, backbone, layer = name.rpartition("backbone.")
+    if not backbone or not layer.startswith(("stem.", "conv1.", "bn1.", "layer")):
+        return name
+    return f"{before}{backbone}{NETWORK}{openmmlab_names.to_timm(layer)}"
+
+
+def check_out(out: Path, checkpoint: str | Path, overwrite: bool = False) -> None:
+    """Check that a weight file can be written without loss, before work is done for it.
+
+    Args:
+        out: File to write.
+        checkpoint: File to read; it is never overwritten.
+        overwrite: Another file may stand at ``out``.
+
+    Raises:
+        CheckpointError: ``out`` exists, or has another suffix than weights are written with.
+    """
+    if out.suffix not in SUFFIXES:
+        raise CheckpointError(f"{out}: expected a name that ends with {' or '.join(SUFFIXES)}")
+    if not out.exists():
+        return
+    if Path(checkpoint).exists() and out.samefile(checkpoint):
+        raise CheckpointError(f"{out}: is the checkpoint to read; name another file to write")
+    if not overwrite or not out.is_file():
+        raise CheckpointError(f"{out}: exists already; name another file, or move this one away")
+
+
+def write_weights(weights: Mapping[str, Any], path: Path) -> None:
+    """Write what :func:`extract_network` gave; a file ``.safetensors`` holds the weights alone.
+
+    Raises:
+        CheckpointError: The file cannot be written.
+    """
+    state: dict[str, Tensor] = {
+        name: value.clone(memory_format=torch.contiguous_format)
+        for name, value in weights["state_dict"].items()
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".safetensors":
+            save_file(state, path, metadata={"format": "pt"})
+        else:
+            torch.save({**weights, "state_dict": state}, path)
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: cannot be written: {error}; name a file in another folder") from error

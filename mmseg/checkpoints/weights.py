@@ -1,0 +1,370 @@
+"""Reading weight files: ImageNet weights of a backbone, and checkpoints of whole segmentors.
+
+Files are read with an allow-list of harmless types; code in a file is never run. Weights of another network
+are an error, not a warning, since the network would run and give nonsense.
+"""
+
+import _codecs
+import difflib
+import fcntl
+import math
+import pickle
+import re
+import urllib.parse
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer, print_log
+from safetensors.torch import load_file as load_safetensors
+from torch import Tensor, nn
+
+from mmseg.checkpoints.download import download
+from mmseg.errors import CheckpointError
+
+MIN_FITTING_SHARE = 0.9
+NETWORKS = ("model", "ema_model", "imnet_model", "mic.teacher.ema_model", "model_D")
+"""First parts of the names of a checkpoint's entries: student, teacher, ImageNet branch, teacher of masked
+consistency, discriminators."""
+CLASSIFIERS = ("head.", "fc.", "classifier.")
+TIMM_WEIGHTS = "timm"
+"""As ``pretrained``: what timm itself downloads for its network."""
+OPEN_MMLAB = "open-mmlab://"
+"""Begins the names of OpenMMLab's ImageNet weights; their files are looked up in ``pretrained/``."""
+
+HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
+
+
+@dataclass
+class LoadReport:
+    """What a weight file had for a network, as parameter and buffer names."""
+
+    loaded: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: list[str] = field(default_factory=list)
+
+    @property
+    def fitting_share(self) -> float:
+        """Share of entries that fit by name and shape, of those of the network or of the file (the less)."""
+        misfits = len(self.mismatched) + max(len(self.missing), len(self.unexpected))
+        return len(self.loaded) / max(len(self.loaded) + misfits, 1)
+
+    def examples(self) -> str:
+        """A few entries of each kind of misfit."""
+        kinds = {
+            "missing in the file": self.missing,
+            "unknown to the network": self.unexpected,
+            "other shape": self.mismatched,
+        }
+        return "; ".join(
+            f"{kind} ({len(names)}): {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+            for kind, names in kinds.items()
+            if names
+        )
+
+
+def require_file(path: str | Path) -> Path:
+    """The path of a weight file that exists.
+
+    Args:
+        path: Of the file, or ``open-mmlab://<name>`` for OpenMMLab's weights of this name in ``pretrained/``,
+            or an address (``https://…``) to download to ``pretrained/`` once. The file is checked against
+            ``#sha256=<digits>`` at the end of the address, or the digits that OpenMMLab, torch and timm write
+            in the file's name (``…-e67eebb6.pth``).
+
+    Raises:
+        CheckpointError: It does not; for ImageNet weights the message says where to get them.
+    """
+    if str(path).startswith(OPEN_MMLAB):
+        return _open_mmlab_file(str(path).removeprefix(OPEN_MMLAB))
+    if str(path).startswith(("http://", "https://")):
+        return _downloaded(str(path))
+    path, remedy = Path(path), "check the path"
+    if path.is_file():
+        return path
+    if path.name.startswith("mit_b"):
+        remedy = (
+            f"download {path.name} (ImageNet-1K weights of the encoder) as linked in the README of "
+            f"https://github.com/NVlabs/SegFormer under 'Training' and save it as {path}, or set "
+            "model.pretrained=None to train from scratch"
+        )
+    raise CheckpointError(f"{path}: weight file not found; expected a PyTorch checkpoint there; {remedy}")
+
+
+def _downloaded(address: str) -> Path:
+    """The file of an address in ``pretrained/``; downloaded when it is not there yet."""
+    url, fragment = urllib.parse.urldefrag(address)
+    path = Path("pretrained", Path(urllib.parse.urlsplit(url).path).name)
+    named = HASH_IN_NAME.search(path.name)
+    sha256 = fragment.removeprefix("sha256=") or (named[1] if named else None)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as lock:  # several processes may start together
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        download(url, path, sha256)
+    return path
+
+
+def _open_mmlab_file(name: str) -> Path:
+    """The file of OpenMMLab's weights, which carries a part of its checksum in its name."""
+    from mmengine.runner.checkpoint import get_external_models
+
+    urls = get_external_models()
+    url = urls.get(name)
+    file_name = Path(url).name if url else f"{name}.pth"
+    for pattern in (file_name, f"{name}.pth", f"{name}-*.pth"):
+        if found := sorted(Path("pretrained").glob(pattern)):
+            return found[0]
+    if url is None:
+        close = [OPEN_MMLAB + other for other in difflib.get_close_matches(name, urls, n=3)]
+        hint = f"did you mean {' or '.join(close)}?" if close else "check the name"
+        raise CheckpointError(f"{OPEN_MMLAB}{name}: OpenMMLab has no weights of this name; {hint}")
+    raise CheckpointError(
+        f"{OPEN_MMLAB}{name}: weight file not found; download {file_name} (ImageNet weights of the encoder) "
+        f"from {url}, save it as pretrained/{file_name}, or set model.pretrained=None to train from scratch"
+    )
+
+
+def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadReport:
+    """Load ImageNet weights into a backbone.
+
+    The file holds a state dict, alone or under ``state_dict`` or ``model``; entries of its classifier are
+    ignored. Of a checkpoint of a whole segmentor the (student's) encoder is taken. A backbone that knows
+    other namings than its own has a method ``adapt_weights``.
+
+    Args:
+        backbone: The encoder.
+        path: As for :func:`require_file`, or ``'timm'`` for what timm downloads.
+
+    Returns:
+        Which entries were used; also logged.
+
+    Raises:
+        CheckpointError: The file is missing or unreadable, or of another backbone: a weight of this one is
+            not in it, or more than a tenth of its entries are left over.
+    """
+    if path == TIMM_WEIGHTS:
+        download = getattr(backbone, "download_weights", None)
+        if download is None:
+            raise CheckpointError(
+                f"pretrained='timm': {type(backbone).__name__} is not in timm; name a weight file instead"
+            )
+        download()
+        return LoadReport(loaded=list(backbone.state_dict()))
+    state = state_dict_of(read_checkpoint(path), path)
+    for prefix in ("model.backbone.", "backbone."):
+        state = select_prefix(state, prefix) or state
+    if adapt := getattr(backbone, "adapt_weights", None):
+        state = adapt(state)
+    state = {name: value for name, value in state.items() if not name.startswith(CLASSIFIERS)}
+    report = compare(backbone, state)
+    if report.missing or report.mismatched or report.fitting_share < MIN_FITTING_SHARE:
+        share = math.floor(100 * report.fitting_share)
+        raise CheckpointError(
+            f"{path}: {share}% of the weights fit the backbone, expected all "
+            f"of its own, few others; {report.examples()}. Use ImageNet weights of the config's backbone"
+        )
+    backbone.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
+    rest = report.examples()
+    print_log(
+        f"{path}: loaded {len(report.loaded)} weights of the backbone" + (f"; {rest}" if rest else ""),
+        "current",
+    )
+    return report
+
+
+def load_checkpoint(model: nn.Module, path: str | Path, network: str = "model") -> dict[str, Any]:
+    """Load a trained segmentor.
+
+    Takes checkpoints of this framework and those published with DAFormer, HRDA and MIC. Where a file holds
+    several networks (student ``model.*``, teacher ``ema_model.*``, …), one of them is taken.
+
+    Args:
+        model: The segmentor.
+        path: Checkpoint file.
+        network: Prefix of the network to take from a file of several.
+
+    Returns:
+        The whole content of the file.
+
+    Raises:
+        CheckpointError: The file is missing or unreadable, or holds another network than ``model``.
+    """
+    checkpoint = read_checkpoint(path)
+    everything = state_dict_of(checkpoint, path)
+    state = entries_of(everything, network)
+    if not state:
+        raise CheckpointError(f"{path}: {_what_instead(everything, network)}")
+    state = own_names(model, state)
+    report = compare(model, state)
+    if report.missing or report.mismatched or report.unexpected:
+        raise CheckpointError(
+            f"{path}: the checkpoint is of another network than the config: {report.examples()}. "
+            "Use the config that was stored with the checkpoint"
+        )
+    model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
+    print_log(f"{path}: {_account(model, report.loaded, everything, network)}", "current")
+    return checkpoint
+
+
+def network_of(name: str) -> str:
+    """The network that an entry of a checkpoint belongs to by its prefix; '' for none."""
+    return next((network for network in NETWORKS if name.startswith(f"{network}.")), "")
+
+
+def count_networks(names: Iterable[str]) -> dict[str, int]:
+    """How many entries of a checkpoint belong to each of its networks; '' stands for entries of none."""
+    return dict(Counter(map(network_of, names)))
+
+
+def entries_of(state: Mapping[str, Tensor], network: str) -> dict[str, Tensor]:
+    """The entries of one network of a checkpoint, without its prefix; a student may have none."""
+    found = select_prefix(state, f"{network}.")
+    if found or network != "model":
+        return found
+    return {name: value for name, value in state.items() if not network_of(name)}
+
+
+def _what_instead(names: Iterable[str], network: str) -> str:
+    """That a checkpoint does not hold a network, and what it holds."""
+    if network != "model":
+        return f"no entry starts with '{network}.'; take 'model' for the student"
+    others = count_networks(names)
+    teacher = "ema_model" in others or "mic.teacher.ema_model" in others
+    return f"holds no student, all entries start with {' or '.join(f'{name!r}' for name in others)}; " + (
+        "use --which teacher" if teacher else "name the checkpoint of a whole run"
+    )
+
+
+def _account(model: nn.Module, loaded: list[str], everything: Mapping[str, Tensor], network: str) -> str:
+    """What was loaded of a checkpoint, what of the network is missing in it, and what was left over."""
+    counts = count_networks(everything)
+    source = network if network in counts else ""
+    counts.pop(source)
+    others = [name for name in everything if not network_of(name)] if counts.pop("", 0) else []
+    left_over = [f"{name}.* {count}" for name, count in counts.items()]
+    if others:
+        left_over.append(f"other {_some(others)}")
+    missing = sorted(model.state_dict().keys() - set(loaded))
+    return (
+        f"loaded {len(loaded)} weights{f' of {source}.*' if source else ''}; missing: {_some(missing)}; "
+        f"left over: {', '.join(left_over) or 'none'}"
+    )
+
+
+def _some(names: list[str]) -> str:
+    """How many names there are, and the first of them."""
+    if not names:
+        return "0"
+    return f"{len(names)} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+
+
+def select_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries whose names start with a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def own_names(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict by the names that a network uses itself.
+
+    Parts of a network that know other namings than their own have a method ``own_name``.
+    """
+    renamed = dict(state)
+    for path, part in module.named_modules(remove_duplicate=False):
+        if hasattr(part, "own_name"):
+            prefix = f"{path}." if path else ""
+            renamed = {
+                prefix + part.own_name(name.removeprefix(prefix)) if name.startswith(prefix) else name: value
+                for name, value in renamed.items()
+            }
+    return renamed
+
+
+def compare(module: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
+    """Which entries of a state dict fit a module; the batch counters of norms are optional."""
+    report, own, state = LoadReport(), module.state_dict(), own_names(module, state)
+    for name, value in own.items():
+        if name not in state:
+            if not name.endswith("num_batches_tracked"):
+                report.missing.append(name)
+        elif state[name].shape != value.shape:
+            shapes = f"{tuple(state[name].shape)} in the file, {tuple(value.shape)} in the network"
+            report.mismatched.append(f"{name} ({shapes})")
+        else:
+            report.loaded.append(name)
+    report.unexpected = [name for name in state if name not in own]
+    return report
+
+
+def state_dict_of(content: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name, without the prefix of data-parallel wrappers.
+
+    Args:
+        content: What :func:`read_checkpoint` gave.
+        path: Its file, for messages.
+
+    Raises:
+        CheckpointError: There is no state dict.
+    """
+    for key in ("state_dict", "model"):
+        if isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    state = {
+        name.removeprefix("module."): value
+        for name, value in content.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
+    }
+    if not state:
+        raise CheckpointError(
+            f"{path}: found no tensors; expected a state dict, alone or under 'state_dict' or 'model'"
+        )
+    return state
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """All of a checkpoint file, on the CPU.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or holds types that checkpoints do not need.
+    """
+    path = require_file(path)
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_safetensors(path))
+        with torch.serialization.safe_globals(_checkpoint_types()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # neither format has a common error type for damaged files
+        forbidden = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it holds a {forbidden[1]}, which weights do not need" if forbidden else "it is damaged"
+        raise CheckpointError(
+            f"{path}: not a readable PyTorch checkpoint: {reason}; download or train it again"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path}: found a {type(content).__name__}; expected a dict of weights")
+    return dict(content)
+
+
+def _checkpoint_types() -> list[Any]:
+    """What mmengine's logging history puts into checkpoints beside tensors and plain values."""
+    scalar = np.float64(0).__reduce__()[0]
+    reconstruct = np.empty(0).__reduce__()[0]
+    number_types = {type(np.dtype(code)) for code in np.typecodes["All"]}
+    both_numpy_names: list[Any] = [
+        (function, f"numpy.{core}.multiarray.{name}")  # the module was renamed in numpy 2
+        for core in ("core", "_core")
+        for name, function in (("scalar", scalar), ("_reconstruct", reconstruct))
+    ]
+    statistic = (_history_statistic, "builtins.getattr")
+    return [HistoryBuffer, np.ndarray, np.dtype, _codecs.encode, statistic, *number_types, *both_numpy_names]
+
+
+def _history_statistic(owner: object, name: str) -> Any:
+    """Stands for ``getattr`` while a file is read: a history names its methods by it, nothing else may."""
+    if owner is not HistoryBuffer or name not in ("min", "max", "current", "mean"):
+        raise pickle.UnpicklingError("GLOBAL getattr of anything else")
+    return getattr(HistoryBuffer, name)

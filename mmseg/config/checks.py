@@ -1,0 +1,224 @@
+"""What is checked before a run starts, so that a mistake costs seconds."""
+
+import difflib
+import inspect
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import VISBACKENDS, Registry
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from mmseg.checkpoints.files import is_intact, newest_intact
+from mmseg.checkpoints.weights import TIMM_WEIGHTS, require_file
+from mmseg.config.load import TOP_LEVEL_KEYS, closest_hint, num_classes, work_dir_of
+from mmseg.datasets.verify import Part, quick_check
+from mmseg.errors import CheckpointError, ConfigError
+from mmseg.registry import (
+    DATA_SAMPLERS,
+    DATASETS,
+    HOOKS,
+    LOOPS,
+    METRICS,
+    MODELS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    VISUALIZERS,
+    check_part,
+)
+
+LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+LOADER_KEYS = {*inspect.signature(DataLoader.__init__).parameters, "num_batch_per_epoch"} - {"self"}
+PLAIN_SECTIONS = {
+    **dict.fromkeys(LOADERS, LOADER_KEYS),
+    "randomness": set(inspect.signature(Runner.set_randomness).parameters) - {"self"},
+    "env_cfg": {"cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"},
+}
+"""Sections that are no registered parts, with their keys."""
+
+
+LAUNCHERS = {
+    "pytorch": ("RANK", "torchrun --nproc_per_node=N"),
+    "slurm": ("SLURM_PROCID", "srun --ntasks-per-node=N python"),
+    "mpi": ("OMPI_COMM_WORLD_RANK", "mpirun -n N python"),
+}
+"""What each launcher sets for a process, and how it is called."""
+
+
+def check_before_training(cfg: Config) -> None:
+    """The cheap checks: config keys known, weights present, data in place, classes fitting."""
+    check_config(cfg)
+    _check_launcher(cfg.get("launcher", "none"))
+    if cfg.get("uda"):
+        _check_uda(cfg)
+    for path in (cfg.model.get("pretrained"), cfg.get("load_from")):
+        if path and path != TIMM_WEIGHTS:
+            require_file(path)
+    if cfg.get("resume") and cfg.get("load_from") and not is_intact(cfg.load_from):
+        raise CheckpointError(
+            f"{cfg.load_from}: not a readable PyTorch checkpoint: it is damaged; download or train it again"
+        )
+    first, *_ = quick_check(cfg, ("train_dataloader", "val_dataloader"))
+    _check_classes(cfg, first)
+
+
+def _check_launcher(launcher: str) -> None:
+    """Refuse several processes that nobody started."""
+    rank, program = LAUNCHERS.get(launcher, ("", ""))
+    if rank and rank not in os.environ:
+        raise ConfigError(
+            f"launcher={launcher!r}: {rank} is not set; start the processes with {program} tools/train.py "
+            f"CONFIG --launcher {launcher}"
+        )
+    if launcher == "slurm" and not torch.cuda.is_available():
+        raise ConfigError("launcher='slurm': found no GPU; on CPUs start the processes with torchrun")
+
+
+def _check_uda(cfg: Config) -> None:
+    """Refuse loss scaling where two optimizers share gradients; warn of a distance to random features."""
+    if cfg.uda.get("published_double_update") and cfg.optim_wrapper.get("precision") == "fp16":
+        raise ConfigError(
+            f"{cfg.filename}: uda.published_double_update=True with fp16: the optimizers share "
+            "gradients, but scale losses differently; use --amp bf16"
+        )
+    if cfg.uda.get("imnet_feature_dist_lambda") and not cfg.model.get("pretrained") and not cfg.get("resume"):
+        print(
+            "warning: the feature distance will hold features close to those of a RANDOM network, since "
+            "model.pretrained is None; name ImageNet weights there, or set uda.imnet_feature_dist_lambda=0",
+            file=sys.stderr,
+        )
+
+
+def checkpoint_to_resume(cfg: Config) -> Path:
+    """The newest checkpoint in the work dir that is whole; damaged ones are named on the terminal.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    work_dir = work_dir_of(cfg)
+    newest, damaged = newest_intact(work_dir)
+    for path in damaged:
+        print(f"warning: {path} is damaged and not used", file=sys.stderr)
+    if newest is None:
+        raise CheckpointError(
+            f"{work_dir}: no {'undamaged ' if damaged else ''}checkpoint to resume from; start the run "
+            "without --resume, or name a checkpoint with --resume-from"
+        )
+    return newest
+
+
+def _check_classes(cfg: Config, first: Part) -> None:
+    """Compare the number of classes of the network with that of the source (or only) training set."""
+    dataset = DATASETS.build(first.cfg) if first.dataset is None else first.dataset
+    classes = dataset.metainfo["classes"]
+    if len(classes) != num_classes(cfg):
+        raise ConfigError(
+            f"{cfg.filename}: the network predicts {num_classes(cfg)} classes, the data set has "
+            f"{len(classes)} ({', '.join(classes[:5])}…); set model.decode_head.num_classes={len(classes)}"
+        )
+
+
+def check_config(cfg: Config) -> None:
+    """Refuse what would be ignored or fail later: missing sections, misspelt keys, unknown arguments of
+    parts.
+
+    Networks and data sets are checked when they are built.
+
+    Raises:
+        ConfigError: Names the key and the closest known one.
+    """
+    for key in ("model", "train_dataloader", "train_cfg", "optim_wrapper"):
+        if not cfg.get(key):
+            raise ConfigError(
+                f"{cfg.filename}: {key!r} is missing; see configs/_base_ for the parts of a config"
+            )
+    for key in cfg:
+        close = difflib.get_close_matches(key, TOP_LEVEL_KEYS, n=1, cutoff=0.85)
+        if key not in TOP_LEVEL_KEYS and close:  # other names may be variables of the config
+            raise ConfigError(f"{cfg.filename}: unknown key {key!r}; did you mean {close[0]!r}?")
+    for place, part, registry in _parts(cfg):
+        check_part(part, registry, place)
+    for section, known in PLAIN_SECTIONS.items():
+        for key in sorted(set(cfg.get(section) or {}) - known):
+            raise ConfigError(f"config: {section} has no {key!r}{closest_hint(key, known)}")
+    for place, value in _counts(cfg):
+        if not isinstance(value, int) or value < 1:
+            raise ConfigError(f"config: {place}={value!r}; expected a whole number of at least 1")
+    _check_accumulation(cfg)
+    for place, wrapper in _optim_wrappers(cfg).items():
+        rate = wrapper["optimizer"].get("lr")
+        if not isinstance(rate, int | float) or rate < 0:
+            raise ConfigError(f"config: {place}.optimizer.lr={rate!r}; expected a number from 0 on")
+
+
+def _optim_wrappers(cfg: Config) -> dict[str, dict]:
+    """Section -> its content with what it takes over from the student's: ``optim_wrapper`` and those of other
+    networks, as ``discriminator_optim_wrapper``."""
+    return {key: {**cfg.optim_wrapper, **cfg[key]} for key in cfg if key.endswith("optim_wrapper")}
+
+
+def _check_accumulation(cfg: Config) -> None:
+    """A run and its checkpoints end with a whole step."""
+    counts = cfg.optim_wrapper.get("accumulative_counts", 1)
+    lengths = {
+        "train_cfg.max_iters": cfg.train_cfg.get("max_iters"),
+        "default_hooks.checkpoint.interval": cfg.get("default_hooks", {})
+        .get("checkpoint", {})
+        .get("interval"),
+    }
+    for place, value in lengths.items():
+        if isinstance(value, int) and value % counts:
+            raise ConfigError(
+                f"config: {place}={value} with optim_wrapper.accumulative_counts={counts}; expected a "
+                "multiple of it, so that no gradient is lost"
+            )
+
+
+def _counts(cfg: Config) -> Iterator[tuple[str, Any]]:
+    """Numbers of the config that count something."""
+    for name in ("max_iters", "val_interval"):
+        if name in cfg.train_cfg:
+            yield f"train_cfg.{name}", cfg.train_cfg[name]
+    for loader in LOADERS:
+        if cfg.get(loader):
+            yield f"{loader}.batch_size", cfg[loader].get("batch_size", 1)
+
+
+def _parts(cfg: Config) -> Iterator[tuple[str, Any, Registry]]:
+    """(place, config, registry) of the parts that mmengine builds itself."""
+    sections: dict[str, Registry] = {
+        "custom_hooks": HOOKS,
+        "default_hooks": HOOKS,
+        **{key: PARAM_SCHEDULERS for key in cfg if key.endswith("param_scheduler")},
+        "train_cfg": LOOPS,
+        "val_cfg": LOOPS,
+        "test_cfg": LOOPS,
+        "val_evaluator": METRICS,
+        "test_evaluator": METRICS,
+        "visualizer": VISUALIZERS,
+    }
+    for section, registry in sections.items():
+        value = cfg.get(section)
+        if isinstance(value, list):
+            yield from ((f"{section}.{index}", part, registry) for index, part in enumerate(value))
+        elif isinstance(value, dict) and section == "default_hooks":
+            yield from ((f"{section}.{name}", part, registry) for name, part in value.items() if part)
+        elif isinstance(value, dict):
+            yield section, value, registry
+    yield "model", cfg.model, MODELS
+    if cfg.get("uda"):
+        yield "uda", cfg.uda, MODELS
+    for section, wrapper in _optim_wrappers(cfg).items():
+        yield section, wrapper, OPTIM_WRAPPERS
+        yield f"{section}.optimizer", wrapper.get("optimizer"), OPTIMIZERS
+    for index, backend in enumerate((cfg.get("visualizer") or {}).get("vis_backends", [])):
+        yield f"visualizer.vis_backends.{index}", backend, VISBACKENDS
+    for loader in LOADERS:
+        if cfg.get(loader):
+            yield f"{loader}.sampler", cfg[loader].get("sampler"), DATA_SAMPLERS

@@ -1,0 +1,185 @@
+"""From a config file to what a runner can be built of."""
+
+import copy
+import difflib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmseg.config.base import base
+from mmseg.errors import ConfigError
+from mmseg.legacy import is_legacy, translate
+
+TOP_LEVEL_KEYS = {
+    "auto_scale_lr", "cfg", "compile", "custom_hooks", "data_preprocessor", "default_hooks",
+    "default_scope", "discriminator_optim_wrapper", "discriminator_param_scheduler", "env_cfg", "exp",
+    "experiment_name", "git_rev", "launcher", "load_from", "log_level", "log_processor", "model",
+    "model_wrapper_cfg", "name", "optim_wrapper", "param_scheduler", "randomness", "resume", "sync_bn",
+    "test_cfg", "test_dataloader", "test_evaluator", "train_cfg", "train_dataloader", "uda", "val_cfg",
+    "val_dataloader", "val_evaluator", "visualizer", "work_dir",
+}  # fmt: skip
+
+
+LOOKED_UP = ("type", "constructor")
+"""Endings of the keys whose values are looked up in a registry; a dotted name would be imported there."""
+SCOPES = (None, "mmseg", "mmengine")
+
+
+class RunConfig(Config):
+    """A config whose text is laid out once, and again only after a change.
+
+    A run needs its text for the log, two files, TensorBoard and each checkpoint; yapf takes some tenths of a
+    second for it.
+    """
+
+    @classmethod
+    def of(cls, cfg: Config) -> "RunConfig":
+        """A copy of a config."""
+        copied = cls()
+        copied.__setstate__(copy.deepcopy(cfg.__getstate__()))
+        return copied
+
+    @property
+    def pretty_text(self) -> str:
+        """As Python."""
+        content = repr(self)
+        known, text = self.__dict__.get("_laid_out", (None, ""))
+        if content != known:
+            text = super().pretty_text
+            self.__dict__["_laid_out"] = content, text
+        return text
+
+
+def load_config(path: str | Path, options: dict | None = None) -> Config:
+    """Read a config file and apply overrides.
+
+    A config of mmsegmentation 0.x is translated; what of it is not in the result is named on the terminal.
+    JSON files are data: nothing in them is run or imported, and nothing that overrides add to them.
+
+    Args:
+        path: A Python (or JSON, YAML) config.
+        options: Dotted key -> value, as given by ``--cfg-options``. With an old config, names of its own
+            sections (``data.test.data_root``) are understood, too.
+
+    Raises:
+        ConfigError: The file is missing, cannot be read or translated, or an override names a part that does
+            not exist, or a JSON config names something to import.
+    """
+    path, options = Path(path), options or {}
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such config file")
+    cfg = _read(path)
+    if is_legacy(cfg):
+        before = {key: value for key, value in options.items() if key.split(".")[0] not in TOP_LEVEL_KEYS}
+        override(cfg, before, path)
+        _refuse_imports(cfg.to_dict(), path)
+        cfg = _translated(cfg, path)
+        options = {key: value for key, value in options.items() if key not in before}
+    override(cfg, options, path)
+    _refuse_imports(cfg.to_dict(), path)
+    return cfg
+
+
+def _read(path: Path) -> Config:
+    try:
+        return _read_json(path) if path.suffix == ".json" else Config.fromfile(path)
+    except ConfigError:
+        raise
+    except Exception as error:  # a config is a program: anything can go wrong in it
+        raise ConfigError(f"{path}: the config cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _read_json(path: Path) -> Config:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: found a {type(content).__name__}, expected the sections of a config")
+    _refuse_imports(content, path)
+    return Config(content, filename=str(path))
+
+
+def _refuse_imports(config: Mapping[str, Any], path: Path) -> None:
+    """Check that nothing in a JSON config makes a registry import a module or a config read another file."""
+    if path.suffix != ".json":
+        return
+    for place, key, value in _entries(config):
+        if key in ("_base_", "custom_imports") and value:
+            reason = f"{place} in a JSON config, which may not run other files"
+        elif key in ("default_scope", "_scope_") and value not in SCOPES:
+            reason = f"{place}={value!r} in a JSON config; expected 'mmseg', other packages are not imported"
+        elif key.endswith(LOOKED_UP) and isinstance(value, str) and not value.isidentifier():
+            reason = f"{place}={value!r} in a JSON config; expected the name of a registered part"
+        else:
+            continue
+        raise ConfigError(
+            f"{path}: {reason}; use the complete config that is stored in the folder of a run, or write a "
+            "Python config"
+        )
+
+
+def _entries(value: Any, place: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Dotted name, key and value of every entry of every dictionary in a config."""
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield f"{place}{key}", str(key), entry
+            yield from _entries(entry, f"{place}{key}.")
+    elif isinstance(value, list | tuple):
+        for index, entry in enumerate(value):
+            yield from _entries(entry, f"{place}{index}.")
+
+
+def override(cfg: Config, options: dict, path: Path) -> None:
+    """Apply overrides to a config.
+
+    Args:
+        cfg: The config; it is changed.
+        options: Dotted key -> value.
+        path: The file of the config, for messages.
+
+    Raises:
+        ConfigError: An option names a part that does not exist.
+    """
+    for key in options:
+        head = key.split(".")[0]
+        known = set(cfg) | TOP_LEVEL_KEYS
+        if head not in known:
+            raise ConfigError(
+                f"--cfg-options {key}: there is no {head!r} in {path}{closest_hint(head, known)}"
+            )
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ConfigError(f"{path}: --cfg-options cannot be applied: {error}") from error
+
+
+def _translated(old: Config, path: Path) -> Config:
+    """A config of the 0.x form in today's; a training with it does not write into the old run's folder."""
+    translation = translate(old.to_dict(), base("default_runtime") | base("datasets/parts/loaders"))
+    if translation.unknown:
+        print(
+            f"warning: {path}: no counterpart of {', '.join(translation.unknown)}; see docs/old_runs.md",
+            file=sys.stderr,
+        )
+    content, folder = translation.config, path.resolve().parent.name
+    if Path(content.get("work_dir") or folder).name == folder:
+        content["work_dir"] = f"work_dirs/{path.stem}_continued"
+    return Config(content, filename=str(path))
+
+
+def work_dir_of(cfg: Config) -> Path:
+    """Where a run writes: ``work_dir``, or ``work_dirs/<name of the config file>``."""
+    return Path(cfg.get("work_dir") or f"work_dirs/{Path(cfg.filename).stem}")
+
+
+def num_classes(cfg: Config) -> int:
+    """Number of classes the network of a config predicts."""
+    return cfg.model.decode_head.num_classes
+
+
+def closest_hint(name: str, known: set[str]) -> str:
+    """The end of a message about an unknown name: the closest known one, or all of them."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"

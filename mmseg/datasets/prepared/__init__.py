@@ -1,0 +1,1 @@
+"""Pixels that are decoded and resized once."""

@@ -1,0 +1,1 @@
+"""Which samples a run sees, as functions of seed and position."""

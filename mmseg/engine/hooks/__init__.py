@@ -1,0 +1,1 @@
+"""What happens around steps, evaluations and tests: one hook per file."""

@@ -1,0 +1,1 @@
+"""Rows of the papers' experiments become configs."""

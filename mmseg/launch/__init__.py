@@ -1,0 +1,1 @@
+"""Runs of an experiment: folders, processes, Slurm, where each stands. Imports no torch."""

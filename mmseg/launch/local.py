@@ -1,0 +1,217 @@
+"""Runs side by side on this machine, each on GPUs or CPU cores of its own."""
+
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmseg.errors import CheckpointError, ConfigError, MMSegError, Preempted
+from mmseg.launch.process import Job, Stop, train_in_a_process
+
+
+class TrainingFailed(MMSegError):
+    """A run ended with an error, or could not start for that of another one."""
+
+
+PREPARING = threading.Lock()
+"""Configs are read and written by one thread at a time: CPython 3.11 counts the nesting of syntax trees for
+all threads together and refuses what two of them compile side by side."""
+
+
+class TrainedElsewhere(MMSegError):
+    """Another launcher was faster."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that has its turn later.
+
+    Attributes:
+        name: Of the run, without date and ID.
+        prepare: Writes its config; the argument is the folder of the run that it starts from, if any.
+        start: Name of the run whose weights it starts from.
+    """
+
+    name: str
+    prepare: Callable[[Path | None], Job]
+    start: str | None = None
+
+
+# ---------------------------------------------------------------------------------------------------- slots
+
+
+def visible_gpus() -> list[str]:
+    """What to write to CUDA_VISIBLE_DEVICES, one entry for each GPU that this process may use."""
+    import torch  # takes seconds; most launchers need not ask
+
+    count = torch.cuda.device_count()
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is None:
+        return [str(index) for index in range(count)]
+    return [name.strip() for name in listed.split(",") if name.strip()][:count]
+
+
+def slots(max_parallel: int | None, gpus_per_run: int | None, default: int = 1) -> list[dict[str, str]]:
+    """The environment of each of the runs that are trained at the same time.
+
+    With GPUs, each slot has ``gpus_per_run`` of them (default: 1). Without, the slots share the CPU cores. A
+    single slot without the wish of the user has what this process has: one process uses the first GPU.
+
+    Args:
+        max_parallel: Number of slots; None = ``default``, or what the GPUs suffice for if that is less.
+        gpus_per_run: GPUs of each slot.
+        default: Number of slots without the wish of the user.
+
+    Raises:
+        ConfigError: There are not as many GPUs.
+    """
+    if max_parallel is None and gpus_per_run is None and default == 1:
+        return [{}]
+    gpus = visible_gpus()
+    if gpus_per_run and not gpus:
+        raise ConfigError(
+            f"--gpus {gpus_per_run}: found no GPU on this machine; leave it out to train on the CPU"
+        )
+    environments: list[dict[str, str]] = []
+    if gpus:
+        each = gpus_per_run or 1
+        room = len(gpus) // each
+        number = max_parallel or max(1, min(default, room))
+        if number > room:
+            raise ConfigError(
+                f"--max-parallel {number} with {each} GPU(s) per run: found {len(gpus)} GPU(s), enough for "
+                f"{room} run(s) at a time; lower --max-parallel or --gpus"
+            )
+        groups = [gpus[index * each : (index + 1) * each] for index in range(number)]
+        environments = [{"CUDA_VISIBLE_DEVICES": ",".join(group)} for group in groups]
+    else:
+        number = max_parallel or default
+        environments = [{} for _ in range(number)]
+    if number > 1 and "OMP_NUM_THREADS" not in os.environ:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        for environment in environments:
+            environment["OMP_NUM_THREADS"] = str(max(1, cores // number))
+    return environments
+
+
+# --------------------------------------------------------------------------------------------------- launcher
+
+
+def train_all(
+    runs: Sequence[PlannedRun], finished: Mapping[str, Path], environments: Sequence[Mapping[str, str]]
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Train runs in the given order, as many at a time as there are environments.
+
+    A failing run does not stop the others. An interrupt, SIGTERM or SIGUSR1 stops all of them: those that are
+    on their way write a checkpoint first; a second one ends them at once.
+
+    Args:
+        runs: What to train; a run comes after the one whose weights it starts from.
+        finished: Folders of runs that were trained before, by name.
+        environments: See :func:`slots`; each run gets one that is free, in turn.
+
+    Returns:
+        By name, the folders of the trained runs and what made the others fail.
+
+    Raises:
+        ConfigError: An option does not fit; no further run is started.
+        Preempted: By SIGTERM or SIGUSR1.
+    """
+    free: queue.SimpleQueue[Mapping[str, str]] = queue.SimpleQueue()
+    for environment in environments:
+        free.put(environment)
+    stop = Stop()
+    trained: dict[str, Path] = {}
+    failures: dict[str, str] = {}
+    futures: dict[str, Future[Path]] = {}
+
+    def train(run: PlannedRun) -> Path:
+        if stop.ask.is_set():
+            raise TrainingFailed("not started")
+        source = _start_folder(run, futures, finished)
+        environment = free.get()
+        try:
+            return _train(run, source, environment, quiet=len(environments) > 1, stop=stop)
+        finally:
+            free.put(environment)
+
+    pool = ThreadPoolExecutor(len(environments))
+    with _signals_as_exceptions():
+        try:
+            futures.update((run.name, pool.submit(train, run)) for run in runs)
+            for name, future in futures.items():
+                try:
+                    trained[name] = future.result()
+                except (TrainingFailed, CheckpointError) as error:
+                    failures[name] = str(error)
+                except TrainedElsewhere as error:
+                    print(f"Skip {name}: {error}", flush=True)
+        except BaseException as error:
+            stop.ask.set()
+            if isinstance(error, KeyboardInterrupt | Preempted):
+                print("Stopping; the runs write a checkpoint first (again: at once)", file=sys.stderr)
+            try:
+                pool.shutdown(wait=True, cancel_futures=True)
+            except BaseException:
+                stop.kill.set()
+            raise
+        finally:
+            pool.shutdown(wait=True)
+    return trained, failures
+
+
+def _start_folder(
+    run: PlannedRun, futures: Mapping[str, Future[Path]], finished: Mapping[str, Path]
+) -> Path | None:
+    if run.start is None:
+        return None
+    if run.start in futures:
+        try:
+            return futures[run.start].result()
+        except TrainingFailed as reason:
+            raise TrainingFailed("the run whose weights it starts from failed") from reason
+        except TrainedElsewhere as reason:
+            raise TrainedElsewhere(f"the run whose weights it starts from is {reason}") from reason
+    if run.start not in finished:
+        raise TrainingFailed(f"the run whose weights it starts from, {run.start}, is not finished")
+    return finished[run.start]
+
+
+def _train(
+    run: PlannedRun, source: Path | None, environment: Mapping[str, str], quiet: bool, stop: Stop
+) -> Path:
+    with PREPARING:
+        job = run.prepare(source)
+    print(f"Run job {run.name}", flush=True)
+    error = train_in_a_process(job, environment, quiet, stop)
+    if error is not None:
+        raise TrainingFailed(error)
+    if quiet:
+        print(f"Finished {run.name}", flush=True)
+    return job.work_dir
+
+
+@contextmanager
+def _signals_as_exceptions() -> Iterator[None]:
+    """A scheduler's SIGTERM or SIGUSR1 ends the launcher like an interrupt, with exit status 75."""
+
+    def stopped(number: int, frame: object) -> None:
+        raise Preempted(
+            f"{signal.Signals(number).name}: stopped; the same command continues the interrupted runs"
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stopped) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,166 @@
+"""The runs of an experiment on disk: their names, configs and folders, and which of them are finished."""
+
+import glob
+import json
+import re
+import subprocess
+import uuid
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmseg.checkpoints.files import newest_intact
+from mmseg.config.load import load_config, override
+from mmseg.errors import ConfigError
+from mmseg.launch.run_dir import find_config
+from mmseg.launch.run_state import read_state
+
+ROOT = Path(__file__).parents[2]
+"""The checkout; generated configs go there."""
+IDENTITY = ("name", "work_dir", "git_rev", "load_from")
+"""What may differ between a run and its continuation; the start weights are written when a run is started."""
+
+
+def unique_name(name: str) -> str:
+    """``yymmdd_HHMM_<name>_<5 hexadecimal digits>``."""
+    return f"{datetime.now():%y%m%d_%H%M}_{name}_{uuid.uuid4().hex[:5]}"
+
+
+def git_revision() -> str:
+    """The checkout's commit, or an empty string outside of git."""
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # git is not installed
+        return ""
+
+
+def work_dir_for(name: str, exp: str) -> Path:
+    """Folder of a run, relative to where the program is started."""
+    return Path("work_dirs", exp, name)
+
+
+# -------------------------------------------------------------------------------------------------- configs
+
+
+def generated_config(name: str, exp: str) -> Path:
+    """Where the config of a run is written before it starts."""
+    return ROOT / "configs" / "generated" / exp / f"{name}.py"
+
+
+def new_child(name: str, exp: str) -> Path:
+    """Path of a config to be written.
+
+    Raises:
+        ConfigError: The file exists already.
+    """
+    child = generated_config(name, exp)
+    if child.exists():
+        raise ConfigError(f"{child}: exists already; start the run again to get another name")
+    child.parent.mkdir(parents=True, exist_ok=True)
+    return child
+
+
+def write_child_config(parent: Path, name: str, exp: str) -> Path:
+    """Write a config that inherits from ``parent`` and adds the run's name, folder and git revision.
+
+    Raises:
+        ConfigError: The file exists already.
+    """
+    child = new_child(name, exp)
+    child.write_text(
+        f"_base_ = [{str(parent.resolve())!r}]\n"
+        f"name = {name!r}\n"
+        f"work_dir = {str(work_dir_for(name, exp))!r}\n"
+        f"git_rev = {git_revision()!r}\n"
+    )
+    return child
+
+
+def write_run_config(cfg: Config, name: str, exp: str, settings: dict[str, Any]) -> Path:
+    """Write the complete config of a run of an experiment.
+
+    Args:
+        cfg: The run's config.
+        name: Its unique name.
+        exp: Folder in configs/generated and work_dirs.
+        settings: Dotted key -> value, applied last.
+
+    Raises:
+        ConfigError: The file exists already, or a setting does not fit.
+    """
+    child = new_child(name, exp)
+    cfg.merge_from_dict(dict(name=name, work_dir=str(work_dir_for(name, exp)), git_rev=git_revision()))
+    override(cfg, settings, child)
+    cfg.dump(child)
+    return child
+
+
+# -------------------------------------------------------------------------------------------------- folders
+
+
+def folders_of(name: str, exp: str) -> list[Path]:
+    """The folders of a run, the one that was started last comes first."""
+    unique = re.compile(rf"\d{{6}}_\d{{4}}_{re.escape(name)}_[0-9a-f]{{5}}")
+    found = [
+        path
+        for path in Path("work_dirs", exp).glob(f"*_{glob.escape(name)}_*")
+        if unique.fullmatch(path.name)
+    ]
+
+    def age(path: Path) -> tuple[str, float]:
+        state = read_state(path)
+        return path.name[:11], state.created if state else path.stat().st_mtime
+
+    return sorted(found, key=age, reverse=True)
+
+
+def finished_dir(name: str, exp: str, iterations: int) -> Path | None:
+    """The folder of a finished run, see :func:`is_finished`."""
+    return next((path for path in reversed(folders_of(name, exp)) if is_finished(path, iterations)), None)
+
+
+def is_finished(run_dir: Path, iterations: int) -> bool:
+    """Whether a run has its last checkpoint and the scores of that, or has ended well without evaluation."""
+    state = read_state(run_dir)
+    if state and state.exit_status == 0 and state.max_iters == iterations:
+        return True
+    if not (run_dir / f"iter_{iterations}.pth").is_file():
+        return False
+    try:
+        scores = json.loads((run_dir / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    evaluated = scores.get("iteration")  # a test of the finished run does not write it
+    return evaluated is None or evaluated >= iterations
+
+
+def config_in(run_dir: Path, exp: str) -> Path | None:
+    """The config that a run was started with, if it is still there."""
+    generated = generated_config(run_dir.name, exp)
+    if generated.is_file():
+        return generated
+    try:
+        return find_config(run_dir)
+    except ConfigError:
+        return None
+
+
+def differing_sections(cfg: Config, stored: Path) -> list[str]:
+    """Top-level keys in which a config differs from a stored one, but for name and start weights."""
+    new, old = (_comparable(part.to_dict()) for part in (cfg, load_config(stored)))
+    return sorted(key for key in new.keys() | old.keys() if new.get(key) != old.get(key))
+
+
+def _comparable(content: dict[str, Any]) -> dict[str, Any]:
+    content = {key: value for key, value in content.items() if key not in IDENTITY}
+    if isinstance(content.get("model"), dict):
+        content["model"] = {key: value for key, value in content["model"].items() if key != "pretrained"}
+    return json.loads(json.dumps(content, default=repr))  # tuples are stored as tuples or lists
+
+
+def has_checkpoint(run_dir: Path) -> bool:
+    """Whether a run can be continued in this folder."""
+    return newest_intact(run_dir)[0] is not None

@@ -1,0 +1,122 @@
+"""What a launcher knows about a run, in a file of the run's folder that outlives the launcher."""
+
+import json
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+from mmseg.checkpoints.atomic import write_text
+
+STATE_FILE = "run_state.json"
+STDERR_FILE = "stderr.txt"
+"""What the process of the last start wrote to stderr."""
+JOB_FILE = "slurm_job.txt"
+"""Number of the Slurm job; written after the submission, when the job may already write the state."""
+HEARTBEAT_SECONDS = 30
+SILENT_SECONDS = 300
+"""A run of another machine whose file was not touched for so long has died."""
+
+QUEUED, RUNNING, ENDED = "queued", "running", "ended"
+
+
+@dataclass
+class RunState:
+    """State of a run.
+
+    Attributes:
+        phase: ``queued`` (handed to Slurm), ``running`` or ``ended``.
+        max_iters: Length of the run.
+        created: When the run was first started or submitted, in seconds since 1970.
+        starts: How often a process was started for it.
+        host: Where the process runs.
+        pid: Its number there.
+        pid_birth: Clock tick of its start, which tells it from a later process of the same number.
+        scheduler_job: The Slurm job.
+        started: When the process started.
+        ended: When it ended.
+        exit_status: Of the process; negative = number of the signal that killed it.
+        error: The line that says why it failed.
+    """
+
+    phase: str
+    max_iters: int
+    created: float = field(default_factory=time.time)
+    starts: int = 0
+    host: str = ""
+    pid: int = 0
+    pid_birth: int = 0
+    scheduler_job: str = ""
+    started: float | None = None
+    ended: float | None = None
+    exit_status: int | None = None
+    error: str = ""
+
+
+def read_state(run_dir: Path) -> RunState | None:
+    """The state of a run; None if it was not started by a launcher."""
+    try:
+        content = json.loads((run_dir / STATE_FILE).read_text(encoding="utf-8"))
+        known = {each.name for each in fields(RunState)}
+        return RunState(**{name: value for name, value in content.items() if name in known})
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def write_state(run_dir: Path, state: RunState) -> None:
+    """Replace the state file at once, never half."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_text(run_dir / STATE_FILE, json.dumps(asdict(state), indent=2) + "\n")
+
+
+def claim_run(run_dir: Path, max_iters: int) -> None:
+    """Say that this process is about to start the run."""
+    state = read_state(run_dir) or RunState(RUNNING, max_iters)
+    claimed = replace(
+        state, phase=RUNNING, max_iters=max_iters, host=this_host(), pid=os.getpid(),
+        pid_birth=birth_of(os.getpid()), scheduler_job="",
+    )  # fmt: skip
+    write_state(run_dir, claimed)
+
+
+def touch_state(run_dir: Path) -> None:
+    """Sign of life for other machines."""
+    try:
+        os.utime(run_dir / STATE_FILE)
+    except OSError:  # the file system is away for a moment; the next sign comes soon
+        return
+
+
+def this_host() -> str:
+    """Name under which this machine writes states."""
+    return socket.gethostname()
+
+
+def birth_of(pid: int) -> int:
+    """Clock tick since boot at which a process started; 0 if there is none, or where /proc is missing."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if after_name[0] in "ZX" else int(after_name[19])
+
+
+def is_alive(run_dir: Path, state: RunState) -> bool:
+    """Whether the process of a running state is still there.
+
+    On this machine the process itself is looked up; of others, the file has to be touched regularly.
+    """
+    if state.phase != RUNNING:
+        return False
+    if state.host != this_host():
+        return time.time() - (run_dir / STATE_FILE).stat().st_mtime < SILENT_SECONDS
+    if Path("/proc/self/stat").exists():
+        return birth_of(state.pid) == state.pid_birth != 0
+    try:
+        os.kill(state.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

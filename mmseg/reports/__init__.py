@@ -1,0 +1,1 @@
+"""What was trained and tested, as tables, curves and pictures."""

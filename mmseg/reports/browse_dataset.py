@@ -1,0 +1,107 @@
+"""Pictures of the samples that training starts with."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.config import Config
+from torch import Tensor
+
+from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, keyed_random_state
+from mmseg.datasets.segmentation_dataset import SegmentationDataset
+from mmseg.datasets.uda_dataset import UDADataset
+from mmseg.errors import ConfigError
+from mmseg.registry import DATASETS
+from mmseg.visualization.dataset_grid import Tile, draw_grid
+from mmseg.visualization.palette_image import Pixels, colorize
+
+TrainingSet = UDADataset | SegmentationDataset
+
+ROWS_PER_PICTURE = 4
+
+
+def training_set(cfg: Config, seed: int | None = None) -> TrainingSet:
+    """The training data of a config as a run sees them.
+
+    Args:
+        cfg: A config with ``train_dataloader``.
+        seed: Instead of ``randomness.seed`` of the config.
+
+    Raises:
+        ConfigError, DataError: There are no training data, or they are incomplete.
+    """
+    dataset = copy.deepcopy((cfg.get("train_dataloader") or {}).get("dataset"))
+    if not dataset:
+        raise ConfigError(f"{cfg.filename}: train_dataloader.dataset is missing; name the config of a run")
+    dataset["seed"] = cfg.get("randomness", {}).get("seed") or 0 if seed is None else seed
+    return DATASETS.build(dataset)
+
+
+def drawn_class(dataset: UDADataset, position: int) -> int | None:
+    """The class that rare class sampling draws for a position, or None without rare class sampling.
+
+    It is the first thing that is drawn from the random numbers of a position.
+    """
+    if dataset.rcs is None:
+        return None
+    return dataset.rcs.draw(keyed_random_state(dataset.seed, SAMPLE_STREAM, position))[0]
+
+
+def tiles_of(dataset: TrainingSet, position: int) -> list[Tile]:
+    """Image and label of a position, for adaptation also the target image and where its pseudo-labels count.
+
+    Pixels are those of the transformed sample, before what the training step does on the device
+    (normalisation, mixing, strong augmentation, masking).
+    """
+    sample = dataset[position]
+    adapts = isinstance(dataset, UDADataset)
+    source = "source " if adapts else ""
+    tiles = [Tile(_rgb(sample["img"]), (f"{source}image, sample {position}", _file(sample["img_metas"])))]
+    if "gt_semantic_seg" in sample:
+        label = sample["gt_semantic_seg"].numpy()
+        drawn = drawn_class(dataset, position) if isinstance(dataset, UDADataset) else None
+        caption = [f"{source}label"]
+        if drawn is not None:
+            name = dataset.metainfo["classes"][drawn]
+            caption.append(f"RCS drew {name}: {(label == drawn).sum()} pixels")
+        tiles.append(Tile(colorize(label, dataset.metainfo["palette"]), caption))
+    if "target_img" in sample:
+        metas = sample["target_img_metas"]
+        tiles.append(Tile(_rgb(sample["target_img"]), ("target image", _file(metas))))
+    if "valid_pseudo_mask" in sample:
+        valid = np.repeat(sample["valid_pseudo_mask"].numpy()[..., None], 3, axis=2)
+        share = f"white: pseudo-labels count, {valid.mean():.0%}"
+        tiles.append(Tile(valid.astype(np.uint8) * 255, ("target valid mask", share)))
+    return tiles
+
+
+def write_pictures(dataset: TrainingSet, positions: Sequence[int], out_dir: Path) -> Iterator[Path]:
+    """Write PNGs of the samples at some positions, a row each and a few rows in a file.
+
+    Yields:
+        Each file once it is written.
+
+    Raises:
+        ConfigError: The folder cannot be written to.
+    """
+    for start in range(0, len(positions), ROWS_PER_PICTURE):
+        part = positions[start : start + ROWS_PER_PICTURE]
+        grid = draw_grid([tiles_of(dataset, position) for position in part])
+        path = out_dir / f"samples_{part[0]:04d}-{part[-1]:04d}.png"
+        try:
+            out_dir.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(cv2.imencode(".png", grid[..., ::-1])[1].tobytes())
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be written ({error.strerror}); name another folder") from error
+        yield path
+
+
+def _rgb(image: Tensor) -> Pixels:
+    return image.permute(1, 2, 0).numpy()
+
+
+def _file(metas: dict[str, Any]) -> str:
+    return Path(metas["img_path"]).name

@@ -1,0 +1,159 @@
+"""Several processes of one run (gloo, CPU) do what one process does with the batches of all."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+import toy_run
+from mmengine.config import Config
+from toy_run import ROOT, log_entries, run_training, toy_config, uda_config, write_config
+
+from mmseg.checkpoints.weights import read_checkpoint
+
+# Statistics over a batch would differ between one batch of two and two batches of one image.
+WITHOUT_BATCH_STATISTICS = {
+    "model.decode_head.norm_cfg": dict(type="GN", num_groups=4),
+    "model.decode_head.decoder_params.fusion_cfg.norm_cfg": dict(type="GN", num_groups=4),
+    "model.decode_head.dropout_ratio": 0.0,
+    "train_cfg.max_iters": 3,
+    "train_cfg.val_interval": 3,
+    "default_hooks.checkpoint.interval": 3,
+    "default_hooks.preemption.interval": 2,
+}
+MASKING = dict(
+    mask_mode="separatetrgaug", mask_alpha=0.5, mask_generator=dict(mask_ratio=0.7, mask_block_size=16)
+)
+METHODS = ("source_only", "daformer", "mic", "advseg", "minent")
+TRAIN_ALL = """
+import sys
+import torch
+from mmengine.dist import get_rank
+from mmseg.apis import train
+from mmseg.config.load import load_config
+
+for path in sys.argv[1:]:
+    cfg = load_config(path)
+    torch.save(train(cfg).state_dict(), f"{cfg.work_dir}/rank{get_rank()}.pt")
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """An odd number of images to test on: one process has one more than the other."""
+    before, toy_run.NUM_VAL = toy_run.NUM_VAL, 3
+    try:
+        return toy_run.write_toy_data(tmp_path_factory.mktemp("odd"))
+    finally:
+        toy_run.NUM_VAL = before
+
+
+@pytest.fixture(scope="module")
+def start(data, tmp_path_factory):
+    """Weights unlike those of the frozen encoder: at distance 0 the gradient of a norm is noise."""
+    work_dir = tmp_path_factory.mktemp("start")
+    return run_training(toy_config("source_only", data, work_dir, WITHOUT_BATCH_STATISTICS)).checkpoint
+
+
+def config_of(name, data, work_dir, options, start):
+    if name == "source_only":
+        return toy_config(name, data, work_dir, options)
+    options = options | {"uda.pseudo_threshold": 0.06, "load_from": str(start)}
+    if name == "mic":
+        options["uda.masking"] = MASKING
+    cfg = uda_config(data, work_dir, options)
+    if name in ("advseg", "minent"):
+        cfg.pop("uda")
+        parts = Config.fromfile(ROOT / "configs" / "_base_" / "uda" / f"{name}.py")
+        cfg.merge_from_dict({key: parts[key] for key in parts if key.startswith(("uda", "discriminator"))})
+    return cfg
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def work_dirs(data, start, tmp_path_factory):
+    """Number of processes -> folder with the run of each method, trained with two samples per step."""
+    folder = tmp_path_factory.mktemp("processes")
+    cfgs = {
+        processes: [
+            config_of(
+                name,
+                data,
+                folder / str(processes) / name,
+                WITHOUT_BATCH_STATISTICS | {"train_dataloader.batch_size": 2 // processes},
+                start,
+            )
+            for name in METHODS
+        ]
+        for processes in (1, 2)
+    }
+    for cfg in cfgs[1]:
+        run_training(cfg)
+    (folder / "train_all.py").write_text(TRAIN_ALL)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
+    command += [f"--master_port={free_port()}", str(folder / "train_all.py")]
+    for name, cfg in zip(METHODS, cfgs[2], strict=True):
+        cfg.launcher = "pytorch"
+        command.append(str(write_config(cfg, folder / f"{name}.py")))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {processes: folder / str(processes) for processes in (1, 2)}
+
+
+def assert_close(found, expected, tolerance):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(found[name], value, rtol=tolerance, atol=tolerance, msg=name)
+
+
+def optimizers(checkpoint):
+    """The state of each parameter, of all optimizers."""
+    found = checkpoint["optimizer"]
+    found = {"student": found} if "state" in found else found
+    return {(name, number): s for name in found for number, s in found[name]["state"].items()}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_two_processes_of_one_sample_equal_one_process_of_two(name, work_dirs):
+    """With jitter, blur, ClassMix, masks, confidence weight, feature distance and discriminator."""
+    one, two = (read_checkpoint(work_dirs[number] / name / "iter_3.pth") for number in (1, 2))
+    # the gradient of the keys' biases is 0 but for rounding, which Adam magnifies
+    assert_close(two["state_dict"], one["state_dict"], 5e-5)
+    found = optimizers(two)
+    assert found.keys() == optimizers(one).keys()
+    for key, state in optimizers(one).items():
+        assert_close(found[key], state, 5e-5)
+    for found, expected in zip(*(training_lines(work_dirs[n] / name) for n in (2, 1)), strict=True):
+        losses = {key: value for key, value in expected.items() if "loss" in key}
+        assert losses and {key: found[key] for key in losses} == pytest.approx(losses, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_all_processes_hold_the_same_networks(name, work_dirs):
+    """Student, teacher, ImageNet encoder, discriminator: the same bits."""
+    first, second = (torch.load(work_dirs[2] / name / f"rank{rank}.pt") for rank in (0, 1))
+    networks = {"daformer": "ema_model.", "mic": "mic.teacher.", "advseg": "model_D.", "minent": "model."}
+    assert any(key.startswith(networks.get(name, "backbone.")) for key in first)
+    assert first.keys() == second.keys() and not [k for k in first if not torch.equal(first[k], second[k])]
+
+
+def test_evaluation_counts_each_image_once(work_dirs):
+    """Three images: two in one process, one in the other. Weights equal but for rounding."""
+    scores = [json.loads((work_dirs[n] / "source_only" / "results.json").read_text()) for n in (1, 2)]
+    assert scores[0].keys() == scores[1].keys()
+    for metric, value in scores[0].items():
+        assert scores[1][metric] == (value if value is None else pytest.approx(value, abs=0.05)), metric
+
+
+def training_lines(work_dir):
+    return [line for line in log_entries(work_dir) if "lr" in line or "student.lr" in line]
