@@ -9,7 +9,8 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 
-from mmseg.datasets import PositionSampler, sampler, seg_collate
+from mmseg.datasets import PositionSampler, seg_collate
+from mmseg.datasets.sampling import position_sampler as sampler
 from mmseg.registry import DATASETS
 
 

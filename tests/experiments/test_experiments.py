@@ -16,7 +16,7 @@ from mmseg.errors import ConfigError
 from mmseg.experiments.make_config import domain
 from mmseg.launch import run_folders
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COUNTS = {
     1: 45, 2: 12, 3: 18, 4: 4, 5: 21, 6: 42, 7: 3, 8: 6,
     40: 6, 41: 24, 42: 21, 43: 21, 44: 54, 49: 6,

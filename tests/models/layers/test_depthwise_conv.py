@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mmseg.models.decode_heads import depthwise_conv
 from mmseg.models.decode_heads.aspp import ASPPWrapper
+from mmseg.models.layers import depthwise_conv
 from mmseg.models.layers.depthwise_conv import DilatedConv2d, ShiftedSum
 
 
