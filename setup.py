@@ -26,6 +26,7 @@ setup(
         "opencv-python>=4.8",
         "pillow>=10",
         "rich>=13",
+        "psutil>=6",
         "matplotlib>=3.8",
         "tensorboard>=2.16",
         "cityscapesscripts>=2.2.4",

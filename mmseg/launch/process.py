@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from mmseg.checkpoints.files import newest_intact
 from mmseg.errors import Preempted
 from mmseg.launch.run_state import (
@@ -130,11 +132,10 @@ def train_in_a_process(
 
 def _watch(process: subprocess.Popen, job: Job, stop: Stop, shown: IO[str]) -> None:
     """Until the process ends: show what it says, give signs of life, pass on the wish to stop."""
+    trainer = psutil.Process(process.pid)
     reminded = alive = time.monotonic()
     asked = killed = False
-    while process.poll() is None:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(POLL_SECONDS)
+    while not _has_ended(process):
         sys.stderr.write(shown.read())
         now = time.monotonic()
         if now - alive > HEARTBEAT_SECONDS:
@@ -142,39 +143,26 @@ def _watch(process: subprocess.Popen, job: Job, stop: Stop, shown: IO[str]) -> N
             touch_state(job.work_dir)
         if stop.kill.is_set() and not killed:
             killed = True
-            kill_tree(process.pid)
+            _send(signal.SIGKILL, [trainer, *trainer.children(recursive=True)])
         # again and again, as a trainer that is still loading does not listen
         elif stop.ask.is_set() and (not asked or now - reminded > REMIND_SECONDS):
             asked, reminded = True, now
-            _send([process.pid] if job.processes == 1 else children_of(process.pid), signal.SIGUSR1)
+            _send(signal.SIGUSR1, [trainer] if job.processes == 1 else trainer.children())
     sys.stderr.write(shown.read())
 
 
-def children_of(pid: int) -> list[int]:
-    """The processes that a process has started (Linux)."""
-    found: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found += [int(child) for child in path.read_text().split()]
-        except OSError:  # ended in the meantime
-            continue
-    return found
+def _has_ended(process: subprocess.Popen) -> bool:
+    try:
+        process.wait(POLL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
-def kill_tree(pid: int) -> None:
-    """End a process and all that it started, at once."""
-    family = [pid]
-    for member in family:
-        family += children_of(member)
-    _send(family, signal.SIGKILL)
-
-
-def _send(pids: Iterable[int], number: int) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue
+def _send(number: int, processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def _last_lines(path: Path, size: int = 20000) -> list[str]:

@@ -7,6 +7,8 @@ import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
+import psutil
+
 from mmseg.checkpoints.atomic import write_text
 
 STATE_FILE = "run_state.json"
@@ -32,7 +34,7 @@ class RunState:
         starts: How often a process was started for it.
         host: Where the process runs.
         pid: Its number there.
-        pid_birth: Clock tick of its start, which tells it from a later process of the same number.
+        pid_birth: See :func:`birth_of`; tells it from a later process of the same number.
         scheduler_job: The Slurm job.
         started: When the process started.
         ended: When it ended.
@@ -94,12 +96,17 @@ def this_host() -> str:
 
 
 def birth_of(pid: int) -> int:
-    """Clock tick since boot at which a process started; 0 if there is none, or where /proc is missing."""
+    """When a process started, in hundredths of a second since boot; 0 if there is none.
+
+    Unlike the time of day, it does not move when the clock is set.
+    """
     try:
-        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return 0
+        return round(100 * (process.create_time() - psutil.boot_time()))
+    except psutil.Error:
         return 0
-    return 0 if after_name[0] in "ZX" else int(after_name[19])
 
 
 def is_alive(run_dir: Path, state: RunState) -> bool:
@@ -111,12 +118,4 @@ def is_alive(run_dir: Path, state: RunState) -> bool:
         return False
     if state.host != this_host():
         return time.time() - (run_dir / STATE_FILE).stat().st_mtime < SILENT_SECONDS
-    if Path("/proc/self/stat").exists():
-        return birth_of(state.pid) == state.pid_birth != 0
-    try:
-        os.kill(state.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return birth_of(state.pid) == state.pid_birth != 0
