@@ -1,11 +1,6 @@
 """Domain-adaptive semantic segmentation: DAFormer and its successors from one experiment ID."""
 
-from mmseg._host import keep_freed_memory, shorten_spinning
-
-shorten_spinning()  # before torch is imported
-keep_freed_memory()
-
-from mmseg.version import __version__  # noqa: E402
+from mmseg.version import __version__
 
 try:
     import cv2  # noqa: F401

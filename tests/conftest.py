@@ -13,14 +13,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import toy_run
 
 
-@pytest.fixture(scope="session", autouse=True)
-def configs_as_they_are():
-    """Laying out a config with yapf, ten times a run, takes longer than training a toy network."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("yapf.yapflib.yapf_api.FormatCode", lambda text, **_: (text, False))
-        yield
-
-
 @pytest.fixture(scope="session")
 def toy_data(tmp_path_factory) -> Path:
     """A few toy images in the GTA and Cityscapes layouts; not to be changed."""

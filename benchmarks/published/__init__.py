@@ -8,7 +8,7 @@ by the host. Written from descriptions of the published behaviour; only the weig
 import os
 
 from benchmarks.published.self_training import PublishedSelfTraining
-from mmseg._host import KEEP_VARIABLE
+from mmseg.cli import KEEP_VARIABLE
 
 __all__ = ["PublishedSelfTraining", "environment"]
 

@@ -1,14 +1,15 @@
 """Training from a config."""
 
+import copy
+
 from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
 
 from mmseg import datasets, engine, evaluation, models  # noqa: F401  (fill the registries)
 from mmseg.config.checks import check_before_training, checkpoint_to_resume
-from mmseg.config.load import RunConfig, work_dir_of
+from mmseg.config.load import work_dir_of
 from mmseg.engine import SegmentationRunner
-from mmseg.garbage import no_garbage_collection
 
 
 def train(cfg: Config) -> nn.Module:
@@ -24,15 +25,13 @@ def train(cfg: Config) -> nn.Module:
         ConfigError, DataError, CheckpointError: Something is missing or does not fit; found before training
         starts.
     """
-    with no_garbage_collection():
-        check_before_training(cfg)
+    check_before_training(cfg)
     return build_runner(cfg).train()
 
 
-@no_garbage_collection()
 def build_runner(cfg: Config) -> Runner:
     """A runner for a config; ``cfg`` itself stays as it is."""
-    cfg = RunConfig.of(cfg)
+    cfg = copy.deepcopy(cfg)
     if cfg.get("resume") and not cfg.get("load_from"):
         cfg.load_from = str(checkpoint_to_resume(cfg))
     cfg.work_dir = str(work_dir_of(cfg))

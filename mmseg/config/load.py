@@ -1,6 +1,5 @@
 """From a config file to what a runner can be built of."""
 
-import copy
 import difflib
 import json
 import sys
@@ -27,31 +26,6 @@ TOP_LEVEL_KEYS = {
 LOOKED_UP = ("type", "constructor")
 """Endings of the keys whose values are looked up in a registry; a dotted name would be imported there."""
 SCOPES = (None, "mmseg", "mmengine")
-
-
-class RunConfig(Config):
-    """A config whose text is laid out once, and again only after a change.
-
-    A run needs its text for the log, two files, TensorBoard and each checkpoint; yapf takes some tenths of a
-    second for it.
-    """
-
-    @classmethod
-    def of(cls, cfg: Config) -> "RunConfig":
-        """A copy of a config."""
-        copied = cls()
-        copied.__setstate__(copy.deepcopy(cfg.__getstate__()))
-        return copied
-
-    @property
-    def pretty_text(self) -> str:
-        """As Python."""
-        content = repr(self)
-        known, text = self.__dict__.get("_laid_out", (None, ""))
-        if content != known:
-            text = super().pretty_text
-            self.__dict__["_laid_out"] = content, text
-        return text
 
 
 def load_config(path: str | Path, options: dict | None = None) -> Config:
@@ -84,9 +58,16 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
     return cfg
 
 
+def plain_config(content: dict[str, Any], path: Path) -> Config:
+    """A config that is written as Python without yapf, which would take some tenths of a second each time."""
+    return Config(content, filename=str(path), format_python_code=False)
+
+
 def _read(path: Path) -> Config:
     try:
-        return _read_json(path) if path.suffix == ".json" else Config.fromfile(path)
+        if path.suffix == ".json":
+            return _read_json(path)
+        return plain_config(Config.fromfile(path).to_dict(), path)
     except ConfigError:
         raise
     except Exception as error:  # a config is a program: anything can go wrong in it
@@ -98,7 +79,7 @@ def _read_json(path: Path) -> Config:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: found a {type(content).__name__}, expected the sections of a config")
     _refuse_imports(content, path)
-    return Config(content, filename=str(path))
+    return plain_config(content, path)
 
 
 def _refuse_imports(config: Mapping[str, Any], path: Path) -> None:
@@ -166,7 +147,7 @@ def _translated(old: Config, path: Path) -> Config:
     content, folder = translation.config, path.resolve().parent.name
     if Path(content.get("work_dir") or folder).name == folder:
         content["work_dir"] = f"work_dirs/{path.stem}_continued"
-    return Config(content, filename=str(path))
+    return plain_config(content, path)
 
 
 def work_dir_of(cfg: Config) -> Path:

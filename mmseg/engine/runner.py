@@ -19,7 +19,6 @@ from mmseg.checkpoints.weights import compare, load_checkpoint, read_checkpoint
 from mmseg.engine.distributed import broadcast_state, shelter_worker
 from mmseg.engine.environment import environment
 from mmseg.errors import CheckpointError, ConfigError
-from mmseg.garbage import no_garbage_collection
 from mmseg.models.uda.uda_decorator import STUDENT
 from mmseg.registry import DATASETS, MODELS, check_part
 
@@ -158,7 +157,6 @@ class SegmentationRunner(Runner):
         return OptimWrapperDict(**wrappers)
 
     @staticmethod
-    @no_garbage_collection()
     def build_dataloader(
         dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
     ):

@@ -168,6 +168,6 @@ def make_config(run: Run) -> Config:
         "name_opt": name_opt(axes),
         **axes.settings,
     }
-    cfg = Config(base("default_runtime"))
+    cfg = Config(base("default_runtime"), format_python_code=False)
     cfg.merge_from_dict(settings)
     return cfg

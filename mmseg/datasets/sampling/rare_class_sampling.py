@@ -14,7 +14,6 @@ from mmengine.logging import print_log
 
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.errors import ConfigError, DataError
-from mmseg.garbage import no_garbage_collection
 
 STATISTICS_FILE = "sample_class_stats.json"
 CLASS_INDEX_FILE = "samples_with_class.json"
@@ -49,8 +48,7 @@ def read_statistics(dataset: SegmentationDataset, name: str) -> Any:
         else "run python tools/verify_dataset.py CONFIG --write-statistics, or set rare_class_sampling=None"
     )
     try:
-        with no_garbage_collection():
-            return json.loads(path.read_text())
+        return json.loads(path.read_text())
     except OSError as error:
         raise DataError(f"{dataset.data_root}: {name} is missing; {remedy}") from error
     except ValueError as error:

@@ -1,0 +1,64 @@
+"""What the package and its commands do to the process they run in."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+IMPORT = """
+import os, signal
+import cv2, torch, mmengine.runner, kornia  # libraries may have settings of their own
+def settings():
+    handlers = {number: str(signal.getsignal(number)) for number in signal.valid_signals()}
+    return dict(os.environ), handlers, torch.get_num_threads()
+before = settings()
+import mmseg.apis.inference, mmseg.apis.testing, mmseg.apis.training, mmseg.cli
+assert settings() == before, (before, settings())
+"""
+FAULTS = """
+import resource
+{imports}
+import torch
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(64, 2**18)  # 64 MB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+for _ in range(20):  # small remains of the first blocks lie between them until the allocator keeps no more
+    faults()
+print(faults())
+"""
+COMMAND = "from mmseg.cli import command; command(lambda: None)()"
+PAGES = 64 * 2**20 // 4096
+
+
+def run(code: str, **environment: str) -> str:
+    """What a program prints."""
+    process = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+def test_importing_the_package_changes_nothing_of_the_process() -> None:
+    run(IMPORT)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
+def test_memory_of_a_freed_tensor_is_used_again_in_commands_only() -> None:
+    assert int(run(FAULTS.format(imports=COMMAND))) < PAGES / 10
+    assert int(run(FAULTS.format(imports="import mmseg"))) >= PAGES
+    assert int(run(FAULTS.format(imports=COMMAND), MMSEG_KEEP_FREED_MEMORY="0")) >= PAGES
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_waiting_threads_of_commands_sleep_early(given, expected, monkeypatch) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    shown = "import os, sys; assert 'torch' not in sys.modules; print(os.environ.get('GOMP_SPINCOUNT'))"
+    assert run(f"{COMMAND}; {shown}", **given) == f"{expected}\n"
