@@ -11,7 +11,6 @@ from torch import nn
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
 from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.models.layers.sliding_window import Window
-from mmseg.models.segmentors import hrda_encoder_decoder
 from mmseg.models.uda import BlockMaskGenerator, UDADecorator, dacs
 
 NO_AUGMENTATION = dict(blur=False, color_jitter_probability=1.0)
@@ -67,20 +66,20 @@ def recorded_steps(
 ) -> Iterator[tuple[int, dict[str, float], dict[str, float]]]:
     """Run the stored steps: (iteration, scalars of the log, norms of the student's gradients)."""
     for iteration in (0, 1):
-        inject_stored_draws(golden, iteration, monkeypatch)
+        inject_stored_draws(golden, iteration, method, monkeypatch)
         gradients = capture_gradients(method, wrapper, monkeypatch)
         log = method.train_step(batch(iteration, **data), wrapper)
         yield iteration, {key: float(value) for key, value in log.items() if key != "pictures"}, gradients
 
 
-def inject_stored_draws(golden: dict, iteration: int, monkeypatch) -> None:
+def inject_stored_draws(golden: dict, iteration: int, method: UDADecorator, monkeypatch) -> None:
     """Replace what is drawn at random: mixed classes, detail crops, masks."""
     if f"it{iteration}_mix_mask" in golden:
         mask = torch.from_numpy(golden[f"it{iteration}_mix_mask"])[:, 0].bool()
         monkeypatch.setattr(dacs, "mix_masks", lambda label, chosen: mask)
     if f"it{iteration}_crop_boxes" in golden:
-        boxes = iter([Window(*box) for box in golden[f"it{iteration}_crop_boxes"].tolist()])
-        monkeypatch.setattr(hrda_encoder_decoder, "draw_detail_crop", lambda *_: next(boxes))
+        windows = iter([Window(*box) for box in golden[f"it{iteration}_crop_boxes"].tolist()])
+        method.model.draw_window = lambda size: next(windows)
     if f"it{iteration}_mic_mask" in golden:
         kept = torch.from_numpy(golden[f"it{iteration}_mic_mask"]).float()
         masked = kept.repeat_interleave(16, 2).repeat_interleave(16, 3)

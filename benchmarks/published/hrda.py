@@ -10,7 +10,6 @@ from benchmarks.published.mix_transformer import encode
 from benchmarks.published.segmentor import Losses, PublishedSegmentor, decode, loss_and_accuracy, resize
 from mmseg.models.layers.sliding_window import Window, sliding_windows
 from mmseg.models.segmentors import HRDAEncoderDecoder
-from mmseg.models.segmentors.hrda_encoder_decoder import draw_detail_crop
 
 STRIDE = 4
 """Of the decoder's output, in pixels of its input."""
@@ -43,7 +42,7 @@ class PublishedHRDA(PublishedSegmentor):
     ) -> tuple[Losses, list[Tensor]]:
         """Losses on the fused logits and on the detail crop, and the features of the context."""
         model, head = self.model, self.model.decode_head
-        box = draw_detail_crop(img.shape[2:], model.hr_crop_size, model.crop_coord_divisible)
+        box = model.draw_window(img.shape[2:])
         context = self.extract_feat(img)
         detail = encode(model.backbone, box.of(img))
         logits, detail_logits = decode(head.head, context), decode(head.head, detail)

@@ -21,6 +21,7 @@ from mmseg.errors import ConfigError
 from mmseg.models.decode_heads import BaseDecodeHead
 from mmseg.models.decode_heads.aspp import ASPPWrapper
 from mmseg.models.decode_heads.isa import ISALayer, SelfAttentionBlock
+from mmseg.models.layers.resize import resize
 from mmseg.models.necks import SegFormerAdapter
 from mmseg.registry import MODELS
 
@@ -162,7 +163,7 @@ def test_fusing_before_resizing_is_the_convolution_of_the_concatenation() -> Non
     maps = [torch.randn(2, 3, 8, 12), torch.randn(2, 4, 3, 5)]
     for norm_cfg in (None, dict(type="BN")):
         conv = ConvModule(7, 6, 1, norm_cfg=norm_cfg)
-        concatenated = torch.cat([head.resize(level, (8, 12)) for level in maps], dim=1)
+        concatenated = torch.cat([resize(level, (8, 12)) for level in maps], dim=1)
         torch.testing.assert_close(head.fuse(conv, maps, (8, 12)), conv(concatenated))
 
 

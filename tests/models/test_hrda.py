@@ -6,18 +6,21 @@ import functools
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from golden_data import gen, listing, load, norm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import filled_published, gradient_digests, published_names, train_without_randomness
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmseg.errors import ConfigError
+from mmseg.errors import ConfigError, TrainingError
 from mmseg.models.decode_heads.hrda_features import HRDAFeatures
+from mmseg.models.decode_heads.hrda_head import paste
+from mmseg.models.layers.resize import resize
 from mmseg.models.layers.sliding_window import Window, sliding_windows
 from mmseg.models.segmentors import EncoderDecoder, hrda_encoder_decoder
-from mmseg.models.segmentors.encoder_decoder import resize_logits
-from mmseg.models.segmentors.hrda_encoder_decoder import draw_detail_crop
+from mmseg.models.segmentors.hrda_encoder_decoder import draw_detail_window
 from mmseg.registry import MODELS
 
 NORM = dict(type="BN", requires_grad=True)
@@ -83,6 +86,12 @@ def filled(cfg: dict) -> nn.Module:
     return filled_published(MODELS.build(cfg))
 
 
+def with_crop_at_box(model: nn.Module) -> nn.Module:
+    """The network, whose detail crop is that of the stored cases."""
+    model.draw_window = lambda size: BOX
+    return model
+
+
 def image() -> torch.Tensor:
     return torch.from_numpy(gen.image(41, (2, 3, 128, 128)))
 
@@ -116,9 +125,8 @@ def test_layers_of_a_detail_crop(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_training_losses_gradients_and_features(name, monkeypatch):
-    monkeypatch.setattr(hrda_encoder_decoder, "draw_detail_crop", lambda *_: BOX)
-    golden, model = load(name), train_without_randomness(filled(CASES[name]))
+def test_training_losses_gradients_and_features(name):
+    golden, model = load(name), train_without_randomness(with_crop_at_box(filled(CASES[name])))
     # float32 in batch norms of many layers: the stored ResNet is itself 7e-4 and 1.3 % off a run in float64
     feature_atol, gradient_rtol = (1e-3, 2e-2) if "dlv2" in name else (3e-4, 2e-3)
     label = torch.from_numpy(gen.label(42, (2, 1, 128, 128), 16))[:, 0]
@@ -137,9 +145,8 @@ def test_training_losses_gradients_and_features(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_weighted_training_losses(name, monkeypatch):
-    monkeypatch.setattr(hrda_encoder_decoder, "draw_detail_crop", lambda *_: BOX)
-    golden, model = load(name), train_without_randomness(filled(CASES[name]))
+def test_weighted_training_losses(name):
+    golden, model = load(name), train_without_randomness(with_crop_at_box(filled(CASES[name])))
     label = torch.from_numpy(gen.label(42, (2, 1, 128, 128), 16))[:, 0]
     weight = torch.from_numpy(np.random.RandomState(43).random_sample((2, 128, 128)).astype(np.float32))
     check_losses(golden, "w_", model.forward_train(image(), label, seg_weight=weight)[0])
@@ -201,7 +208,7 @@ def test_one_attention_map_weighs_all_classes_alike():
     model = filled(config(dict(attention_classwise=False))).eval()
     with torch.no_grad():
         features = model.extract_feat(image(), [BOX])
-        attention = model.decode_head.attention(features, model.decode_head.head(features.context))
+        attention = model.decode_head.attention(features, model.decode_head.head(features.context), 4)
     assert attention.shape == (2, 1, 16, 16)
     rows, columns = attention[0, 0].nonzero(as_tuple=True)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (
@@ -217,7 +224,7 @@ def test_blurred_detail_has_half_the_resolution():
     torch.testing.assert_close(hrda_encoder_decoder.blurred(stripes), torch.full((1, 3, 64, 64), 0.5))
 
 
-def test_windows_and_training_crops(monkeypatch):
+def test_windows_and_training_crops():
     golden = load("hrda_windows")
     for case, (height, width, crop_h, crop_w, overlap) in enumerate(golden["cases"]):
         stride = (crop_h // 2, crop_w // 2) if overlap else (crop_h, crop_w)
@@ -225,23 +232,22 @@ def test_windows_and_training_crops(monkeypatch):
         np.testing.assert_array_equal(np.array(found), golden[f"boxes{case}"])
     for row, (seed, *box) in enumerate(golden["train_crop"]):
         random = np.random.RandomState(seed)
-        monkeypatch.setattr(hrda_encoder_decoder, "draw_offset", random.randint)
         size, crop = ((1024, 1024), (512, 512)) if row < 20 else ((128, 128), (64, 64))
-        assert draw_detail_crop(size, crop, 8) == tuple(box)
+        assert draw_detail_window(size, crop, 8, random.randint) == tuple(box)
 
 
 def test_offsets_stop_one_step_before_the_end():
-    drawn = {draw_detail_crop((1024, 1024), (512, 512), 8).top for _ in range(2000)}
+    drawn = {draw_detail_window((1024, 1024), (512, 512), 8).top for _ in range(2000)}
     assert drawn == set(range(0, 512, 8))
 
 
 def test_a_crop_of_the_size_of_the_image_is_the_image():
-    assert draw_detail_crop((64, 64), (64, 64), 8) == (0, 64, 0, 64)
+    assert draw_detail_window((64, 64), (64, 64), 8) == (0, 64, 0, 64)
 
 
 def test_too_large_crop_is_explained():
     with pytest.raises(ConfigError, match="hr_crop_size"):
-        draw_detail_crop((64, 64), (128, 64), 8)
+        draw_detail_window((64, 64), (128, 64), 8)
 
 
 @pytest.mark.parametrize(
@@ -333,7 +339,7 @@ def test_sliding_inference_of_any_size_equals_one_window_at_a_time(case):
 
     with torch.no_grad():
         logits = EncoderDecoder._slide(model, img, case["crop_size"], case["stride"], 1)
-    expected = resize_logits(logits, img.shape[2:])
+    expected = resize(logits, img.shape[2:])
     assert expected.shape == (1, 19, *case["size"])
     assert torch.isfinite(expected).all()
     limit = case["limit"]
@@ -347,16 +353,31 @@ def test_sliding_inference_of_any_size_equals_one_window_at_a_time(case):
 
 @settings(max_examples=50, deadline=None)
 @given(sliding_cases(), st.sampled_from([4, 8]))
-def test_detail_windows_cover_every_cell(case, output_stride):
-    """Where windows overlap their logits are averaged, so equal logits stay as they are."""
-    model, head = copy.copy(small()), copy.copy(small().decode_head)
-    model.hr_crop_size, model.hr_slide_overlapping = case["hr_crop_size"], case["hr_slide_overlapping"]
-    size = tuple(length + model._padding(length) for length in case["size"])
-    windows, head.output_stride = model.detail_windows(size), output_stride
-    height, width = windows[0].bottom - windows[0].top, windows[0].right - windows[0].left
-    detail = torch.ones(2 * len(windows), 3, height // output_stride, width // output_stride)
-    pasted = head.paste(detail, HRDAFeatures([torch.ones(2, 1, 1, 1)], [], windows, size, 0.5))
-    assert torch.equal(pasted, torch.ones(2, 3, size[0] // output_stride, size[1] // output_stride))
+def test_detail_windows_lie_exactly_in_their_places(case, stride):
+    """Every pixel has its own value, so cells that are pasted elsewhere differ."""
+    model = copy.copy(small())
+    grain = stride // 4  # the crops of a case are allowed over a head of stride 4
+    model.hr_crop_size = [grain * length for length in case["hr_crop_size"]]
+    model.hr_slide_overlapping = case["hr_slide_overlapping"]
+    height, width = (grain * (length + model._padding(length)) for length in case["size"])
+    pixels = torch.arange(2 * height * width, dtype=torch.float64).view(2, 1, height, width)
+    windows = model.detail_windows((height, width))
+    detail = F.avg_pool2d(torch.cat([window.of(pixels) for window in windows]), stride)
+    features = HRDAFeatures([], [], windows, (height, width), 0.5)
+    torch.testing.assert_close(
+        paste(detail, features, stride), F.avg_pool2d(pixels, stride), rtol=0, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("overlapping", [True, False])
+def test_windows_between_the_cells_of_the_head_are_refused(overlapping):
+    """Over a head of stride 8, windows of 72 pixels that overlap by half would begin at pixel 36."""
+    cfg = CASES["hrda_dlv2"] | dict(hr_crop_size=(72, 72), hr_slide_overlapping=overlapping)
+    if overlapping:
+        with pytest.raises(ConfigError, match=r"hr_crop_size=\(72, 72\); expected multiples of 16, twice"):
+            MODELS.build(cfg)
+    else:
+        assert MODELS.build(cfg).output_stride == 8
 
 
 @pytest.mark.parametrize(("divisible", "exact"), [(8, False), (16, True)])
@@ -364,33 +385,73 @@ def test_detail_crops_of_dlv2_lie_on_the_context_grid_with_offsets_of_16(divisib
     """Cells of the context cover 16 pixels; the published grid of 8 is off by half a cell."""
     model = filled(CASES["hrda_dlv2"] | dict(crop_coord_divisible=divisible)).eval()
     torch.manual_seed(0)
-    boxes = {draw_detail_crop((256, 256), (64, 64), model.crop_coord_divisible) for _ in range(50)}
+    boxes = {draw_detail_window((256, 256), (64, 64), model.crop_coord_divisible) for _ in range(50)}
     assert all(edge % 16 == 0 for box in boxes for edge in box) == exact
     with torch.no_grad():
         features = model.training_features(image())
-        attention = model.decode_head.attention(features, model.decode_head.head(features.context))
-    (box,) = features.boxes
+        attention = model.decode_head.attention(features, model.decode_head.head(features.context), 8)
+    (box,) = features.windows
     seen = attention[0].amax(0).nonzero()
     assert (seen[-1] - seen[0] + 1).tolist() == [4, 4]
     assert seen[0].tolist() == [box.top // 16, box.left // 16]
 
 
-def test_training_leaves_the_attention_as_a_picture(monkeypatch):
-    monkeypatch.setattr(hrda_encoder_decoder, "draw_detail_crop", lambda *_: BOX)
-    model = copy.deepcopy(small()).train()
-    passes = []
-    model.decode_head.scale_attention.register_forward_hook(lambda *_: passes.append(1))
+def test_the_attention_of_a_training_pass_is_a_picture():
+    model = with_crop_at_box(copy.deepcopy(small())).train()
     label = torch.from_numpy(gen.label(42, (2, 1, 128, 128), 16))[:, 0]
     _, features = model.forward_train(image(), label, return_feat=True)
     attention = model.pictures_of(features)["attention"]
-    assert len(passes) == 1
     assert attention.shape == (2, 32, 32) and not attention.requires_grad
     assert attention.min() == 0 and 0 < attention.max() <= 1
     inside = BOX.of(attention.repeat_interleave(4, 1).repeat_interleave(4, 2))
     assert (inside > 0).all()
-    fixed = filled(CASES["hrda_fixedatt"])
+    fixed = with_crop_at_box(filled(CASES["hrda_fixedatt"]))
     _, features = fixed.forward_train(image(), label, return_feat=True)
     assert fixed.pictures_of(features)["attention"][:, 12:20, 8:16].allclose(torch.tensor(0.5))
+
+
+def test_pictures_change_nothing_and_cost_nothing_unless_asked_for():
+    model = with_crop_at_box(copy.deepcopy(small())).train()
+    label = torch.from_numpy(gen.label(42, (2, 1, 128, 128), 16))[:, 0]
+    with CountedSoftmax() as training:
+        _, features = model.forward_train(image(), label, return_feat=True)
+    before, random = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    with CountedSoftmax() as shown:
+        model.pictures_of(features)
+    assert (training.over_classes, shown.over_classes) == (0, 1)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(module.training for module in model.modules())
+
+
+class CountedSoftmax(TorchDispatchMode):
+    """Counts soft-maxes over the classes of fused logits."""
+
+    over_classes = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten._softmax.default and args[0].shape == (2, 19, 32, 32):
+            self.over_classes += 1
+        return function(*args, **(kwargs or {}))
+
+
+def encoded_images(model: nn.Module, run) -> int:
+    """How many images go through the encoder."""
+    batches = []
+    handle = model.backbone.register_forward_pre_hook(lambda _, args: batches.append(len(args[0])))
+    run()
+    handle.remove()
+    return sum(batches)
+
+
+def test_gradients_flow_through_one_detail_crop_alone():
+    """In training, all windows would be kept in memory for the backward pass."""
+    model, img = copy.deepcopy(small()).train(), image()[:1]
+    assert encoded_images(model, lambda: model.forward_outputs(img)) == 2
+    with pytest.raises(TrainingError, match=r"encode_decode slides .* train on forward_outputs\(img\)"):
+        model.encode_decode(img)
+    with torch.no_grad():  # the teacher's pseudo-labels
+        assert encoded_images(model, lambda: model.encode_decode(img)) == 1 + 9
 
 
 @settings(max_examples=200, deadline=None)

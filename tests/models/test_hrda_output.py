@@ -10,6 +10,7 @@ from test_encoder_decoder import tiny
 from test_hrda import BOX, config, image
 
 from mmseg.errors import ConfigError
+from mmseg.models.decode_heads.hrda_head import paste
 from mmseg.registry import MODELS
 
 WHOLE = dict(mode="whole")
@@ -32,7 +33,7 @@ def test_one_attention_map_for_all_classes_is_shown_as_it_is():
     model = filled(config(dict(attention_classwise=False))).eval()
     with torch.no_grad():
         features = model.extract_feat(image())
-        attention = model.decode_head.attention(features, model.decode_head.head(features.context))
+        attention = model.decode_head.attention(features, model.decode_head.head(features.context), 4)
         expected = F.interpolate(attention, (32, 32), mode="bilinear", align_corners=False)
         torch.testing.assert_close(model.decode_head(features, "ATT"), expected)
 
@@ -49,7 +50,7 @@ def test_context_and_detail_are_what_the_head_makes_of_them(model):
     with torch.no_grad():
         features = model.extract_feat(image())
         context = model.decode_head.head(features.context)
-        detail = model.decode_head.paste(model.decode_head.head(features.detail), features)
+        detail = paste(model.decode_head.head(features.detail), features, 4)
         enlarged = F.interpolate(context, detail.shape[2:], mode="bilinear", align_corners=False)
         torch.testing.assert_close(model.decode_head(features, "LR"), enlarged)
         torch.testing.assert_close(model.decode_head(features, "HR"), detail)

@@ -11,11 +11,11 @@ from contextlib import suppress
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.errors import CheckpointError, ConfigError
 from mmseg.models.backbones import openmmlab_names
+from mmseg.models.layers.resize import resize
 from mmseg.registry import MODELS
 
 NETWORK = "network."
@@ -89,9 +89,7 @@ class TimmBackbone(nn.Module):
             Maps (B, C_i, h_i, w_i) of :attr:`channels` and :attr:`strides`.
         """
         size = [-(-length // self.image_multiple) * self.image_multiple for length in image.shape[2:]]
-        if size != list(image.shape[2:]):
-            image = F.interpolate(image, size, mode="bilinear", align_corners=False)
-        features = self.network(image)
+        features = self.network(resize(image, size))
         return [level.permute(0, 3, 1, 2) for level in features] if self.channels_last else list(features)
 
     # -------------------------------------------------------------------- weights

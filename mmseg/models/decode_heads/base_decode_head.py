@@ -10,6 +10,7 @@ from mmengine.model import normal_init
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
+from mmseg.models.layers.resize import resize
 from mmseg.models.losses.accuracy import pixel_accuracy
 from mmseg.registry import MODELS
 
@@ -79,6 +80,15 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
             (B, num_classes, h, w) logits at the head's own stride.
         """
 
+    @classmethod
+    def attention_config(cls, head: dict[str, Any]) -> dict[str, Any]:
+        """Arguments of the head of this type that gives HRDA's scale attention.
+
+        Args:
+            head: Arguments of the head that predicts.
+        """
+        return head
+
     def channels_of_one_level(self) -> int:
         """Channels of the input of a head that takes one level.
 
@@ -123,12 +133,6 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         """Dropout and 1×1 classifier."""
         return self.conv_seg(self.dropout(feature_map))
 
-    def resize(self, feature_map: Tensor, size: Sequence[int]) -> Tensor:
-        """Bilinear resizing to (H, W); a map of that size is returned as it is."""
-        if tuple(feature_map.shape[2:]) == tuple(size):
-            return feature_map
-        return F.interpolate(feature_map, tuple(size), mode="bilinear", align_corners=self.align_corners)
-
     def fuse(self, conv: ConvModule, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
         """1×1 convolution, norm and activation of the concatenation of maps resized to a common size.
 
@@ -145,7 +149,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         """
         parts = conv.conv.weight.split([feature_map.shape[1] for feature_map in maps], dim=1)
         resized = [
-            self.resize(F.conv2d(feature_map, part), size)
+            resize(F.conv2d(feature_map, part), size, self.align_corners)
             for feature_map, part in zip(maps, parts, strict=True)
         ]
         fused = sum(resized[1:], start=resized[0])
@@ -188,7 +192,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
             ``loss_seg`` and ``acc_seg`` (percent of all pixels), both of shape () on the device of the
             logits.
         """
-        logits = self.resize(logits.float(), gt_semantic_seg.shape[1:])
+        logits = resize(logits.float(), gt_semantic_seg.shape[1:], self.align_corners)
         return {
             "loss_seg": self.loss_decode(logits, gt_semantic_seg, seg_weight, ignore_index=self.ignore_index),
             "acc_seg": pixel_accuracy(logits, gt_semantic_seg),

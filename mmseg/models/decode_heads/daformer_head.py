@@ -16,6 +16,7 @@ from mmseg.errors import ConfigError
 from mmseg.models.decode_heads.aspp import ASPPWrapper, is_pointwise
 from mmseg.models.decode_heads.base_decode_head import BaseDecodeHead
 from mmseg.models.decode_heads.isa import ISALayer
+from mmseg.models.layers.resize import resize
 from mmseg.registry import MODELS
 
 
@@ -124,6 +125,12 @@ class DAFormerHead(BaseDecodeHead):
         )
         self.fuse_layer = build_layer(sum(dims), self.channels, **decoder_params["fusion_cfg"])
 
+    @classmethod
+    def attention_config(cls, head: dict[str, Any]) -> dict[str, Any]:
+        """The same embeddings with a plain 1×1 fusion (HRDA, section 3.2)."""
+        fusion = dict(type="conv", kernel_size=1, act_cfg=dict(type="ReLU"), norm_cfg=head.get("norm_cfg"))
+        return {**head, "decoder_params": {**head["decoder_params"], "fusion_cfg": fusion}}
+
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Levels (B, C_i, h_i, w_i) to logits (B, num_classes, h_0, w_0)."""
         levels = self.select(features)
@@ -131,7 +138,7 @@ class DAFormerHead(BaseDecodeHead):
         embedded = [embed(level) for embed, level in zip(self.embed_layers.values(), levels, strict=True)]
         if is_pointwise(self.fuse_layer):
             return self.classify(self.fuse(self.fuse_layer, embedded, size))
-        wide = torch.cat([self.resize(level, size) for level in embedded], dim=1)
+        wide = torch.cat([resize(level, size, self.align_corners) for level in embedded], dim=1)
         if isinstance(self.fuse_layer, ASPPWrapper):
             return self.classify(self.fuse_layer(wide, partial(self.fuse, maps=embedded, size=size)))
         return self.classify(self.fuse_layer(wide))

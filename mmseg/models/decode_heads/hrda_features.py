@@ -1,6 +1,6 @@
 """What the encoder of HRDA hands to its head: features of two scales and where the detail crops lie."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -15,20 +15,18 @@ class HRDAFeatures:
         context: Levels (B, C_i, h_i, w_i) of the whole input, downscaled by ``context_scale``.
         detail: Levels (N · B, C_i, h_i, w_i) of N detail crops at full resolution, all images of the first
             crop first.
-        boxes: The N detail crops in pixels of the input, the same for all images of the batch.
+        windows: Where the N detail crops lie in the input, the same for all images of the batch.
         size: (H, W) of the input.
         context_scale: Resolution of the context relative to that of the detail.
         crops_per_pass: How many detail crops may go through the head at once; None = all.
         detail_logits: Logits (N · B, C, h, w) of the detail crops, where they are known already and
             ``detail`` is empty.
-        pictures: What the head has to show of them in training: name -> (B, h, w) in [0, 1], detached.
     """
 
     context: list[Tensor]
     detail: list[Tensor]
-    boxes: list[Window]
+    windows: list[Window]
     size: tuple[int, int]
     context_scale: float
     crops_per_pass: int | None = None
     detail_logits: Tensor | None = None
-    pictures: dict[str, Tensor] = field(default_factory=dict)

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.models.decode_heads.hrda_features import HRDAFeatures
+from mmseg.models.layers.resize import resize
 from mmseg.models.layers.sliding_window import Window
 from mmseg.registry import MODELS
 
-OUTPUT_STRIDE = {"DAFormerHead": 4, "DLV2Head": 8}
 SCALE_ATTENTION = {"LR": 0.0, "HR": 1.0}
 """Weight of the detail in the prediction of one scale alone: context (LR) or detail (HR)."""
 
@@ -48,7 +48,10 @@ class HRDAHead(nn.Module):
     """Predicts context and detail with one shared head and fuses them by a learned scale attention.
 
     Args:
-        single_scale_head: Type of the head that both scales share: ``DAFormerHead`` or ``DLV2Head``.
+        single_scale_head: Type of the head that both scales share: any registered decode head. Its logits
+            alone are trained; further classifiers that it has for training only are not used.
+        attention_head: Config of the head that gives the scale attention, without ``num_classes``; by default
+            what the shared head says in ``attention_config``.
         attention_classwise: One attention map per class instead of one for all.
         hr_loss_weight: Weight of the loss on the detail logits alone.
         lr_loss_weight: Weight of the loss on the (attended) context logits alone.
@@ -56,12 +59,13 @@ class HRDAHead(nn.Module):
         head: Arguments of the shared head.
 
     Raises:
-        ConfigError: Another type of head, or weights that leave nothing to the fused loss.
+        ConfigError: No such head, or weights that leave nothing to the fused loss.
     """
 
     def __init__(
         self,
         single_scale_head: str,
+        attention_head: dict | None = None,
         attention_classwise: bool = True,
         hr_loss_weight: float = 0.0,
         lr_loss_weight: float = 0.0,
@@ -69,10 +73,6 @@ class HRDAHead(nn.Module):
         **head: Any,
     ) -> None:
         super().__init__()
-        if single_scale_head not in OUTPUT_STRIDE:
-            raise ConfigError(
-                f"HRDAHead: single_scale_head={single_scale_head!r}; expected {' or '.join(OUTPUT_STRIDE)}"
-            )
         if min(hr_loss_weight, lr_loss_weight) < 0 or hr_loss_weight + lr_loss_weight >= 1:
             raise ConfigError(
                 f"HRDAHead: hr_loss_weight={hr_loss_weight} and lr_loss_weight={lr_loss_weight}; expected "
@@ -85,12 +85,11 @@ class HRDAHead(nn.Module):
         self.hr_loss_weight = hr_loss_weight
         self.lr_loss_weight = lr_loss_weight
         self.fixed_attention = fixed_attention
-        self.output_stride = OUTPUT_STRIDE[single_scale_head]
         self.head = MODELS.build(dict(type=single_scale_head, **head))
         if fixed_attention is None:
-            self.scale_attention = MODELS.build(
-                attention_head(single_scale_head, head, None if attention_classwise else 1)
-            )
+            attention = attention_head or dict(self.head.attention_config(head), type=single_scale_head)
+            maps = self.head.num_classes if attention_classwise else 1
+            self.scale_attention = MODELS.build(dict(attention, num_classes=maps))
 
     @property
     def num_classes(self) -> int:
@@ -123,27 +122,24 @@ class HRDAHead(nn.Module):
     def forward_with_logits(
         self, features: HRDAFeatures, gt_semantic_seg: Tensor, seg_weight: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """:meth:`forward_train` and the fused logits; leaves the attention in ``features.pictures``."""
-        fusion = self.fuse(features)
-        fused, context, detail, _ = fusion
-        with torch.no_grad():
-            features.pictures["attention"] = fusion.attention_map()[:, 0]
-        losses = self.head.loss(fused, gt_semantic_seg, seg_weight)
-        losses["loss_seg"] = losses["loss_seg"] * (1 - self.lr_loss_weight - self.hr_loss_weight)
+        """:meth:`forward_train` and the fused logits."""
+        fused, context, detail, _ = self.fuse(features)
+        fused_weight = 1 - self.lr_loss_weight - self.hr_loss_weight
+        losses = self._weighted_loss("", fused_weight, fused, gt_semantic_seg, seg_weight)
         if self.lr_loss_weight > 0:
-            losses |= self._scale_loss("lr", self.lr_loss_weight, context, gt_semantic_seg, seg_weight)
+            losses |= self._weighted_loss("lr.", self.lr_loss_weight, context, gt_semantic_seg, seg_weight)
         if self.hr_loss_weight > 0:
-            (box,) = features.boxes
-            label = box.of(gt_semantic_seg)
-            weight = None if seg_weight is None else box.of(seg_weight)
-            losses |= self._scale_loss("hr", self.hr_loss_weight, detail, label, weight)
+            (window,) = features.windows
+            label = window.of(gt_semantic_seg)
+            weight = None if seg_weight is None else window.of(seg_weight)
+            losses |= self._weighted_loss("hr.", self.hr_loss_weight, detail, label, weight)
         return losses, fused
 
-    def _scale_loss(
-        self, name: str, factor: float, logits: Tensor, label: Tensor, weight: Tensor | None
+    def _weighted_loss(
+        self, prefix: str, factor: float, logits: Tensor, label: Tensor, weight: Tensor | None
     ) -> dict[str, Tensor]:
         losses = self.head.loss(logits, label, weight)
-        return {f"{name}.loss_seg": losses["loss_seg"] * factor, f"{name}.acc_seg": losses["acc_seg"]}
+        return {f"{prefix}{name}": x * factor if "loss" in name else x for name, x in losses.items()}
 
     def fuse(self, features: HRDAFeatures, fixed_attention: float | None = None) -> Fusion:
         """Attended sum of both scales (eq. 7 and 8).
@@ -154,12 +150,14 @@ class HRDAHead(nn.Module):
         """
         context = self.head(features.context)
         detail = self._detail_logits(features)
-        attention = self.attention(features, context, fixed_attention)
+        stride = output_stride(features, detail)
+        attention = self.attention(features, context, stride, fixed_attention)
         context = (1 - attention) * context
-        pasted = self.paste(detail, features)
-        size = pasted.shape[2:]
-        attention = self.head.resize(attention, size)
-        return Fusion(attention * pasted + self.head.resize(context, size), context, detail, attention)
+        pasted = paste(detail, features, stride)
+        attention, enlarged = (
+            resize(x, pasted.shape[2:], self.head.align_corners) for x in (attention, context)
+        )
+        return Fusion(attention * pasted + enlarged, context, detail, attention)
 
     def _detail_logits(self, features: HRDAFeatures) -> Tensor:
         if features.detail_logits is not None:
@@ -169,61 +167,66 @@ class HRDAHead(nn.Module):
         parts = zip(*(level.split(features.crops_per_pass) for level in features.detail), strict=True)
         return torch.cat([self.head(list(part)) for part in parts])
 
-    def attention(self, features: HRDAFeatures, like: Tensor, fixed: float | None = None) -> Tensor:
-        """Weight of the detail (B, C or 1, h, w) at the context's stride; 0 where no detail crop lies."""
+    def attention(
+        self, features: HRDAFeatures, context: Tensor, stride: int, fixed: float | None = None
+    ) -> Tensor:
+        """Weight of the detail, 0 where no detail crop lies.
+
+        Args:
+            features: Of both scales.
+            context: Logits (B, C, h, w) of the context.
+            stride: Of the decode head, in pixels.
+            fixed: See :meth:`fuse`.
+
+        Returns:
+            (B, C or 1, h, w) in [0, 1].
+        """
         fixed = self.fixed_attention if fixed is None else fixed
         if fixed is not None:
-            attention = torch.full_like(like, fixed)
+            attention = torch.full_like(context, fixed)
         else:
             attention = self.scale_attention(features.context).sigmoid()
-        height, width = attention.shape[2:]
-        if self._covers_all(features):
+            attention = resize(attention, context.shape[2:], self.head.align_corners)
+        if covers_all(features):
             return attention
-        mask = torch.zeros((1, 1, height, width), dtype=attention.dtype, device=attention.device)
-        for box in features.boxes:
-            to_cells(box, self.output_stride / features.context_scale).of(mask).fill_(1)
+        mask = attention.new_zeros((1, 1, *attention.shape[2:]))
+        for window in features.windows:
+            window.cells(stride / features.context_scale).of(mask).fill_(1)
         return attention * mask
 
-    @staticmethod
-    def _covers_all(features: HRDAFeatures) -> bool:
-        """Whether the crops are sliding windows (which cover the input) or one crop of its size."""
-        return len(features.boxes) > 1 or features.boxes[0] == Window(
-            0, features.size[0], 0, features.size[1]
-        )
 
-    def paste(self, detail: Tensor, features: HRDAFeatures) -> Tensor:
-        """Logits of detail crops in their places, averaged where they overlap, 0 where there is none."""
-        (height, width), batch_size = features.size, len(features.context[0])
-        cells = (height // self.output_stride, width // self.output_stride)
-        if len(features.boxes) == 1:
-            box = to_cells(features.boxes[0], self.output_stride)
-            return F.pad(detail, (box.left, cells[1] - box.right, box.top, cells[0] - box.bottom))
-        total = detail.new_zeros((batch_size, detail.shape[1], *cells))
-        count = detail.new_zeros((1, 1, *cells))
-        for window, logits in zip(features.boxes, detail.split(batch_size), strict=True):
-            box = to_cells(window, self.output_stride)
-            box.of(total).add_(logits)
-            box.of(count).add_(1)
-        return total / count
+def output_stride(features: HRDAFeatures, detail: Tensor) -> int:
+    """Pixels of the input per cell of the logits (N · B, C, h, w) of the detail crops."""
+    window = features.windows[0]
+    return (window.bottom - window.top) // detail.shape[2]
 
 
-def attention_head(type: str, head: dict[str, Any], channels: int | None) -> dict[str, Any]:
-    """Config of the scale attention: a head of the same type, for DAFormer with a plain 1×1 fusion.
+def covers_all(features: HRDAFeatures) -> bool:
+    """Whether the crops are sliding windows (which cover the input) or one crop of its size."""
+    height, width = features.size
+    return len(features.windows) > 1 or features.windows[0] == Window(0, height, 0, width)
+
+
+def paste(detail: Tensor, features: HRDAFeatures, stride: int) -> Tensor:
+    """Logits of detail crops in their places, averaged where they overlap, 0 where there is none.
 
     Args:
-        type: Type of the shared head.
-        head: Its arguments.
-        channels: Attention maps; None = one per class.
+        detail: (N · B, C, h', w').
+        features: Says where the crops lie: at multiples of the stride.
+        stride: Of the decode head, in pixels.
+
+    Returns:
+        (B, C, h, w) at this stride.
     """
-    cfg = dict(head, type=type)
-    if channels is not None:
-        cfg["num_classes"] = channels
-    if type == "DAFormerHead":
-        fusion = dict(type="conv", kernel_size=1, act_cfg=dict(type="ReLU"), norm_cfg=head.get("norm_cfg"))
-        cfg["decoder_params"] = {**head["decoder_params"], "fusion_cfg": fusion}
-    return cfg
-
-
-def to_cells(box: Window, stride: float) -> Window:
-    """A box in pixels as cells of a map, rounded down."""
-    return Window(*(int(edge / stride) for edge in box))
+    height, width = (length // stride for length in features.size)
+    places = [window.cells(stride) for window in features.windows]
+    if len(places) == 1:
+        (place,) = places
+        return F.pad(detail, (place.left, width - place.right, place.top, height - place.bottom))
+    batch_size = len(detail) // len(places)
+    total = detail.new_zeros((batch_size, detail.shape[1], height, width))
+    count = detail.new_zeros((1, 1, height, width))
+    for place, logits in zip(places, detail.split(batch_size), strict=True):
+        place.of(total).add_(logits)
+        place.of(count).add_(1)
+    return total / count

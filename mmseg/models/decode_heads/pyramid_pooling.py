@@ -5,11 +5,11 @@ Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017, section 3.2.
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
+from mmseg.models.layers.resize import resize
 
 
 class PooledConv(nn.Sequential):
@@ -76,7 +76,4 @@ class PyramidPooling(nn.ModuleList):
     def forward(self, feature_map: Tensor) -> list[Tensor]:
         """(B, in_channels, h, w) to one (B, channels, h, w) per scale."""
         size = feature_map.shape[2:]
-        return [
-            F.interpolate(branch(feature_map), size, mode="bilinear", align_corners=self.align_corners)
-            for branch in self
-        ]
+        return [resize(branch(feature_map), size, self.align_corners) for branch in self]

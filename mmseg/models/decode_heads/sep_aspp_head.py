@@ -12,6 +12,7 @@ from mmcv.cnn import DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
 from mmseg.models.decode_heads.aspp_head import ASPPHead
+from mmseg.models.layers.resize import resize
 from mmseg.registry import MODELS
 
 
@@ -43,5 +44,5 @@ class DepthwiseSeparableASPPHead(ASPPHead):
         context = self.context(features)
         if self.c1_bottleneck is not None:
             detail = self.c1_bottleneck(features[0])
-            context = torch.cat([self.resize(context, detail.shape[2:]), detail], dim=1)
+            context = torch.cat([resize(context, detail.shape[2:], self.align_corners), detail], dim=1)
         return self.classify(self.sep_bottleneck(context))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmseg.models.decode_heads.base_decode_head import BaseDecodeHead
 from mmseg.models.decode_heads.pyramid_pooling import PyramidPooling
+from mmseg.models.layers.resize import resize
 from mmseg.registry import MODELS
 
 
@@ -39,9 +40,11 @@ class UPerHead(BaseDecodeHead):
         *levels, last = self.select(features)
         pyramid = [self.bottleneck(torch.cat([last, *self.psp_modules(last)], dim=1))]
         for lateral_conv, level in zip(reversed(self.lateral_convs), reversed(levels), strict=True):
-            pyramid.insert(0, lateral_conv(level) + self.resize(pyramid[0], level.shape[2:]))
+            pyramid.insert(0, lateral_conv(level) + resize(pyramid[0], level.shape[2:], self.align_corners))
         outputs = [conv(level) for conv, level in zip(self.fpn_convs, pyramid[:-1], strict=True)]
         outputs.append(pyramid[-1])
         size = outputs[0].shape[2:]
-        fused = self.fpn_bottleneck(torch.cat([self.resize(level, size) for level in outputs], dim=1))
+        fused = self.fpn_bottleneck(
+            torch.cat([resize(level, size, self.align_corners) for level in outputs], dim=1)
+        )
         return self.classify(fused)

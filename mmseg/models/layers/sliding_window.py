@@ -23,6 +23,10 @@ class Window(NamedTuple):
         """The same window in an image that begins ``top`` rows and ``left`` columns earlier."""
         return Window(self.top + top, self.bottom + top, self.left + left, self.right + left)
 
+    def cells(self, stride: float) -> "Window":
+        """The window in a map whose cells are ``stride`` pixels long, rounded down."""
+        return Window(*(int(edge / stride) for edge in self))
+
 
 def sliding_windows(size: Sequence[int], crop: Sequence[int], stride: Sequence[int]) -> list[Window]:
     """Windows that cover an image row by row.

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmseg.checkpoints.weights import load_pretrained_backbone
 from mmseg.errors import ConfigError
 from mmseg.models.layers.folded_conv import fold_batch_norms
+from mmseg.models.layers.resize import resize
 from mmseg.models.layers.sliding_window import Window, slide_inference
 from mmseg.models.segmentors.test_time_augmentation import ImageVersions
 from mmseg.registry import MODELS
@@ -117,7 +117,7 @@ class EncoderDecoder(BaseModel):
             (B, C, H, W), or (B, C, h, w).
         """
         logits = self.decode_head(self.extract_feat(img)).float()
-        return resize_logits(logits, img.shape[2:]) if upscale_pred else logits
+        return resize(logits, img.shape[2:]) if upscale_pred else logits
 
     def forward_train(
         self,
@@ -170,7 +170,7 @@ class EncoderDecoder(BaseModel):
             else:
                 head_losses, logits = head.forward_with_logits(features, gt_semantic_seg)
                 losses |= add_prefix(head_losses, prefix)
-            outputs[name] = resize_logits(logits.float(), size)
+            outputs[name] = resize(logits.float(), size)
         return outputs, losses
 
     def distance_features(self, features: Any) -> list[tuple[Tensor, Window | None]]:
@@ -226,7 +226,7 @@ class EncoderDecoder(BaseModel):
             if windows is None and limit is not None:
                 windows = max(1, limit // img.shape[0])
             logits = self._slide(img, self.test_cfg["crop_size"], self.test_cfg["stride"], windows)
-        return resize_logits(logits, size or img.shape[2:])
+        return resize(logits, size or img.shape[2:])
 
     def _infer(self, img: Tensor) -> Tensor:
         """What one pass contributes to a prediction, (B, C, H, W)."""
@@ -260,7 +260,7 @@ class EncoderDecoder(BaseModel):
         size = size or img.shape[2:]
         total: Tensor | None = None
         for input_size in input_sizes or [img.shape[2:]]:
-            version = resize_logits(img, input_size)
+            version = resize(img, input_size)
             for mirrored in (False, True) if flip else (False,):
                 logits = self.predict(version.flip(3) if mirrored else version, size)
                 probabilities = logits.softmax(dim=1)
@@ -280,7 +280,7 @@ class EncoderDecoder(BaseModel):
             if self.versions is None:
                 if content.device.type == "cpu":  # there, resizing and arg-max take a third of the time so
                     content = content.contiguous(memory_format=torch.channels_last)
-                sample = self._sample(resize_logits(content, size)[0])
+                sample = self._sample(resize(content, size)[0])
             else:
                 sizes = self.versions.sizes(height, width, meta["img_path"])
                 scores = self.predict_probabilities(content, size, self.versions.flip, sizes)
@@ -335,13 +335,6 @@ class EncoderDecoder(BaseModel):
                 raise ValueError("EncoderDecoder: mode='loss' needs gt_semantic_seg; found none")
             return self.forward_train(img, gt_semantic_seg, seg_weight)[0]
         raise ValueError(f"EncoderDecoder: mode={mode!r}; expected 'loss', 'predict' or 'tensor'")
-
-
-def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear resizing to (H, W); logits of that size are returned as they are."""
-    if tuple(logits.shape[2:]) == tuple(size):
-        return logits
-    return F.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
 
 
 def add_prefix(losses: Losses, prefix: str) -> Losses:

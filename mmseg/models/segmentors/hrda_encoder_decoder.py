@@ -9,17 +9,18 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from mmengine.utils.dl_utils import has_batch_norm
+from torch import Tensor
 
-from mmseg.errors import ConfigError
+from mmseg.errors import ConfigError, TrainingError
 from mmseg.models.decode_heads.hrda_features import HRDAFeatures
+from mmseg.models.layers.resize import resize
 from mmseg.models.layers.sliding_window import Window, average_windows, sliding_windows
-from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, check_window_limit, resize_logits
+from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, check_window_limit
 from mmseg.registry import MODELS
 
 ENCODER_STRIDE = 32
 HRDA_OUTPUTS = (None, "LR", "HR", "ATT")
-BATCH_NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 
 @MODELS.register_module()
@@ -92,11 +93,17 @@ class HRDAEncoderDecoder(EncoderDecoder):
                 f"HRDAEncoderDecoder: hr_crop_size={hr_crop_size!r}; expected (height, width) in pixels"
             )
         check_window_limit("HRDAEncoderDecoder", max_windows_per_forward)
-        stride = self.decode_head.output_stride
-        if any(length % stride for length in hr_crop_size):
+        self.output_stride = self._measure_stride()
+        overlapping = hr_slide_inference and hr_slide_overlapping
+        multiple = self.output_stride * (2 if overlapping else 1)
+        if any(length % multiple for length in hr_crop_size):
             raise ConfigError(
-                f"HRDAEncoderDecoder: hr_crop_size={tuple(hr_crop_size)}; expected multiples of {stride}, "
-                "the stride of the decode head"
+                f"HRDAEncoderDecoder: hr_crop_size={tuple(hr_crop_size)}; expected multiples of {multiple}, "
+                + (
+                    "twice the stride of the decode head, as windows overlap by half"
+                    if overlapping
+                    else "the stride of the decode head"
+                )
             )
         if crop_coord_divisible < 1:
             raise ConfigError(
@@ -110,23 +117,43 @@ class HRDAEncoderDecoder(EncoderDecoder):
         self.blur_hr_crop = blur_hr_crop
         self.max_windows_per_forward = max_windows_per_forward
 
+    @torch.no_grad()
+    def _measure_stride(self) -> int:
+        """Pixels per cell of the logits, seen on a small image.
+
+        Raises:
+            ConfigError: They are not a whole number, so that logits of detail crops have no exact place.
+        """
+        self.eval()
+        size = 2 * ENCODER_STRIDE
+        device = next(self.parameters()).device
+        features = super().extract_feat(torch.zeros(1, 3, size, size, device=device))
+        cells = self.decode_head.head(features).shape[-1]
+        self.train()
+        if size % cells:
+            raise ConfigError(
+                f"HRDAEncoderDecoder: {type(self.decode_head.head).__name__} gives {cells} cells for {size} "
+                "pixels; expected a whole number of pixels per cell, choose another backbone or head"
+            )
+        return size // cells
+
     # ------------------------------------------------------------------ features
 
-    def extract_feat(self, img: Tensor, boxes: Sequence[Window] | None = None) -> HRDAFeatures:
+    def extract_feat(self, img: Tensor, windows: Sequence[Window] | None = None) -> HRDAFeatures:
         """Features of the context and of detail crops.
 
         Args:
             img: (B, 3, H, W).
-            boxes: The detail crops, all of one size; by default the sliding windows of inference.
+            windows: Of the detail crops, all of one size; by default the sliding windows of inference.
         """
-        boxes = list(boxes) if boxes is not None else self.detail_windows(img.shape[2:])
+        windows = list(windows) if windows is not None else self.detail_windows(img.shape[2:])
         detail_img = blurred(img) if self.blur_hr_crop else img
-        crops = torch.cat([box.of(detail_img) for box in boxes])
+        crops = torch.cat([window.of(detail_img) for window in windows])
         limit = self.max_windows_per_forward
         crops_per_pass = limit * len(img) if limit else None
         context, detail = self._encode(self._context_image(img), crops, crops_per_pass)
         size = (img.shape[2], img.shape[3])
-        return HRDAFeatures(context, detail, boxes, size, self.context_scale, crops_per_pass)
+        return HRDAFeatures(context, detail, windows, size, self.context_scale, crops_per_pass)
 
     def _encode(
         self, context: Tensor, crops: Tensor, crops_per_pass: int | None
@@ -144,7 +171,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
 
     def _encoder_has_batch_norm(self) -> bool:
         encoder = [self.backbone] if self.neck is None else [self.backbone, self.neck]
-        return any(isinstance(module, BATCH_NORMS) for part in encoder for module in part.modules())
+        return any(has_batch_norm(part) for part in encoder)
 
     def _context_image(self, img: Tensor) -> Tensor:
         if self.context_scale == 1:
@@ -166,30 +193,41 @@ class HRDAEncoderDecoder(EncoderDecoder):
         Raises:
             ConfigError: Detail crops would not lie on the cells of the decode head.
         """
-        stride = self.decode_head.output_stride
-        if self.crop_coord_divisible % stride:
+        if self.crop_coord_divisible % self.output_stride:
             raise ConfigError(
                 f"HRDAEncoderDecoder: crop_coord_divisible={self.crop_coord_divisible}; training needs a "
-                f"multiple of {stride}, the stride of the decode head, set model.crop_coord_divisible=8"
+                f"multiple of {self.output_stride}, the stride of the decode head, set "
+                f"model.crop_coord_divisible={max(8, self.output_stride)}"
             )
-        box = draw_detail_crop(img.shape[2:], self.hr_crop_size, self.crop_coord_divisible)
-        return self.extract_feat(img, [box])
+        return self.extract_feat(img, [self.draw_window(img.shape[2:])])
 
+    def draw_window(self, size: Sequence[int]) -> Window:
+        """Where the detail crop of a training pass lies in images of size (H, W)."""
+        return draw_detail_window(size, self.hr_crop_size, self.crop_coord_divisible)
+
+    @torch.no_grad()
     def pictures_of(self, features: HRDAFeatures) -> dict[str, Tensor]:
-        """``attention``, the weight of the detail."""
-        return features.pictures
+        """``attention``, the weight of the detail.
+
+        Decoded once more, in eval mode: batch statistics and random numbers of the training stay as they are.
+        """
+        self.decode_head.eval()
+        attention = self.decode_head(features, "ATT")
+        self.decode_head.train(self.training)
+        return dict(attention=attention[:, 0])
 
     def distance_features(self, features: HRDAFeatures) -> list[tuple[Tensor, Window | None]]:
         """Last level of the context and, with feature scale 'all', of the detail crop."""
         pairs: list[tuple[Tensor, Window | None]] = [(features.context[-1], None)]
         if self.feature_scale == "all":
-            pairs.append((features.detail[-1], features.boxes[0]))
+            pairs.append((features.detail[-1], features.windows[0]))
         return pairs
 
     def reference_features(self, img: Tensor, features: HRDAFeatures) -> list[Tensor]:
         """The same levels of this network, for the same detail crop."""
         if self.feature_scale == "all":
-            return [feature for feature, _ in self.distance_features(self.extract_feat(img, features.boxes))]
+            own = self.extract_feat(img, features.windows)
+            return [feature for feature, _ in self.distance_features(own)]
         return [super().extract_feat(self._context_image(img))[-1]]
 
     # ----------------------------------------------------------------- inference
@@ -204,14 +242,23 @@ class HRDAEncoderDecoder(EncoderDecoder):
             upscale_pred: Resize to (H, W) bilinearly.
             output: ``LR``, ``HR`` or ``ATT`` instead of the fused logits; see
                 :meth:`~mmseg.models.decode_heads.HRDAHead.forward`.
+
+        Raises:
+            TrainingError: In training with gradients, where all windows of detail would be kept in memory.
         """
+        if self.training and torch.is_grad_enabled():
+            raise TrainingError(
+                "HRDAEncoderDecoder: encode_decode slides the detail over the whole image and is called in "
+                "training with gradients; train on forward_outputs(img), which sees one detail crop, or "
+                "predict under torch.no_grad()"
+            )
         height, width = img.shape[2:]
         bottom, right = (self._padding(length) for length in (height, width))
         padded = F.pad(img, (0, right, 0, bottom))
         logits = self.decode_head(self.extract_feat(padded), output).float()
         if not upscale_pred:
             return logits
-        return resize_logits(logits, padded.shape[2:])[:, :, :height, :width]
+        return resize(logits, padded.shape[2:])[:, :, :height, :width]
 
     def _infer(self, img: Tensor) -> Tensor:
         return self.encode_decode(img, output=self.test_cfg.get("hrda_out"))
@@ -230,8 +277,10 @@ class HRDAEncoderDecoder(EncoderDecoder):
         if self.training or padded or self.blur_hr_crop or not self.hr_slide_inference:
             return super()._slide(img, crop, stride, windows_per_forward)
         details = self.detail_windows(size)
-        places = {window: [box.shifted(window.top, window.left) for box in details] for window in windows}
-        known = self._detail_logits(img, sorted({box for boxes in places.values() for box in boxes}))
+        places = {
+            window: [detail.shifted(window.top, window.left) for detail in details] for window in windows
+        }
+        known = self._detail_logits(img, sorted({place for inner in places.values() for place in inner}))
 
         def logits_of(chunk: Sequence[Window]) -> Tensor:
             crops = torch.cat([window.of(img) for window in chunk])
@@ -241,17 +290,17 @@ class HRDAEncoderDecoder(EncoderDecoder):
             )
             features = HRDAFeatures(context, [], details, size, self.context_scale, detail_logits=detail)
             logits = self.decode_head(features, self.test_cfg.get("hrda_out")).float()
-            return resize_logits(logits, size)
+            return resize(logits, size)
 
         return average_windows(logits_of, img, windows, windows_per_forward)
 
-    def _detail_logits(self, img: Tensor, boxes: Sequence[Window]) -> dict[Window, Tensor]:
+    def _detail_logits(self, img: Tensor, windows: Sequence[Window]) -> dict[Window, Tensor]:
         """Logits (B, C, h, w) of detail crops, as many in one pass as an input of this network has."""
         at_once = self.max_windows_per_forward or len(self.detail_windows(self.test_cfg["crop_size"]))
         logits: dict[Window, Tensor] = {}
-        for start in range(0, len(boxes), at_once):
-            chunk = boxes[start : start + at_once]
-            levels = super().extract_feat(torch.cat([box.of(img) for box in chunk]))
+        for start in range(0, len(windows), at_once):
+            chunk = windows[start : start + at_once]
+            levels = super().extract_feat(torch.cat([window.of(img) for window in chunk]))
             logits.update(zip(chunk, self.decode_head.head(levels).split(len(img)), strict=True))
         return logits
 
@@ -263,20 +312,31 @@ class HRDAEncoderDecoder(EncoderDecoder):
 
     def _padding(self, length: int) -> int:
         """What brings an edge to the grid of crops and head, the context to the encoder's largest stride."""
-        grid = math.lcm(self.crop_coord_divisible, self.decode_head.output_stride)
-        return max(math.ceil(ENCODER_STRIDE / self.context_scale) - length, -length % grid)
+        grid = math.lcm(self.crop_coord_divisible, self.output_stride)
+        least = max(length, math.ceil(ENCODER_STRIDE / self.context_scale))
+        return math.ceil(least / grid) * grid - length
 
 
-def draw_detail_crop(size: Sequence[int], crop: Sequence[int], divisible: int) -> Window:
-    """A random detail crop.
+def draw_offset(steps: int) -> int:
+    """A random number in 0…steps-1; on the host, so that nothing waits for the device."""
+    return int(torch.randint(steps, ()))
+
+
+def draw_detail_window(
+    size: Sequence[int],
+    crop: Sequence[int],
+    divisible: int,
+    draw: Callable[[int], int] = draw_offset,
+) -> Window:
+    """Where a random detail crop lies.
 
     As published, offsets are multiples of ``divisible`` and never the largest one (of 0…512: at most 504).
-    They are drawn on the host, so nothing waits for the device.
 
     Args:
         size: (H, W) of the image.
         crop: (h, w) of the crop.
         divisible: Grid of the offsets.
+        draw: Gives a random number in 0…n-1 for n.
 
     Raises:
         ConfigError: The crop is larger than the image.
@@ -288,15 +348,9 @@ def draw_detail_crop(size: Sequence[int], crop: Sequence[int], divisible: int) -
                 f"HRDA: hr_crop_size={tuple(crop)} is larger than the training crop {tuple(size)}; "
                 "reduce hr_crop_size or enlarge the crop of the data pipeline"
             )
-        steps = max(1, (length - span + 1) // divisible)
-        offsets.append(draw_offset(steps) * divisible)
+        offsets.append(draw(max(1, (length - span + 1) // divisible)) * divisible)
     (top, left), (height, width) = offsets, crop
     return Window(top, top + height, left, left + width)
-
-
-def draw_offset(steps: int) -> int:
-    """A random number in 0…steps-1 from the host's generator."""
-    return int(torch.randint(steps, ()))
 
 
 def blurred(img: Tensor) -> Tensor:

@@ -1,0 +1,19 @@
+"""Bilinear resizing of images, feature maps and logits."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def resize(image: Tensor, size: Sequence[int], align_corners: bool = False) -> Tensor:
+    """(B, C, h, w) to (B, C, *size); what has that size already is returned as it is.
+
+    Args:
+        image: The input.
+        size: (H, W).
+        align_corners: Whether the centres of the corner pixels, not the corners, keep their places.
+    """
+    if tuple(image.shape[2:]) == tuple(size):
+        return image
+    return F.interpolate(image, tuple(size), mode="bilinear", align_corners=align_corners)

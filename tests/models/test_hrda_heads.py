@@ -1,0 +1,90 @@
+"""Every registered decode head works under HRDA."""
+
+import pytest
+import torch
+
+import mmseg.models  # noqa: F401  (fills the registry)
+from mmseg.errors import ConfigError
+from mmseg.models.decode_heads import BaseDecodeHead
+from mmseg.registry import MODELS
+
+LEVELS = dict(in_channels=[32, 64, 160, 256], in_index=[0, 1, 2, 3])
+LAST = dict(in_channels=256, in_index=3)
+NARROW = dict(channels=8, norm_cfg=dict(type="BN"))
+EMBEDDED = dict(
+    embed_dims=8,
+    embed_cfg=dict(type="mlp"),
+    fusion_cfg=dict(type="aspp", sep=True, dilations=(1, 6), pool=False, norm_cfg=None, act_cfg=None),
+)
+HEADS = {
+    "ASPPHead": LAST | NARROW | dict(dilations=(1, 6)),
+    "DAFormerHead": LEVELS | NARROW | dict(decoder_params=EMBEDDED),
+    "DAHead": LAST | NARROW | dict(pam_channels=4),
+    "DLV2Head": LAST | dict(dilations=(6, 12)),
+    "DepthwiseSeparableASPPHead": LAST | NARROW | dict(c1_in_channels=32, c1_channels=4, dilations=(1, 6)),
+    "FCNHead": LAST | NARROW,
+    "ISAHead": LAST | NARROW | dict(isa_channels=4),
+    "PSPHead": LAST | NARROW | dict(pool_scales=(1, 2)),
+    "SegFormerHead": LEVELS | NARROW | dict(decoder_params=dict(embed_dim=8)),
+    "UPerHead": LEVELS | NARROW | dict(pool_scales=(1, 2)),
+}
+STRIDES = {"DAFormerHead": 4, "DepthwiseSeparableASPPHead": 4, "SegFormerHead": 4, "UPerHead": 4}
+
+
+def network(head: str, **decode_head) -> dict:
+    arguments = dict(type="HRDAHead", single_scale_head=head, num_classes=5, hr_loss_weight=0.1)
+    return dict(
+        type="HRDAEncoderDecoder",
+        backbone=dict(type="mit_b0"),
+        decode_head=arguments | HEADS[head] | decode_head,
+        hr_crop_size=(64, 64),
+        crop_coord_divisible=32,
+        test_cfg=dict(mode="slide", crop_size=(128, 128), stride=(64, 64)),
+    )
+
+
+def single_scale_heads() -> list[str]:
+    return sorted(
+        name
+        for name, part in MODELS.module_dict.items()
+        if isinstance(part, type) and issubclass(part, BaseDecodeHead)
+    )
+
+
+@pytest.mark.parametrize("head", single_scale_heads())
+def test_every_registered_head_trains_and_predicts(head):
+    torch.manual_seed(0)
+    model = MODELS.build(network(head))
+    assert model.output_stride == STRIDES.get(head, 32)
+    img, label = torch.randn(2, 3, 128, 128), torch.randint(5, (2, 128, 128))
+    losses = model.forward_train(img, label)[0]
+    assert {"decode.loss_seg", "decode.hr.loss_seg"} == {name for name in losses if "loss" in name}
+    sum(value for name, value in losses.items() if "loss" in name).backward()
+    unused = {name.split(".")[-2] for name, part in model.named_parameters() if part.grad is None}
+    assert unused <= {"conv_seg", "pam_conv_seg", "cam_conv_seg"}
+    assert model.decode_head.scale_attention is not None
+    prediction = model.eval().predict(torch.randn(1, 3, 128, 200))
+    assert prediction.shape == (1, 5, 128, 200) and torch.isfinite(prediction).all()
+
+
+def test_the_attention_may_come_from_another_head():
+    """Its stride may differ from that of the head that predicts."""
+    attention = dict(type="FCNHead", num_convs=1, **LAST, **NARROW)
+    model = MODELS.build(network("SegFormerHead", attention_head=attention, attention_classwise=False))
+    assert type(model.decode_head.scale_attention).__name__ == "FCNHead"
+    assert model.decode_head.scale_attention.num_classes == 1
+    img = torch.randn(2, 3, 128, 128)
+    outputs, losses = model.forward_outputs(img, torch.randint(5, (2, 128, 128)))
+    assert outputs["main"].shape == (2, 5, 64, 64)
+    losses["decode.loss_seg"].backward()
+    assert model.decode_head.scale_attention.conv_seg.weight.grad.abs().sum() > 0
+
+
+def test_cells_without_a_whole_number_of_pixels_are_explained():
+    cfg = network("FCNHead", in_channels=192)
+    cfg["backbone"] = dict(type="TimmBackbone", name="vit_tiny_patch16_224", out_indices=(2, 5, 8, 11))
+    assert MODELS.build(cfg).output_stride == 16
+    cfg = network("FCNHead", in_channels=384)
+    cfg["backbone"] = dict(type="TimmBackbone", name="vit_small_patch14_dinov2")
+    with pytest.raises(ConfigError, match="FCNHead gives 5 cells for 64 pixels"):
+        MODELS.build(cfg)
