@@ -2,12 +2,12 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from mmseg.apis import test
 from mmseg.apis.evaluation_options import PUBLISHED_SCALES
 from mmseg.cli import add_cfg_options, command
 from mmseg.config.load import load_config
+from mmseg.config.work_dir import work_dir_of_test
 from mmseg.errors import ConfigError
 from mmseg.evaluation.metrics import MEAN_SCORES, NOT_IN_SUBSET
 from mmseg.evaluation.server_formats import SERVER_FORMATS, format_of_dataset
@@ -101,8 +101,8 @@ def submission(args: argparse.Namespace, dataset: str) -> dict[str, str | None]:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
-    variant = "".join(f"_{name}" for name in (args.hrda_out, args.which) if name not in (None, "student"))
-    cfg.work_dir = args.work_dir or str(Path(args.checkpoint).parent / f"test{variant}")
+    variants = (args.hrda_out, args.which if args.which != "student" else None)
+    cfg.work_dir = args.work_dir or str(work_dir_of_test(args.checkpoint, variants))
     cfg.launcher = args.launcher
     scales = args.aug_scales or (PUBLISHED_SCALES if args.aug_test else ())
     test(

@@ -21,7 +21,7 @@ from mmseg.apis.evaluation_options import (
 )
 from mmseg.apis.training import build_runner
 from mmseg.checkpoints.weights import load_checkpoint, read_checkpoint, require_file, state_dict_of
-from mmseg.config.load import work_dir_of
+from mmseg.config.work_dir import work_dir_of
 from mmseg.errors import CheckpointError, ConfigError
 from mmseg.evaluation import IoUMetric, write_confusion_matrix
 from mmseg.visualization.confusion_matrix import draw_confusion_matrix

@@ -8,7 +8,7 @@ from torch import nn
 
 from mmseg import datasets, engine, evaluation, models  # noqa: F401  (fill the registries)
 from mmseg.config.checks import check_before_training, checkpoint_to_resume
-from mmseg.config.load import work_dir_of
+from mmseg.config.work_dir import work_dir_of
 from mmseg.engine import SegmentationRunner
 
 

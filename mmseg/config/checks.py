@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 
 from mmseg.checkpoints.files import is_intact, newest_intact
 from mmseg.checkpoints.weights import TIMM_WEIGHTS, require_file
-from mmseg.config.load import TOP_LEVEL_KEYS, closest_hint, num_classes, work_dir_of
+from mmseg.config.load import TOP_LEVEL_KEYS, closest_hint, num_classes
+from mmseg.config.work_dir import work_dir_of
 from mmseg.datasets.verify import Part, quick_check
 from mmseg.errors import CheckpointError, ConfigError
 from mmseg.registry import (

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmseg.config.base import base
+from mmseg.config.work_dir import work_dir_of_continuation
 from mmseg.errors import ConfigError
 from mmseg.legacy import is_legacy, translate
 
@@ -146,13 +147,8 @@ def _translated(old: Config, path: Path) -> Config:
         )
     content, folder = translation.config, path.resolve().parent.name
     if Path(content.get("work_dir") or folder).name == folder:
-        content["work_dir"] = f"work_dirs/{path.stem}_continued"
+        content["work_dir"] = work_dir_of_continuation(path)
     return plain_config(content, path)
-
-
-def work_dir_of(cfg: Config) -> Path:
-    """Where a run writes: ``work_dir``, or ``work_dirs/<name of the config file>``."""
-    return Path(cfg.get("work_dir") or f"work_dirs/{Path(cfg.filename).stem}")
 
 
 def num_classes(cfg: Config) -> int:

@@ -17,6 +17,7 @@ import psutil
 
 from mmseg.checkpoints.files import newest_intact
 from mmseg.errors import Preempted
+from mmseg.launch.run_folders import ROOT
 from mmseg.launch.run_state import (
     ENDED,
     HEARTBEAT_SECONDS,
@@ -30,7 +31,6 @@ from mmseg.launch.run_state import (
     write_state,
 )
 
-ROOT = Path(__file__).parents[2]
 TRAIN = ROOT / "tools" / "train.py"
 ERROR_LINE = re.compile(r"error: |([\w.]+)?(Error|Exception|Interrupt)\b")
 FOREIGN_ERROR = re.compile(r"torch\.distributed\.elastic")
@@ -103,7 +103,7 @@ def train_in_a_process(
     stop = stop or Stop()
     job.work_dir.mkdir(parents=True, exist_ok=True)
     before = read_state(job.work_dir) or RunState(RUNNING, job.max_iters)
-    paths = [str(TRAIN.parents[1]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     changed = {**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     stderr = job.work_dir / STDERR_FILE
     # a file instead of a pipe: if this process dies, the run goes on and its last words are not lost

@@ -2,34 +2,29 @@
 
 import glob
 import json
-import re
 import subprocess
-import uuid
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from mmseg.checkpoints.files import newest_intact
-from mmseg.config.load import load_config, override
+from mmseg.config.load import load_config
+from mmseg.config.work_dir import generated_config, plain_name, work_dir_for
 from mmseg.errors import ConfigError
 from mmseg.launch.run_dir import find_config
 from mmseg.launch.run_state import read_state
 
 ROOT = Path(__file__).parents[2]
-"""The checkout; generated configs go there."""
+"""The folder that the package lies in: the checkout, or that of all installed packages."""
 IDENTITY = ("name", "work_dir", "git_rev", "load_from")
 """What may differ between a run and its continuation; the start weights are written when a run is started."""
 
 
-def unique_name(name: str) -> str:
-    """``yymmdd_HHMM_<name>_<5 hexadecimal digits>``."""
-    return f"{datetime.now():%y%m%d_%H%M}_{name}_{uuid.uuid4().hex[:5]}"
-
-
 def git_revision() -> str:
-    """The checkout's commit, or an empty string outside of git."""
+    """The checkout's commit, or an empty string where the package is not in one."""
+    if not (ROOT / ".git").exists():
+        return ""
     command = ["git", "rev-parse", "HEAD"]
     try:
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
@@ -37,65 +32,24 @@ def git_revision() -> str:
         return ""
 
 
-def work_dir_for(name: str, exp: str) -> Path:
-    """Folder of a run, relative to where the program is started."""
-    return Path("work_dirs", exp, name)
-
-
-# -------------------------------------------------------------------------------------------------- configs
-
-
-def generated_config(name: str, exp: str) -> Path:
-    """Where the config of a run is written before it starts."""
-    return ROOT / "configs" / "generated" / exp / f"{name}.py"
-
-
-def new_child(name: str, exp: str) -> Path:
-    """Path of a config to be written.
-
-    Raises:
-        ConfigError: The file exists already.
-    """
-    child = generated_config(name, exp)
-    if child.exists():
-        raise ConfigError(f"{child}: exists already; start the run again to get another name")
-    child.parent.mkdir(parents=True, exist_ok=True)
-    return child
-
-
-def write_child_config(parent: Path, name: str, exp: str) -> Path:
-    """Write a config that inherits from ``parent`` and adds the run's name, folder and git revision.
-
-    Raises:
-        ConfigError: The file exists already.
-    """
-    child = new_child(name, exp)
-    child.write_text(
-        f"_base_ = [{str(parent.resolve())!r}]\n"
-        f"name = {name!r}\n"
-        f"work_dir = {str(work_dir_for(name, exp))!r}\n"
-        f"git_rev = {git_revision()!r}\n"
-    )
-    return child
-
-
-def write_run_config(cfg: Config, name: str, exp: str, settings: dict[str, Any]) -> Path:
-    """Write the complete config of a run of an experiment.
+def write_config(cfg: Config, name: str, exp: str) -> Path:
+    """Write the complete config of a run.
 
     Args:
-        cfg: The run's config.
+        cfg: The run's config; its name, folder and git revision are set.
         name: Its unique name.
         exp: Folder in configs/generated and work_dirs.
-        settings: Dotted key -> value, applied last.
 
     Raises:
-        ConfigError: The file exists already, or a setting does not fit.
+        ConfigError: The file exists already.
     """
-    child = new_child(name, exp)
+    path = generated_config(name, exp)
+    if path.exists():
+        raise ConfigError(f"{path}: exists already; start the run again to get another name")
+    path.parent.mkdir(parents=True, exist_ok=True)
     cfg.merge_from_dict(dict(name=name, work_dir=str(work_dir_for(name, exp)), git_rev=git_revision()))
-    override(cfg, settings, child)
-    cfg.dump(child)
-    return child
+    cfg.dump(path)
+    return path
 
 
 # -------------------------------------------------------------------------------------------------- folders
@@ -103,11 +57,10 @@ def write_run_config(cfg: Config, name: str, exp: str, settings: dict[str, Any])
 
 def folders_of(name: str, exp: str) -> list[Path]:
     """The folders of a run, the one that was started last comes first."""
-    unique = re.compile(rf"\d{{6}}_\d{{4}}_{re.escape(name)}_[0-9a-f]{{5}}")
     found = [
         path
         for path in Path("work_dirs", exp).glob(f"*_{glob.escape(name)}_*")
-        if unique.fullmatch(path.name)
+        if path.name != name == plain_name(path.name)
     ]
 
     def age(path: Path) -> tuple[str, float]:

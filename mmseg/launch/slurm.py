@@ -25,7 +25,8 @@ from mmengine.config import Config
 from mmseg.config.load import closest_hint
 from mmseg.errors import ConfigError, Preempted
 from mmseg.launch.local import TrainingFailed
-from mmseg.launch.process import ROOT, Job, Stop, train_in_a_process
+from mmseg.launch.process import Job, Stop, train_in_a_process
+from mmseg.launch.run_folders import ROOT
 from mmseg.launch.run_state import JOB_FILE, QUEUED, RunState, read_state, write_state
 
 WARNING_SIGNAL = "USR1"

@@ -9,11 +9,10 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmseg.config.load import load_config
+from mmseg.config.work_dir import plain_name
 from mmseg.errors import ConfigError, DataError
 from mmseg.launch.run_dir import find_config
 
-UNIQUE_NAME = re.compile(r"\d{6}_\d{4}_(?P<name>.+)_[0-9a-f]{5}")
-"""What run_experiments.py makes of the name of a run."""
 SEED = re.compile(r"_s(\d+)$")
 CLASS_PREFIX = "IoU."
 
@@ -65,9 +64,7 @@ def read_result(run_dir: Path) -> RunResult:
     max_iters = (cfg.get("train_cfg") or {}).get("max_iters")
     if None not in (iteration, max_iters) and iteration < max_iters:
         raise DataError(f"{run_dir}: not finished, its last evaluation is at {iteration} of {max_iters}")
-    name = cfg.get("name") or run_dir.name
-    if match := UNIQUE_NAME.fullmatch(name):
-        name = match["name"]
+    name = plain_name(cfg.get("name") or run_dir.name)
     in_name = SEED.search(name)
     seed = (cfg.get("randomness") or {}).get("seed", int(in_name[1]) if in_name else None)
     return RunResult(SEED.sub("", name), seed, run_dir, scores)
