@@ -1,23 +1,25 @@
 """Experiments of the papers under their published IDs.
 
-An ID is a table of axes, :data:`EXPERIMENTS`; :func:`runs` gives its runs with the published names and
-:func:`make_config` the config of a run. docs/experiments.md says what each ID is for.
+Each ID has rows in the table :data:`EXPERIMENTS`. A row is a set of axes, from which
+mmseg/experiments/make_config.py makes a config, or a config file; each row has a run for every seed, which
+:func:`runs` lists. docs/experiments.md says what each ID is for, and how to add rows of one's own.
 
 IDs 1 to 8 belong to DAFormer (Hoyer et al., CVPR 2022), 40 to 49 to HRDA (ECCV 2022), 80 to 85 to MIC (CVPR
-2023); 100 and 101 are short tests that all networks and methods start.
+2023); 0 is the toy benchmark, 100 and 101 are short tests that all networks and methods start.
 """
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from mmseg.errors import ConfigError
-from mmseg.experiments.make_config import make_config
-from mmseg.experiments.names import Axes, Detail, Masking, Optimization, Run
+from mmseg.experiments.experiment import ConfigRow, Experiment, Run, runs_of
+from mmseg.experiments.names import Axes, Detail, Masking, Optimization
 
 __all__ = ["EXPERIMENTS", "Experiment", "make_config", "runs"]
+make_config = Run.config
 
 
 def vary(base: Axes, **values: Iterable[Any]) -> list[Axes]:
@@ -72,16 +74,42 @@ def with_hrda(row: Axes) -> list[Axes]:
     return [row, replace(high, min_crop_ratio=2.0)]
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """What an ID stands for: a line for the reader, and one set of axes for each run but its seed."""
+QUICKSTART = Path(__file__).with_name("configs") / "quickstart"
+TOY_ROWS = [
+    ConfigRow(QUICKSTART / f"{name}.py", title, meaning, start=start and f"toy_{start}", prefix="toy_")
+    for name, title, start, meaning in (
+        ("source_only", "source-only", None, "source labels only"),
+        (
+            "source_only_longer", "source-only, longer", "source_only",
+            "continued on the source for as long as the methods below",
+        ),
+        (
+            "daformer", "DAFormer", "source_only",
+            "self-training, rare class sampling, feature distance",
+        ),
+        ("hrda", "HRDA", "source_only", "DAFormer with large context and detail crops"),
+        ("mic_daformer", "MIC(DAFormer)", "source_only", "DAFormer and masked image consistency"),
+        ("mic_hrda", "MIC(HRDA)", "source_only", "HRDA and masked image consistency"),
+        ("oracle", "oracle", None, "target labels"),
+    )
+]  # fmt: skip
 
-    title: str
-    rows: Sequence[Axes]
-    seeds: Sequence[int] = (0, 1, 2)
+
+def draw_toy_scenes() -> None:
+    """Draw and convert the scenes of the quickstart; what is there already stays."""
+    from mmseg.toy.converted import write_converted  # loads what draws
+
+    write_converted(Path("data/toy"), train=400, val=40)
 
 
 EXPERIMENTS: dict[int, Experiment] = {
+    0: Experiment(
+        "toy street scenes: every method of the papers in small, on two CPU cores",
+        TOY_ROWS,
+        prepare=draw_toy_scenes,
+        parallel=2,
+        page=Path(__file__).with_name("docs") / "toy_benchmark.md",
+    ),
     1: Experiment(
         "DAFormer: network architectures without, with and as oracle of adaptation",
         vary(DACS, network=ARCHITECTURES, uda=ALL_WAYS),
@@ -262,8 +290,4 @@ def runs(exp_id: int) -> list[Run]:
     Raises:
         ConfigError: The ID is not known.
     """
-    if exp_id not in EXPERIMENTS:
-        known = ", ".join(map(str, EXPERIMENTS))
-        raise ConfigError(f"--exp {exp_id}: this experiment is not available; available are {known}")
-    experiment = EXPERIMENTS[exp_id]
-    return [Run(exp_id, axes, seed) for axes in experiment.rows for seed in experiment.seeds]
+    return runs_of(EXPERIMENTS, exp_id)

@@ -25,9 +25,9 @@ from rich.table import Table
 import experiments
 from mmseg import datasets, models  # noqa: F401  (fill the registries)
 from mmseg.config.load import load_config
+from mmseg.config.work_dir import generated_config
 from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
 from mmseg.errors import MMSegError
-from mmseg.launch.run_folders import generated_config
 from mmseg.registry import DATASETS, MODELS
 from mmseg.toy import make_toy_dataset
 
@@ -202,7 +202,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def remove_runs(folder: Path) -> None:
     """Remove the runs in a folder, and the configs that were generated for them."""
     for run in (folder / "work_dirs").glob("*/*"):
-        generated_config(run.name, run.parent.name).unlink(missing_ok=True)
+        (folder / generated_config(run.name, run.parent.name)).unlink(missing_ok=True)
     shutil.rmtree(folder / "work_dirs", ignore_errors=True)
 
 

@@ -18,7 +18,7 @@ from benchmarks.stopwatch import Stopwatch
 PARTS = (
     ("config", "mmseg.config.load", "load_config"),
     ("config", "mmseg.experiments.make_config", "make_config"),
-    ("config", "mmseg.launch.run_folders", "write_run_config"),
+    ("config", "mmseg.launch.run_folders", "write_config"),
     ("checks", "mmseg.config.checks", "check_before_training"),
     ("data sets: list files", "mmseg.datasets.segmentation_dataset", "SegmentationDataset._find_samples"),
     (

@@ -10,8 +10,8 @@ from torch import nn
 
 from experiments import DAFORMER, HRDA, MIC, MIC_DAFORMER
 from mmseg import engine, models  # noqa: F401  (fill the registries)
-from mmseg.experiments.make_config import make_config
-from mmseg.experiments.names import Axes, Detail, Run
+from mmseg.experiments.experiment import Run
+from mmseg.experiments.names import Axes, Detail
 from mmseg.models.uda import DACS
 from mmseg.registry import MODELS
 
@@ -74,7 +74,7 @@ def config_of(case: StepCase) -> Config:
         masking = replace(masking, block_size=max(1, round(masking.block_size * scale)))
     network = f"daformer_sepaspp_{name}"
     axes = replace(published, network=network, crop=case.crop, detail=detail, masking=masking)
-    cfg = make_config(Run(exp_id=0, axes=axes, seed=0))
+    cfg = Run(exp_id=0, row=axes, seed=0).config()
     cfg.model.pretrained = None
     cfg.uda.pseudo_threshold = PSEUDO_THRESHOLD
     for side in ("top", "bottom"):

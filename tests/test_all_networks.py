@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from experiments import EXPERIMENTS, make_config, runs
 from mmseg import models  # noqa: F401  (fills the registry)
 from mmseg.engine import SegmentationRunner
-from mmseg.experiments.names import Run
+from mmseg.experiments.experiment import Run
 from mmseg.registry import MODELS
 
 SMALLER = {"mitb5": "mitb0", "r101v1c": "r50v1c"}
@@ -26,14 +26,15 @@ LARGE = ("mitb3", "mitb4", "s101", "s200", "x101-32")
 SMALLEST = 32
 """Edge in pixels of the smallest image that an encoder sees, the context or detail of HRDA."""
 CLASSES = 19
+PAPERS = [exp_id for exp_id in EXPERIMENTS if exp_id]  # 0 is the toy benchmark
 
 
 def small(run: Run) -> Run:
     """The same run with a small encoder."""
-    network = run.axes.network
+    network = run.row.network
     for large, stand_in in SMALLER.items():
         network = network.replace(large, stand_in)
-    return replace(run, axes=replace(run.axes, network=network))
+    return replace(run, row=replace(run.row, network=network))
 
 
 def distinct_networks() -> dict[str, Run]:
@@ -42,11 +43,11 @@ def distinct_networks() -> dict[str, Run]:
     Kinds do not tell weights of losses, mask ratios and block sizes apart. A network that some run adapts is
     not trained without adaptation here as well.
     """
-    every = [small(run) for exp_id in EXPERIMENTS for run in runs(exp_id)]
-    adapted = {run.axes.network for run in every if run.axes.adapts}
+    every = [small(run) for exp_id in PAPERS for run in runs(exp_id)]
+    adapted = {run.row.network for run in every if run.row.adapts}
     found: dict[tuple, Run] = {}
     for run in every:
-        axes, detail, masking = run.axes, run.axes.detail, run.axes.masking
+        axes, detail, masking = run.row, run.row.detail, run.row.masking
         if axes.adapts or axes.network not in adapted:
             scales = detail and (detail.crop, axes.final_crop, detail.loss_weight > 0, detail.options)
             masks = masking and replace(masking, ratio=masking.ratio > 0, block_size=0)
@@ -56,7 +57,7 @@ def distinct_networks() -> dict[str, Run]:
 
 def parameters() -> list:
     return [
-        pytest.param(run, id=name, marks=[pytest.mark.slow] * run.axes.network.endswith(LARGE))
+        pytest.param(run, id=name, marks=[pytest.mark.slow] * run.row.network.endswith(LARGE))
         for name, run in distinct_networks().items()
     ]
 
@@ -64,7 +65,7 @@ def parameters() -> list:
 def shrink(run: Run) -> tuple[Config, int]:
     """The run's config without pretrained weights and for small images, and the edge of those."""
     cfg = make_config(run)
-    crop, detail = run.axes.final_crop, run.axes.detail
+    crop, detail = run.row.final_crop, run.row.detail
     smallest = min(detail.crop, crop * min(cfg.model.scales)) if detail else crop / 2
     factor = 2 ** int(math.log2(smallest / SMALLEST))
     edge = crop // factor
@@ -88,9 +89,9 @@ def batch(edge: int, run: Run) -> dict[str, Tensor]:
     label = torch.randint(CLASSES, (2, cells, cells)).repeat_interleave(32, 1).repeat_interleave(32, 2)
     images = {key: torch.randint(256, (2, 3, edge, edge), dtype=torch.uint8) for key in ("img", "target_img")}
     data = images | dict(gt_semantic_seg=label[:, :edge, :edge])
-    if run.axes.margins == "cpl2":
+    if run.row.margins == "cpl2":
         data["valid_pseudo_mask"] = torch.rand(2, edge, edge) < 0.9
-    if not run.axes.adapts:
+    if not run.row.adapts:
         del data["target_img"]
         data["img_metas"] = [dict(img_shape=(edge, edge))] * 2
     return data
@@ -135,10 +136,10 @@ def test_network_trains_and_predicts(run):
 
 def test_networks_are_all_there():
     """The families of encoders, the heads and the options of HRDA that the papers name."""
-    networks = [run.axes.network for exp_id in EXPERIMENTS for run in runs(exp_id)]
+    networks = [run.row.network for exp_id in PAPERS for run in runs(exp_id)]
     assert len(set(networks)) == 22
     tested = distinct_networks().values()
-    details = {run.axes.detail for run in tested}
+    details = {run.row.detail for run in tested}
     assert {option for detail in details if detail for option in detail.options} == {
         "fixedatt", "nooverlap", "samescale", "blurhr", "sc0.25", "sc0.75",
     }  # fmt: skip
@@ -151,5 +152,5 @@ def test_networks_are_all_there():
         "DLV2Head", "DAHead", "ISAHead", "DepthwiseSeparableASPPHead", "SegFormerHead", "DAFormerHead",
         "UPerHead",
     }  # fmt: skip
-    methods = {run.axes.uda for exp_id in EXPERIMENTS for run in runs(exp_id)}
-    assert methods - {run.axes.uda for run in tested} == {"source-only"}, "the same step as target-only"
+    methods = {run.row.uda for exp_id in PAPERS for run in runs(exp_id)}
+    assert methods - {run.row.uda for run in tested} == {"source-only"}, "the same step as target-only"

@@ -48,7 +48,7 @@ MAY_IMPORT = {
     | {"models", "models.segmentors", "models.uda"},
     "reports": FOUNDATION | {"apis", "config", "datasets", "evaluation", "visualization"}
     | {"experiments", "launch", "models", "toy"},
-    "launch": FOUNDATION | {"cli", "config", "experiments", "reports"},
+    "launch": FOUNDATION | {"apis", "cli", "config", "experiments", "reports"},
 }  # fmt: skip
 
 

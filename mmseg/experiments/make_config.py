@@ -12,7 +12,6 @@ from mmseg.experiments.names import (
     Detail,
     Masking,
     Optimization,
-    Run,
     name_dataset,
     name_decoder,
     name_encoder,
@@ -26,6 +25,10 @@ MARGINS: dict[str, dict[str, Any]] = {
     "cpl2": {"train_dataloader.dataset.target.crop_pseudo_margins": [30, 240, 30, 30]},
 }
 """Margins of the crop (DAFormer), and of the image: top, bottom, left, right (HRDA)."""
+
+HRDA_KEYS = ("type", "scales", "feature_scale", "crop_coord_divisible", "hr_slide_inference")
+HRDA_HEAD_KEYS = ("type", "attention_classwise")
+"""What HRDA adds to a network and to its head, whatever these are."""
 
 DETAIL_OPTIONS: dict[str, dict[str, Any]] = {
     "fixedatt": {"model.decode_head.fixed_attention": 0.5},
@@ -93,16 +96,12 @@ def data(axes: Axes) -> dict[str, Any]:
 
 def detail_settings(axes: Axes, detail: Detail, head: str) -> dict[str, Any]:
     """HRDA over a network with a type of head, by dotted keys."""
+    model = base("models/hrda_daformer_sepaspp_mitb5")["model"]
     settings: dict[str, Any] = {
-        "model.type": "HRDAEncoderDecoder",
-        "model.scales": [1, 0.5],
+        **{f"model.{key}": model[key] for key in HRDA_KEYS},
+        **{f"model.decode_head.{key}": model["decode_head"][key] for key in HRDA_HEAD_KEYS},
         "model.hr_crop_size": (detail.crop, detail.crop),
-        "model.feature_scale": 0.5,
-        "model.crop_coord_divisible": 8,
-        "model.hr_slide_inference": True,
-        "model.decode_head.type": "HRDAHead",
         "model.decode_head.single_scale_head": head,
-        "model.decode_head.attention_classwise": True,
         "model.decode_head.hr_loss_weight": detail.loss_weight,
     }
     for option in detail.options:
@@ -127,23 +126,19 @@ def masking_settings(masking: Masking) -> dict[str, Any]:
 
 def optimization_settings(by: Optimization, encoder: str) -> dict[str, Any]:
     """Optimizer, schedule and length by dotted keys."""
-    custom_keys: dict[str, dict[str, float]] = {}
-    if by.faster_head:
-        custom_keys["head"] = dict(lr_mult=10.0)
-    if "mit" in encoder:
-        custom_keys |= dict(pos_block=dict(decay_mult=0.0), norm=dict(decay_mult=0.0))
+    keys = base("schedules/adamw_mit")["optim_wrapper"]["paramwise_cfg"]["custom_keys"]
+    wanted = (["head"] if by.faster_head else []) + (["pos_block", "norm"] if "mit" in encoder else [])
     return {
         **base(f"schedules/{by.optimizer}"),
         **base(f"schedules/{by.schedule}"),
         "optim_wrapper.optimizer.lr": by.lr,
-        "optim_wrapper.paramwise_cfg": dict(custom_keys=custom_keys),
+        "optim_wrapper.paramwise_cfg": dict(custom_keys={name: keys[name] for name in wanted}),
         "train_cfg.max_iters": by.max_iters,
     }
 
 
-def make_config(run: Run) -> Config:
-    """The complete config of a run."""
-    axes = run.axes
+def make_config(axes: Axes) -> Config:
+    """The complete config of the runs of a row, but for seed, ID and name."""
     model = network(axes.network, multi_resolution=axes.detail is not None)
     settings: dict[str, Any] = {"model": model, **data(axes)}
     settings |= optimization_settings(axes.optimization, name_encoder(axes))
@@ -157,9 +152,6 @@ def make_config(run: Run) -> Config:
         window, stride = (axes.final_crop,) * 2, (axes.final_crop // 2,) * 2
         settings["model.test_cfg"] = dict(mode="slide", batched_slide=True, crop_size=window, stride=stride)
     settings |= {
-        "randomness.seed": run.seed,
-        "exp": run.exp_id,
-        "name": run.name,
         "name_dataset": name_dataset(axes),
         "name_architecture": f"{name_decoder(axes)}_{name_encoder(axes)}",
         "name_encoder": name_encoder(axes),

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from mmengine.config import Config
+
 from mmseg.experiments.networks import split
 
 # ------------------------------------------------------------------------------------------------------- axes
@@ -85,7 +87,25 @@ class Axes:
     masking: Masking | None = None
     optimization: Optimization = Optimization()
     workers: int = 1
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    start: ClassVar[None] = None
+    """These runs start from ImageNet weights."""
+
+    @property
+    def name(self) -> str:
+        """The published name of the runs, without seed."""
+        return name_run(self)
+
+    @property
+    def max_iters(self) -> int:
+        """Iterations of a run."""
+        return self.optimization.max_iters
+
+    def config(self) -> Config:
+        """The complete config, but for what tells one run from another."""
+        from mmseg.experiments.make_config import make_config  # which reads these axes
+
+        return make_config(self)
 
     @property
     def adapts(self) -> bool:
@@ -173,29 +193,3 @@ def name_run(axes: Axes) -> str:
     for word, short in ABBREVIATIONS.items():
         name = name.replace(word, short)
     return name
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training: the ID it belongs to, its axes and its seed."""
-
-    exp_id: int
-    axes: Axes
-    seed: int
-    start: ClassVar[None] = None
-    """The run whose weights it starts from: none, unlike some runs on toy scenes."""
-
-    @property
-    def row_name(self) -> str:
-        """The name without the seed."""
-        return name_run(self.axes)
-
-    @property
-    def name(self) -> str:
-        """The published name, as ``gta2cs_target-only_daformer_conv1_mitb5_poly10warm_s0``."""
-        return f"{self.row_name}_s{self.seed}"
-
-    @property
-    def max_iters(self) -> int:
-        """Iterations of the training."""
-        return self.axes.optimization.max_iters

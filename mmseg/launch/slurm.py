@@ -1,20 +1,19 @@
 """Runs as a Slurm job array, submitted with submitit.
 
 How a run survives the time limit: ``warn_seconds`` before it, Slurm sends SIGUSR1 to all processes of the
-job. The trainer finishes its step, writes a checkpoint and leaves with exit status 75, upon which
-:class:`SlurmRun` calls ``scontrol requeue``; the requeued job finds the checkpoint in the run's folder and
-continues. submitit's own protocol is not used: it requeues from within its signal handler, without waiting
-for the checkpoint, and its signal, SIGUSR2, would kill the trainer. On SIGTERM (``scancel``, preemption) the
-checkpoint is written as well, but whether the job comes back is left to Slurm.
+job. The trainer finishes its step, writes a checkpoint and leaves with exit status 75. submitit, which gets
+the signal as well, calls :meth:`SlurmRun.checkpoint`, which waits for that, and puts the job back into the
+queue; when its turn comes, it finds the checkpoint in the run's folder and continues. submitit's usual
+signal, SIGUSR2, would kill the trainer. On SIGTERM (``scancel``, preemption) the checkpoint is written as
+well, but whether the job comes back is left to Slurm.
 """
 
 import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,7 +42,7 @@ class SlurmSettings:
         cpus: CPU cores of each run; None = as Slurm decides.
         partition, account, qos, mem: As in sbatch; None = as Slurm decides.
         warn_seconds: How long before the limit the run is asked to write its checkpoint.
-        max_requeues: How often a run is put back into the queue.
+        max_requeues: How often a run comes back after its time limit.
         setup: Shell commands before the run, as ``module load cuda``.
         extra: Further options of sbatch, name -> value.
     """
@@ -143,7 +142,11 @@ def executor_parameters(settings: SlurmSettings, name: str, max_parallel: int | 
         "time": minutes(settings.time),
         "nodes": 1,
         "ntasks_per_node": 1,
-        "setup": [f'export PYTHONPATH="{ROOT}${{PYTHONPATH:+:$PYTHONPATH}}"', *settings.setup],
+        "setup": [
+            f'export PYTHONPATH="{ROOT}${{PYTHONPATH:+:$PYTHONPATH}}"',
+            f"export SUBMITIT_PREEMPT_SIGNAL={WARNING_SIGNAL}",
+            *settings.setup,
+        ],
         "additional_parameters": further,
         **{key: value for key, value in optional.items() if value is not None},
     }
@@ -181,7 +184,7 @@ def submit(jobs: Sequence[Job], exp: str, settings: SlurmSettings, max_parallel:
     """
     import submitit
 
-    executor = submitit.SlurmExecutor(Path("work_dirs", exp, "slurm"))
+    executor = submitit.SlurmExecutor(Path("work_dirs", exp, "slurm"), settings.max_requeues)
     executor.update_parameters(**executor_parameters(settings, exp, max_parallel))
     before = {job.work_dir: read_state(job.work_dir) for job in jobs}
     for job in jobs:  # before the submission: a job may start at once and then writes its own state
@@ -189,7 +192,7 @@ def submit(jobs: Sequence[Job], exp: str, settings: SlurmSettings, max_parallel:
         (job.work_dir / JOB_FILE).unlink(missing_ok=True)
         write_state(job.work_dir, replace(state, phase=QUEUED, scheduler_job="", exit_status=None, error=""))
     try:
-        submitted = executor.submit_array([SlurmRun(_absolute(job), settings.max_requeues) for job in jobs])
+        submitted = executor.submit_array([SlurmRun(_absolute(job)) for job in jobs])
         numbers = [job.job_id for job in submitted]
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
         for job in jobs:
@@ -218,56 +221,47 @@ class SlurmRun:
 
     Args:
         job: The run.
-        max_requeues: How often it may come back.
 
     Raises:
         TrainingFailed: The run ended with an error.
-        SystemExit: With status 75, when it was stopped after a checkpoint.
+        SystemExit: With status 75, when it was cancelled after a checkpoint.
     """
 
-    def __init__(self, job: Job, max_requeues: int) -> None:
-        self.job, self.max_requeues = job, max_requeues
-        self.stop, self.time_is_over = Stop(), False
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"job": self.job, "max_requeues": self.max_requeues}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+    def __init__(self, job: Job) -> None:
+        self.job = job
 
     def __call__(self) -> str:
-        # after submitit's handlers, which these replace
-        signal.signal(signal.SIGUSR1, self._warned)
-        signal.signal(signal.SIGTERM, self._terminated)
-        number = job_number(os.environ)
-        error = train_in_a_process(self.job, stop=self.stop, scheduler_job=number)
+        stop = Stop()
+        signal.signal(signal.SIGTERM, lambda *_: stop.ask.set())  # in place of submitit's, which ignores it
+        # in a thread, so that checkpoint() can wait for it from within submitit's signal handler
+        with ThreadPoolExecutor(1) as thread:
+            number = job_number(os.environ)
+            training = thread.submit(train_in_a_process, self.job, stop=stop, scheduler_job=number)
+            self.stop, self.training = stop, training
+            error = training.result()
         if error is None:
             return str(self.job.work_dir)
+        if _was_preempted(self.job):
+            raise SystemExit(Preempted.exit_code)
+        raise TrainingFailed(error)
+
+    def checkpoint(self) -> Any:
+        """What is put back into the queue, called by submitit when the time is over; None = nothing."""
+        import submitit
+
+        self.stop.ask.set()
+        self.training.result()
+        if not _was_preempted(self.job):
+            return None  # it has finished, or failed, in the meantime
         state = read_state(self.job.work_dir)
-        if state is None or state.exit_status != Preempted.exit_code:
-            raise TrainingFailed(error)
-        if self.time_is_over:
-            self._requeue(number, state)
-        raise SystemExit(Preempted.exit_code)
+        assert state is not None
+        write_state(self.job.work_dir, replace(state, phase=QUEUED))
+        return submitit.helpers.DelayedSubmission(SlurmRun(self.job))
 
-    def _warned(self, number: int, frame: object) -> None:
-        self.time_is_over = True
-        self.stop.ask.set()
 
-    def _terminated(self, number: int, frame: object) -> None:
-        self.stop.ask.set()
-
-    def _requeue(self, number: str, state: RunState) -> None:
-        count = int(os.environ.get("SLURM_RESTART_COUNT", 0))
-        if count >= self.max_requeues:
-            print(f"Not requeued: was already {count} times (max_requeues)", file=sys.stderr, flush=True)
-            return
-        write_state(self.job.work_dir, replace(state, phase=QUEUED, scheduler_job=number))
-        try:
-            subprocess.run(["scontrol", "requeue", number], check=True, timeout=60)
-        except (OSError, subprocess.SubprocessError) as error:
-            write_state(self.job.work_dir, state)
-            raise TrainingFailed(f"job {number} was stopped and could not be requeued: {error}") from error
+def _was_preempted(job: Job) -> bool:
+    state = read_state(job.work_dir)
+    return state is not None and state.exit_status == Preempted.exit_code
 
 
 def job_number(environment: Mapping[str, str]) -> str:

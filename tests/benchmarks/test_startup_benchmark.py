@@ -42,10 +42,10 @@ def test_a_launcher_leaves_torch_to_the_trainers(tmp_path):
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools/train.py").write_text("import sys; open('trained', 'w').write(sys.argv[1])")
     code = (
-        "import run_experiments; from pathlib import Path; from mmseg.launch import run_folders; "
-        "from mmseg.launch import process; "
-        "process.TRAIN, run_folders.ROOT = Path('tools/train.py'), Path(); runs = run_experiments.runs_of; "
-        "run_experiments.runs_of = lambda exp_id: runs(exp_id)[:2]; "
+        "import run_experiments; from pathlib import Path; "
+        "from mmseg.experiments.experiment import Experiment; "
+        "from mmseg.launch import process; process.TRAIN = Path('tools/train.py'); runs = Experiment.runs; "
+        "Experiment.runs = lambda self, exp_id: runs(self, exp_id)[:2]; "
         "assert run_experiments.main(['--exp', '80']) == run_experiments.main(['--status']) == 0"
     )
     assert imported_by(code, "torch", *SLOW, cwd=tmp_path) == []

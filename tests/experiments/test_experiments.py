@@ -26,14 +26,14 @@ COUNTS = {
 
 
 PUBLISHED = published_settings()
-FIRST_SEEDS = [run for exp_id in EXPERIMENTS for run in runs(exp_id) if run.seed == 0]
+FIRST_SEEDS = [run for exp_id in COUNTS for run in runs(exp_id) if run.seed == 0]
 
 
 # ------------------------------------------------------------------------------------------------------ names
 
 
 def test_ids_and_their_number_of_runs():
-    assert {exp_id: len(runs(exp_id)) for exp_id in EXPERIMENTS} == COUNTS
+    assert {exp_id: len(runs(exp_id)) for exp_id in EXPERIMENTS} == {0: 21, **COUNTS}
     assert sum(COUNTS.values()) == 416
 
 
@@ -44,11 +44,11 @@ def test_names_are_the_published_ones(exp_id):
 
 def test_no_two_runs_have_the_same_name():
     names = Counter((run.exp_id, run.name) for exp_id in EXPERIMENTS for run in runs(exp_id))
-    assert len(names) == sum(COUNTS.values())
+    assert len(names) == 21 + sum(COUNTS.values())
 
 
 def test_unknown_ids_are_refused():
-    with pytest.raises(ConfigError, match=r"--exp 9: .* available are 1, 2, 3, .* 85, 100, 101"):
+    with pytest.raises(ConfigError, match=r"--exp 9: .* available are 0, 1, 2, 3, .* 85, 100, 101"):
         runs(9)
 
 
@@ -132,7 +132,7 @@ def test_size_of_the_encoder():
     rows = first_seeds(3)
     encoders = ["r50v1c", "s50", "s101", "s200", "mitb3", "mitb4"]
     assert [cfg.name_encoder for cfg in rows] == [encoder for encoder in encoders for _ in range(3)]
-    started = {run.axes.network: make_config(run) for run in runs(100)}
+    started = {run.row.network: make_config(run) for run in runs(100)}
     ways = {cfg.name_uda: cfg for cfg in first_seeds(1) if cfg.name_decoder == "dlv2red"}
     for cfg in rows:
         assert cfg.model == started[cfg.name_architecture].model
@@ -311,7 +311,6 @@ def test_parts_are_not_changed_by_a_run():
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A folder of its own to write into."""
-    monkeypatch.setattr(run_folders, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -319,8 +318,8 @@ def checkout(tmp_path, monkeypatch):
 @pytest.mark.parametrize("run", FIRST_SEEDS, ids=lambda run: f"{run.exp_id}-{run.row_name}")
 def test_config_survives_writing(run, checkout):
     cfg = make_config(run)
-    path = run_folders.write_run_config(cfg, "unique", f"local-exp{run.exp_id}", {})
-    assert path == checkout / "configs" / "generated" / f"local-exp{run.exp_id}" / "unique.py"
+    path = run_folders.write_config(cfg, "unique", f"local-exp{run.exp_id}")
+    assert path.resolve() == checkout / "configs" / "generated" / f"local-exp{run.exp_id}" / "unique.py"
     written = load_config(path)
     assert "_base_" not in path.read_text()
     assert (written.name, written.work_dir) == ("unique", f"work_dirs/local-exp{run.exp_id}/unique")

@@ -10,7 +10,7 @@ from mmseg import models  # noqa: F401  (fills the registry)
 from mmseg.config.base import BASE, base
 from mmseg.errors import ConfigError
 from mmseg.experiments.make_config import DETAIL_OPTIONS, make_config
-from mmseg.experiments.names import Axes, Detail, Run
+from mmseg.experiments.names import Axes, Detail
 from mmseg.experiments.networks import DECODERS, ENCODERS, network, split
 from mmseg.registry import MODELS, check_part
 
@@ -80,8 +80,8 @@ def test_decoder_without_norms(decoder):
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in without.modules())
 
 
-def hrda(name: str, *options: str) -> Run:
-    return Run(0, Axes(network=name, detail=Detail(crop=256, options=options)), 0)
+def hrda(name: str, *options: str) -> Axes:
+    return Axes(network=name, detail=Detail(crop=256, options=options))
 
 
 @pytest.mark.parametrize(

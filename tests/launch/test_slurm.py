@@ -113,7 +113,8 @@ def test_runs_are_one_job_array(cluster):
         "nodes": "1", "requeue": "", "open-mode": "append",
     }  # fmt: skip
     assert {name: options.get(name) for name in expected} == expected
-    assert "module load cuda" in script.splitlines() and "submitit.core._submit" in script
+    assert {"module load cuda", "export SUBMITIT_PREEMPT_SIGNAL=USR1"} < set(script.splitlines())
+    assert "submitit.core._submit" in script
     for job, number in zip(jobs, ("4711_0", "4711_1", "4711_2"), strict=True):
         assert read_state(job.work_dir).phase == "queued"
         assert (job.work_dir / JOB_FILE).read_text() == f"{number}\n"
@@ -160,7 +161,8 @@ def start_job(cluster: Path, index: int, **environment: str) -> subprocess.Popen
     """What srun would start: submitit's own program with Slurm's variables."""
     slurm = {
         "SLURM_JOB_ID": "4712", "SLURM_ARRAY_JOB_ID": "4711", "SLURM_ARRAY_TASK_ID": str(index),
-        "SUBMITIT_EXECUTOR": "slurm", "PYTHONPATH": str(ROOT), "SLURM_PROCID": "0", "SLURM_NTASKS": "1",
+        "SUBMITIT_EXECUTOR": "slurm", "SUBMITIT_PREEMPT_SIGNAL": "USR1",
+        "PYTHONPATH": str(ROOT), "SLURM_PROCID": "0", "SLURM_NTASKS": "1",
     }  # fmt: skip
     words = [sys.executable, "-c", RUN_JOB, str(process.TRAIN), "work_dirs/local-exp7/slurm"]
     return subprocess.Popen(words, cwd=cluster, env={**os.environ, **slurm, **environment})
@@ -173,41 +175,50 @@ def wait_for_iterations(job) -> None:
         time.sleep(0.05)
 
 
+SHORT = SlurmSettings(time=5, warn_seconds=60, max_requeues=1)
+"""Limits of less than ten minutes count as over whenever the signal comes."""
+
+
 def test_time_is_over_and_the_job_comes_back(cluster):
-    """SIGUSR1 → checkpoint → requeue → the same job again, which continues."""
+    """SIGUSR1 → checkpoint → requeue → the same job again, which continues; max_requeues times."""
     jobs = [write_job(cluster, name, iterations=400, seconds=0.1) for name in "ab"]
-    submit(jobs, "local-exp7", SlurmSettings(max_requeues=1), None)
+    submit(jobs, "local-exp7", SHORT, None)
     running = start_job(cluster, 1)
     wait_for_iterations(jobs[1])
     running.send_signal(signal.SIGUSR1)
-    assert running.wait(60) == 75
+    assert running.wait(60) != 0
     assert (cluster / "scontrol.txt").read_text() == "requeue 4711_1\n"
     state = read_state(jobs[1].work_dir)
-    assert (state.phase, state.scheduler_job) == ("queued", "4711_1")
+    assert (state.phase, state.exit_status, state.scheduler_job) == ("queued", 75, "4711_1")
     assert list(jobs[1].work_dir.glob("iter_*.pth")) and not jobs[0].work_dir.joinpath("starts").exists()
 
+    running = start_job(cluster, 1)
+    while read_state(jobs[1].work_dir).starts < 2 or len(list(jobs[1].work_dir.glob("*/vis_data/*"))) < 2:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGUSR1)
+    assert running.wait(60) != 0
+    assert (cluster / "scontrol.txt").read_text() == "requeue 4711_1\n", "once was enough"
+    assert read_state(jobs[1].work_dir).exit_status == 75
+
     write_job(cluster, "b", iterations=400)
-    assert start_job(cluster, 1, SLURM_RESTART_COUNT="1").wait(60) == 0
+    assert start_job(cluster, 1).wait(60) == 0
     state = read_state(jobs[1].work_dir)
-    assert (state.phase, state.exit_status, state.starts) == ("ended", 0, 2)
+    assert (state.phase, state.exit_status, state.starts) == ("ended", 0, 3)
     (note,) = (jobs[1].work_dir / "starts").read_text().splitlines()
     assert json.loads(note)["arguments"] == ["--resume"]
 
 
-@pytest.mark.parametrize(
-    ("number", "restarts"), [(signal.SIGTERM, "0"), pytest.param(signal.SIGUSR1, "1", marks=pytest.mark.slow)]
-)
-def test_jobs_that_do_not_come_back(number, restarts, cluster):
-    """Cancelled, or too often at the time limit: the checkpoint is there, the rest is the user's choice."""
-    jobs = [write_job(cluster, name, iterations=400, seconds=0.1) for name in "ab"]
-    submit(jobs, "local-exp7", SlurmSettings(max_requeues=1), None)
-    running = start_job(cluster, 0, SLURM_RESTART_COUNT=restarts)
-    wait_for_iterations(jobs[0])
-    running.send_signal(number)
+def test_a_cancelled_job_does_not_come_back(cluster):
+    """The checkpoint is there, the rest is the user's choice."""
+    job, _ = jobs = [write_job(cluster, name, iterations=400, seconds=0.1) for name in "ab"]
+    submit(jobs, "local-exp7", SHORT, None)
+    running = start_job(cluster, 0)
+    wait_for_iterations(job)
+    running.send_signal(signal.SIGTERM)
     assert running.wait(60) == 75
     assert not (cluster / "scontrol.txt").exists()
-    state = read_state(jobs[0].work_dir)
-    assert (state.phase, state.exit_status) == ("ended", 75) and list(jobs[0].work_dir.glob("iter_*.pth"))
+    state = read_state(job.work_dir)
+    assert (state.phase, state.exit_status) == ("ended", 75) and list(job.work_dir.glob("iter_*.pth"))
 
 
 @pytest.mark.slow

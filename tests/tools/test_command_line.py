@@ -68,10 +68,10 @@ def test_a_reader_of_the_output_may_leave(program, buffered):
 def checkout(tmp_path, monkeypatch):
     """A git repository of its own to write into."""
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    monkeypatch.setattr(run_folders, "ROOT", tmp_path)
     subprocess.run([*git, "init", "-q", str(tmp_path)], check=True)
     commit = [*git, "-C", str(tmp_path), "commit", "-q", "--allow-empty", "-m", "empty"]
     subprocess.run(commit, check=True)
-    monkeypatch.setattr(run_folders, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -94,7 +94,7 @@ def test_run_experiments_writes_a_child_config_and_runs_it(checkout, toy_data, c
     written = Config.fromfile(child)
     assert written.name == child.stem and written.git_rev == revision(checkout)
     assert written.work_dir == f"work_dirs/local-first/{child.stem}"
-    assert written.model == cfg.model and written.uda == cfg.uda
+    assert written.model == cfg.model and written.uda == {**cfg.uda, "alpha": 0.5}
 
     work_dir = checkout / written.work_dir
     stored = Config.fromfile(work_dir / child.name)
@@ -126,7 +126,7 @@ def test_every_run_has_its_own_name(checkout, monkeypatch):
         assert work_dir == f"work_dirs/local-basic/{name}"
     assert len(list((checkout / "configs/generated/local-basic").iterdir())) == 2
     with pytest.raises(ConfigError, match="exists already"):
-        run_folders.write_child_config(parent, started[0][0], "local-basic")
+        run_folders.write_config(Config(), started[0][0], "local-basic")
 
 
 def test_outside_of_git_there_is_no_revision(tmp_path, monkeypatch):

@@ -12,14 +12,15 @@ import torch
 from mmengine.config import Config
 
 import run_experiments
-from experiments import EXPERIMENTS, make_config, runs
+from experiments import EXPERIMENTS, runs
 from mmseg.checkpoints.atomic import replacing
 from mmseg.config.checks import check_config
 from mmseg.config.load import load_config
+from mmseg.config.work_dir import unique_name
 from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
 from mmseg.evaluation import write_json
-from mmseg.experiments.names import Run
-from mmseg.launch import local, process, run_folders
+from mmseg.experiments.names import Axes
+from mmseg.launch import local, process, slurm
 from mmseg.launch.process import Job
 from mmseg.launch.run_state import RunState, birth_of, read_state, this_host, write_state
 from mmseg.toy import SETS, make_toy_dataset
@@ -35,7 +36,6 @@ SMALL_NETWORK = [
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A folder of its own to write into."""
-    monkeypatch.setattr(run_folders, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -56,7 +56,7 @@ def trained(checkout, monkeypatch):
 
 
 def finish(name: str, exp: str, iterations: int = 40000, scores: bool = True) -> Path:
-    work_dir = Path("work_dirs") / exp / run_folders.unique_name(name)
+    work_dir = Path("work_dirs") / exp / unique_name(name)
     work_dir.mkdir(parents=True)
     (work_dir / f"iter_{iterations}.pth").touch()
     if scores:
@@ -111,7 +111,7 @@ def test_runs_of_another_launcher_are_not_trained_twice(checkout, monkeypatch, c
         write_state(job.work_dir, RunState("ended", job.max_iters, exit_status=0))
         finish(second, "local-exp7")
         process = dict(host=this_host(), pid=os.getpid(), pid_birth=birth_of(os.getpid()))
-        folder = Path("work_dirs", "local-exp7", run_folders.unique_name(third))
+        folder = Path("work_dirs", "local-exp7", unique_name(third))
         write_state(folder, RunState("running", 40000, **process))
 
     monkeypatch.setattr(local, "train_in_a_process", train)
@@ -229,12 +229,7 @@ def test_a_run_without_data_fails_as_explained(tmp_path):
     """The whole way once: the program, its process for the run, the tool."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     arguments = ["--exp", "85", "--startup-test", "--cfg-options", *SMALL_NETWORK]
-    script = (
-        f"import run_experiments as r, pathlib, sys; from mmseg.launch import run_folders; "
-        f"run_folders.ROOT = pathlib.Path({str(tmp_path)!r}); "
-        "sys.exit(r.main(sys.argv[1:]))"
-    )
-    words = [sys.executable, "-c", script, *arguments]
+    words = [sys.executable, str(ROOT / "run_experiments.py"), *arguments]
     done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stdout == f"Run job {runs(85)[0].name}\n"
@@ -318,8 +313,8 @@ def test_slurm_gets_the_open_runs(trained, monkeypatch, capsys):
         submitted.update(jobs=jobs, exp=exp, settings=settings, max_parallel=max_parallel)
         return [f"5_{index}" for index in range(len(jobs))]
 
-    monkeypatch.setattr(run_experiments.slurm, "submit", submit)
-    monkeypatch.setattr(run_experiments.slurm, "check_cluster", lambda: None)
+    monkeypatch.setattr(slurm, "submit", submit)
+    monkeypatch.setattr(slurm, "check_cluster", lambda: None)
     names = [run.name for run in runs(7)]
     finish(names[1], "local-exp7")
     words = ["--exp", "7", "--launcher", "slurm", "--max-parallel", "2", "--gpus", "2", "--time", "8:00:00"]
@@ -351,8 +346,10 @@ def small_images(checkout, monkeypatch):
     ):
         convert(str(data / name), nproc=1)
 
-    def make_small_config(run: Run) -> Config:
-        cfg = make_config(run)
+    published = Axes.config
+
+    def small_config(axes: Axes) -> Config:
+        cfg = published(axes)
         cfg.train_dataloader.num_workers = 0
         train_set, edge = cfg.train_dataloader.dataset, (128, 128)
         for dataset in filter(None, (train_set.get("source", train_set), train_set.get("target"))):
@@ -365,7 +362,7 @@ def small_images(checkout, monkeypatch):
             train_set.rare_class_sampling.min_pixels = 0
         return cfg
 
-    monkeypatch.setattr(run_experiments, "make_config", make_small_config)
+    monkeypatch.setattr(Axes, "config", small_config)
     return data
 
 
@@ -400,7 +397,7 @@ def test_start_of_all_networks(small_images, capfd):
     assert status == 0, errors[-3000:]
     assert re.findall(r"Run job (\S+)", printed) == [run.name for run in runs(100)]
     written = [Config.fromfile(work_dir / f"{work_dir.name}.py") for work_dir in work_dirs]
-    assert Counter(cfg.name_architecture for cfg in written) == Counter(run.axes.network for run in runs(100))
+    assert Counter(cfg.name_architecture for cfg in written) == Counter(run.row.network for run in runs(100))
     assert {cfg.log_level for cfg in written} == {"ERROR"} and " - INFO - " not in errors + printed
 
 

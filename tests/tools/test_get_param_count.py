@@ -176,7 +176,7 @@ def test_the_table_of_configs(capsys, monkeypatch):
 
 
 def test_a_network_that_cannot_be_built_does_not_hide_the_others(capsys, monkeypatch):
-    axes = experiments.runs(7)[0].axes
+    axes = experiments.runs(7)[0].row
     rows = [replace(axes, network="nothing_mitb5"), replace(axes, network="daformer_sepaspp_mitb0")]
     monkeypatch.setitem(experiments.EXPERIMENTS, 7, experiments.Experiment("two", rows))
     assert get_param_count.main(["--exp", "7"]) == 1

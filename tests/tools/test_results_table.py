@@ -200,7 +200,7 @@ def test_scores_of_the_papers_stand_at_the_right_pair():
         6: {68.3}, 7: {60.9}, 40: {73.8, 65.8}, 49: {68.0, 55.9}, 80: {75.9, 67.3, 70.4, 60.2},
     }  # fmt: skip
     for exp_id, values in expected.items():
-        rows = {run.row_name: run.axes for run in experiments.runs(exp_id)}
+        rows = {run.row_name: run.row for run in experiments.runs(exp_id)}
         found = {name: result for name in rows if (result := paper_result(name)) is not None}
         assert {result.value for result in found.values()} == values
         for name, result in found.items():

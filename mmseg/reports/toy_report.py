@@ -7,7 +7,7 @@ import resource
 import shutil
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,42 +15,45 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from benchmarks.toy_ladder import ROWS, SEEDS, ToyRun, runs
 from mmseg.apis import inference_segmentor, init_segmentor
 from mmseg.datasets.transforms.loading import read_image
+from mmseg.experiments.experiment import ConfigRow, Run
 from mmseg.launch.run_dir import find_checkpoint, find_config
 from mmseg.registry import DATASETS
 from mmseg.visualization.comparison import draw_comparison
 
-PAGE = Path(__file__).parents[1] / "docs" / "toy_benchmark.md"
-PAGE_PICTURE = PAGE.parent / "images" / "toy_benchmark.png"
 START, END = "<!-- results: start -->", "<!-- results: end -->"
 COST = "cost.json"
 NUM_PICTURES = 4
 PAGE_TILE_WIDTH = 256
 
-Finished = Mapping[ToyRun, Path]
+Finished = Mapping[Run, Path]
 """The finished runs and their folders, in the order of the table."""
 
 
-def report(folders: Mapping[str, Path], out: Path, page: bool) -> None:
+def report(runs: Mapping[Run, Path | None], out: Path, page: Path | None) -> None:
     """Print the table; write ``table.md`` and the pictures.
 
     Args:
-        folders: Name of a finished run -> its folder.
+        runs: All runs of the experiment and the folders of those that are finished.
         out: Folder of the experiment.
-        page: Change the documentation, too.
+        page: Documentation to be changed, too.
     """
-    finished = {run: folders[run.name] for run in runs() if run.name in folders}
+    finished = {run: folder for run, folder in runs.items() if folder is not None}
     if not finished:
         return
-    table = markdown(finished, read_costs(out))
+    table = markdown(rows_of(runs), finished, read_costs(out))
     (out / "table.md").write_text(table)
     picture = draw(finished, out)
     print(f"\n{table}\nTable: {out / 'table.md'}, pictures: {picture} and one per method beside it")
     if page:
-        write_page(table, picture)
-        print(f"{PAGE} written")
+        write_page(page, table, picture)
+        print(f"{page} written")
+
+
+def rows_of(runs: Iterable[Run]) -> list[ConfigRow]:
+    """The rows of some runs, each once."""
+    return list(dict.fromkeys(run.row for run in runs if isinstance(run.row, ConfigRow)))
 
 
 # ------------------------------------------------------------------------------------------------------ table
@@ -61,21 +64,22 @@ def mean_iou(run_dir: Path) -> float:
     return json.loads((run_dir / "results.json").read_text())["mIoU"]
 
 
-def markdown(finished: Finished, costs: Sequence[Mapping[str, float]]) -> str:
+def markdown(rows: Iterable[ConfigRow], finished: Finished, costs: Sequence[Mapping[str, float]]) -> str:
     """The table, and what it took.
 
     Args:
+        rows: The methods.
         finished: Methods without a finished run have no score; of the others all finished seeds count.
         costs: See :func:`cost`.
     """
     lines = ["| method | | mIoU | per seed |", "| --- | --- | ---: | --- |"]
-    for method, row in ROWS.items():
-        scores = {run.seed: mean_iou(folder) for run, folder in finished.items() if run.method == method}
+    for row in rows:
+        scores = {run.seed: mean_iou(folder) for run, folder in finished.items() if run.row == row}
         values = [scores[seed] for seed in sorted(scores)]
         mean = f"{statistics.mean(values):.1f}" if values else "–"
         spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
         each = ", ".join(f"{value:.1f}" for value in values)
-        lines.append(f"| {method} | {row.meaning} | {mean}{spread} | {each} |")
+        lines.append(f"| {row.title} | {row.meaning} | {mean}{spread} | {each} |")
     minutes, cpu_minutes = (round(sum(cost[key] for cost in costs) / 60) for key in ("wall", "cpu"))
     machine = f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, torch {torch.__version__}"
     return "\n".join(lines) + (
@@ -121,19 +125,19 @@ def draw(finished: Finished, folder: Path) -> Path:
     Returns:
         ``comparison.png`` in ``folder``: image, truth, each method; beside it one picture per method.
     """
-    seed = max(SEEDS, key=lambda seed: sum(run.seed == seed for run in finished))
-    shown = {run.method: folder for run, folder in finished.items() if run.seed == seed}
+    seeds = [run.seed for run in finished]
+    shown = {run: run_dir for run, run_dir in finished.items() if run.seed == max(seeds, key=seeds.count)}
     images, truth, palette = target_images(Config.fromfile(find_config(next(iter(shown.values())))))
-    predictions = {}
-    for method, run_dir in shown.items():
-        model = init_segmentor(find_config(run_dir), find_checkpoint(run_dir), device="cpu")
-        predictions[method] = inference_segmentor(model, images)
     pixels = [read_image(path) for path in images]
-    for method, maps in predictions.items():
-        path = folder / f"comparison_{ROWS[method].config}.png"
-        draw_comparison(pixels, {"truth": truth, method: maps}, palette, path)
+    columns: dict[str, Sequence[np.ndarray]] = {"truth": truth}
+    for row in rows_of(shown):
+        (run_dir,) = (each for run, each in shown.items() if run.row == row)
+        model = init_segmentor(find_config(run_dir), find_checkpoint(run_dir), device="cpu")
+        columns[row.title] = inference_segmentor(model, images)
+        path = folder / f"comparison_{Path(row.path).stem}.png"
+        draw_comparison(pixels, {"truth": truth, row.title: columns[row.title]}, palette, path)
     path = folder / "comparison.png"
-    draw_comparison(pixels, {"truth": truth, **predictions}, palette, path, PAGE_TILE_WIDTH)
+    draw_comparison(pixels, columns, palette, path, PAGE_TILE_WIDTH)
     return path
 
 
@@ -148,9 +152,9 @@ def target_images(cfg: Config) -> tuple[list[str], list[np.ndarray], list[tuple[
 # ------------------------------------------------------------------------------------------------------- page
 
 
-def write_page(table: str, picture: Path) -> None:
+def write_page(page: Path, table: str, picture: Path) -> None:
     """Replace the generated part of the documentation; the explanations around it are written by hand."""
-    head, rest = PAGE.read_text().split(START)
+    head, rest = page.read_text().split(START)
     tail = rest.split(END)[1]
-    PAGE.write_text(f"{head}{START}\n{table}{END}{tail}")
-    shutil.copyfile(picture, PAGE_PICTURE)
+    page.write_text(f"{head}{START}\n{table}{END}{tail}")
+    shutil.copyfile(picture, page.parent / "images" / f"{page.stem}.png")

@@ -1,0 +1,120 @@
+"""An experiment ID: rows, seeds, and the runs that these make."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmseg.config.load import load_config
+from mmseg.errors import ConfigError
+from mmseg.experiments.names import Axes
+
+
+@dataclass(frozen=True)
+class ConfigRow:
+    """A row whose runs are those of a config file, each with its own seed.
+
+    Attributes:
+        path: The config file.
+        title: What it is called in tables.
+        meaning: What it is, for tables.
+        start: Name of an earlier row; a run starts from the final weights of that row's run of the same seed.
+        prefix: What the names of the runs begin with, before the name of the file.
+        settings: Dotted key -> value, what the runs change in the file.
+    """
+
+    path: str | Path
+    title: str = ""
+    meaning: str = ""
+    start: str | None = None
+    prefix: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def name(self) -> str:
+        """Of the runs, without seed."""
+        return f"{self.prefix}{Path(self.path).stem}"
+
+    @cached_property
+    def max_iters(self) -> int:
+        """Iterations of a run."""
+        return self.config().train_cfg.max_iters
+
+    def config(self) -> Config:
+        """The complete config, but for what tells one run from another."""
+        return load_config(self.path, dict(self.settings))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: the ID it belongs to, its row and its seed."""
+
+    exp_id: int
+    row: Axes | ConfigRow
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """As ``gta2cs_target-only_daformer_conv1_mitb5_poly10warm_s0``."""
+        return f"{self.row_name}_s{self.seed}"
+
+    @property
+    def row_name(self) -> str:
+        """The name without the seed."""
+        return self.row.name
+
+    @property
+    def start(self) -> str | None:
+        """Name of the run of the same ID whose weights it starts from."""
+        return self.row.start and f"{self.row.start}_s{self.seed}"
+
+    @property
+    def max_iters(self) -> int:
+        """Iterations of the training."""
+        return self.row.max_iters
+
+    def config(self) -> Config:
+        """The complete config, but for the weights it starts from."""
+        cfg = self.row.config()
+        cfg.merge_from_dict({"randomness.seed": self.seed, "exp": self.exp_id, "name": self.name})
+        return cfg
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What an ID stands for.
+
+    Attributes:
+        title: A line for the reader.
+        rows: One for each run but its seed. A row comes after the one that it starts from.
+        seeds: Of the runs of each row.
+        prepare: Writes what the runs need, if it is not there.
+        parallel: Runs side by side, unless the command line says something else.
+        page: Page of the documentation that shows the results; there is a report of such experiments.
+    """
+
+    title: str
+    rows: Sequence[Axes | ConfigRow]
+    seeds: Sequence[int] = (0, 1, 2)
+    prepare: Callable[[], None] | None = None
+    parallel: int = 1
+    page: Path | None = None
+
+    def runs(self, exp_id: int) -> list[Run]:
+        """All runs in the order of the rows, seeds innermost."""
+        return [Run(exp_id, row, seed) for row in self.rows for seed in self.seeds]
+
+
+def runs_of(experiments: Mapping[int, Experiment], exp_id: int) -> list[Run]:
+    """The runs of an ID.
+
+    Raises:
+        ConfigError: The ID is not known.
+    """
+    if exp_id not in experiments:
+        known = ", ".join(map(str, experiments))
+        raise ConfigError(f"--exp {exp_id}: this experiment is not available; available are {known}")
+    return experiments[exp_id].runs(exp_id)

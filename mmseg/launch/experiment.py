@@ -1,0 +1,269 @@
+"""The runs of an experiment ID: listed, shown, started, continued."""
+
+import argparse
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmseg.checkpoints.atomic import claim
+from mmseg.config.load import override
+from mmseg.config.work_dir import unique_name, work_dir_for
+from mmseg.errors import ConfigError
+from mmseg.experiments.experiment import Experiment, Run, runs_of
+from mmseg.launch import slurm
+from mmseg.launch.local import PlannedRun, TrainedElsewhere, slots, train_all
+from mmseg.launch.process import Job
+from mmseg.launch.run_folders import (
+    config_in,
+    differing_sections,
+    finished_dir,
+    has_checkpoint,
+    write_config,
+)
+from mmseg.launch.run_state import claim_run
+from mmseg.launch.status import FINISHED, RUNNING, STATES, Status, status_of
+
+STARTUP_TEST: dict[str, Any] = {
+    "train_cfg.max_iters": 2,
+    "train_cfg.val_interval": 100,
+    "train_cfg.val_begin": 100,  # otherwise the last iteration is followed by an evaluation
+    "default_hooks.checkpoint.save_last": False,
+    "log_level": "ERROR",
+}
+DEBUG: dict[str, Any] = {"default_hooks.logger.interval": 10, "train_cfg.val_interval": 200}
+DEBUG_PICTURES = 10
+
+
+def mode_settings(cfg: Config, args: argparse.Namespace, others_start_here: bool = False) -> dict[str, Any]:
+    """What ``--debug``, ``--startup-test`` and ``--cfg-options`` change, the last ones last.
+
+    Args:
+        cfg: Config of a run.
+        args: The command line.
+        others_start_here: Other runs start from the weights of this one, so it keeps them.
+    """
+    settings: dict[str, Any] = {}
+    if args.debug:
+        settings |= DEBUG
+        for index, hook in enumerate(cfg.get("custom_hooks") or []):
+            if hook["type"] == "DebugPicturesHook":
+                settings[f"custom_hooks.{index}.interval"] = DEBUG_PICTURES
+    if args.startup_test:
+        settings |= STARTUP_TEST
+        if others_start_here:
+            del settings["default_hooks.checkpoint.save_last"]
+    return settings | (args.cfg_options or {})
+
+
+def folder_of(exp: int | str, args: argparse.Namespace) -> str:
+    """Folder of an experiment in configs/generated and work_dirs."""
+    return f"local-{exp}" + ("-startup" if args.startup_test else "")
+
+
+class ExperimentLauncher:
+    """Lists, shows or trains the runs of an ID.
+
+    Args:
+        experiments: The known IDs.
+        exp_id: One of them.
+        args: Options of the command line, see :mod:`mmseg.launch.main`.
+
+    Raises:
+        ConfigError: The ID is not known.
+    """
+
+    def __init__(self, experiments: Mapping[int, Experiment], exp_id: int, args: argparse.Namespace) -> None:
+        self.runs = runs_of(experiments, exp_id)
+        self.experiment, self.exp_id, self.args = experiments[exp_id], exp_id, args
+        self.exp = folder_of(f"exp{exp_id}", args)
+        self.starts_anew = args.rerun or args.startup_test  # a start-up test is there to be repeated
+
+    def iterations(self, run: Run) -> int:
+        """Length of a run with the options of the command line."""
+        key = "train_cfg.max_iters"
+        default = STARTUP_TEST[key] if self.args.startup_test else run.max_iters
+        return (self.args.cfg_options or {}).get(key, default)
+
+    def config(self, run: Run) -> Config:
+        """The config of a run with the options of the command line.
+
+        Raises:
+            ConfigError: An option does not fit.
+        """
+        cfg = run.config()
+        others_start_here = any(other.start == run.name for other in self.runs)
+        override(cfg, mode_settings(cfg, self.args, others_start_here), Path(run.name))
+        return cfg
+
+    def status(self, run: Run) -> Status:
+        """Where a run stands."""
+        return status_of(run.name, self.exp, self.iterations(run))
+
+    # ---------------------------------------------------------------------------------------------- shown
+
+    def show_runs(self) -> None:
+        """Print the runs of the ID and which of them are finished."""
+        rows: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for run in self.runs:
+            finished = finished_dir(run.name, self.exp, self.iterations(run))
+            rows[run.row.name]["finished" if finished else "open"].append(run.seed)
+        number = sum(len(seeds["finished"]) for seeds in rows.values())
+        print(f"{self.exp_id}: {self.experiment.title} ({len(self.runs)} runs, {number} finished)")
+        for name, states in rows.items():
+            found = (f"{state} s{' s'.join(map(str, seeds))}" for state, seeds in states.items() if seeds)
+            print(f"    {name}: {', '.join(found)}")
+
+    def show_status(self, unless_untouched: bool = False) -> None:
+        """Print where every run stands; nothing if none was started and ``unless_untouched``."""
+        if unless_untouched and not Path("work_dirs", self.exp).is_dir():
+            return
+        found = {run.name: self.status(run) for run in self.runs}
+        counts = Counter(status.state for status in found.values())
+        summary = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+        print(f"{self.exp_id}: {self.experiment.title} ({summary})")
+        for name, status in found.items():
+            print(f"    {status.state:<11} {name}" + (f": {status.detail}" if status.detail else ""))
+
+    # -------------------------------------------------------------------------------------------- trained
+
+    def run(self) -> int:
+        """Train the runs that are open; a failing one does not stop the others.
+
+        Returns:
+            Exit status.
+        """
+        runs = [run for run in self.runs if not self.args.startup_test or run.seed == self.runs[0].seed]
+        found = {run.name: self.status(run) for run in runs}
+        finished: dict[str, Path] = {}
+        open_runs = []
+        for run in runs:
+            status = found[run.name]
+            if self.is_busy(status):
+                print(f"Skip {run.name}: {status.state} in {status.folder} ({status.detail})")
+            elif status.state == FINISHED and status.folder is not None and not self.starts_anew:
+                finished[run.name] = status.folder
+                print(f"Skip {run.name}: finished in {status.folder}")
+                if differing := ", ".join(self.other_settings(run, status.folder)):
+                    print(f"    with other settings ({differing}); --rerun trains it with those of now")
+            else:
+                open_runs.append(run)
+                if self.args.dry_run:
+                    folder = self.folder_to_continue(run, status)
+                    print(
+                        f"{run.name} -> {folder or work_dir_for(f'<date>_<time>_{run.name}_<id>', self.exp)}"
+                    )
+        if self.args.dry_run:
+            return 0
+        if self.args.launcher == "slurm":
+            return self.submit(open_runs, found)
+        return self.train(open_runs, finished)
+
+    def is_busy(self, status: Status) -> bool:
+        """Whether somebody trains a run or will do so."""
+        return status.state == RUNNING or status.queued
+
+    def other_settings(self, run: Run, folder: Path) -> list[str]:
+        """Sections in which a run in a folder differs from what would be started now."""
+        config = config_in(folder, self.exp)
+        return differing_sections(self.config(run), config) if config else []
+
+    def folder_to_continue(self, run: Run, status: Status) -> Path | None:
+        """The folder of an interrupted or failed run that has a checkpoint and the settings of today."""
+        folder = None if self.starts_anew else status.folder
+        if folder is None or not config_in(folder, self.exp) or not has_checkpoint(folder):
+            return None
+        if differing := self.other_settings(run, folder):
+            print(f"{run.name}: {folder} is not continued, it has other settings ({', '.join(differing)})")
+            return None
+        return folder
+
+    def prepare(self, run: Run, status: Status, start: Path | None = None) -> Job:
+        """Write the config of a run, or find that of the interrupted one.
+
+        Args:
+            run: What is to be trained.
+            status: Where it stands.
+            start: Folder of the run whose weights it starts from.
+
+        Raises:
+            CheckpointError: That run has no checkpoint.
+            ConfigError: An option does not fit.
+        """
+        iterations, processes = self.iterations(run), max(1, self.args.gpus or 1)
+        folder = self.folder_to_continue(run, status)
+        if folder is not None:
+            config = config_in(folder, self.exp)
+            assert config is not None
+            print(f"Continue {run.name} in {folder}", flush=True)
+            return Job(run.name, config, folder, iterations, processes)
+        config = write_config(self.config(run), unique_name(run.name), self.exp)
+        if start is not None:
+            from mmseg.launch.start_weights import start_from
+
+            start_from(config, start)
+        return Job(run.name, config, work_dir_for(config.stem, self.exp), iterations, processes)
+
+    def prepare_here(self, run: Run, start: Path | None) -> Job:
+        """Prepare a run whose turn it is, unless another launcher trains it or has done so in the meantime.
+
+        Raises:
+            TrainedElsewhere: It does.
+        """
+        lock = Path("work_dirs", self.exp, ".launching")
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with claim(lock, wait=True):  # excludes other processes; threads prepare one at a time anyway
+            status = self.status(run)
+            if self.is_busy(status) or (status.state == FINISHED and not self.starts_anew):
+                raise TrainedElsewhere(f"{status.state} in {status.folder} ({status.detail})")
+            job = self.prepare(run, status, start)
+            claim_run(job.work_dir, job.max_iters)
+        return job
+
+    def train(self, runs: list[Run], finished: dict[str, Path]) -> int:
+        """Train runs on this machine, ``--max-parallel`` of them side by side, and report on all of them."""
+        environments = slots(self.args.max_parallel, self.args.gpus, self.experiment.parallel)
+        planned = [PlannedRun(run.name, partial(self.prepare_here, run), run.start) for run in runs]
+        folder, page = Path("work_dirs", self.exp), self.experiment.page
+        if page:
+            from mmseg.reports import toy_report
+        with toy_report.cost(folder) if page and runs else nullcontext():
+            if runs and self.experiment.prepare:
+                self.experiment.prepare()
+            trained, failures = train_all(planned, finished, environments)
+        if page and not self.args.startup_test:
+            rows = {run: (finished | trained).get(run.name) for run in self.runs}
+            toy_report.report(rows, folder, page if self.args.write_page else None)
+        if failures:
+            print(f"{len(failures)} of {len(planned)} runs failed:", file=sys.stderr)
+            for name, error in failures.items():
+                print(f"  {name}: {error}", file=sys.stderr)
+        return 1 if failures else 0
+
+    def submit(self, runs: list[Run], found: dict[str, Status]) -> int:
+        """Hand runs over to Slurm; ``--status`` shows what becomes of them.
+
+        Raises:
+            ConfigError: A setting does not fit, or Slurm is not there.
+        """
+        args = self.args
+        names = ("time", "partition", "account", "qos", "mem", "gpus", "cpus")
+        options = {name: getattr(args, name) for name in names}
+        settings = slurm.read_settings(args.profile, {**options, "extra": args.slurm})
+        if any(run.start for run in runs):
+            raise ConfigError(
+                f"--exp {self.exp_id} --launcher slurm: its runs start from the weights of others and are "
+                "small; train them with --launcher local"
+            )
+        slurm.check_cluster()
+        args.gpus = settings.gpus
+        jobs = [self.prepare(run, found[run.name]) for run in runs]
+        numbers = slurm.submit(jobs, self.exp, settings, args.max_parallel) if jobs else []
+        for job, number in zip(jobs, numbers, strict=True):
+            print(f"Submitted {job.name} as {number}")
+        return 0
