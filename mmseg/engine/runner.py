@@ -1,6 +1,7 @@
 """mmengine's runner, with parts that are checked and weights that are loaded safely."""
 
 import errno
+import logging
 import os
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.model import convert_sync_batchnorm, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from mmengine.runner import Runner
@@ -32,6 +34,15 @@ WRITING = ("after_train_iter", "after_val_iter", "after_val_epoch", "after_train
 """Where the hooks of a training run write."""
 STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
 MAX_COMPILED = 64  # versions of a layer: stages, sizes, with and without gradient; torch stops at eight
+
+
+NOT_ON_THE_TERMINAL = (
+    "Environment:",
+    "Hooks will be executed",
+    '"FileClient" will be deprecated',  # mmengine's own use of it
+    '"HardDiskBackend" is the alias',
+)
+"""Beginnings of messages that are for the log file alone."""
 
 
 def optimizer_settings(state: dict) -> dict[str, list[tuple[float, float, int]]]:
@@ -73,6 +84,14 @@ class SegmentationRunner(Runner):
     executes code; weights to start from go into the student and have to fit its network; a resumed run
     restores everything or fails.
     """
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """As mmengine's; what fills a screen before the first iteration goes to the log file alone."""
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.addFilter(lambda record: not record.getMessage().startswith(NOT_ON_THE_TERMINAL))
+        return logger
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Build the segmentor, alone or inside the UDA method that the config names with ``uda``.

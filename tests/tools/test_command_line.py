@@ -87,7 +87,8 @@ def test_run_experiments_writes_a_child_config_and_runs_it(checkout, toy_data, c
     parent = write_config(cfg, checkout / "configs" / "mine" / "parent.py")
     options = ["--cfg-options", "train_cfg.val_interval=1", "uda.alpha=0.5"]
     assert run_experiments.main(["--config", str(parent), *options]) == 0
-    assert "Run job toy" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Run job toy" in shown and "Saving checkpoint at 1 iterations" in shown
 
     (child,) = (checkout / "configs/generated/local-first").iterdir()
     assert re.fullmatch(r"\d{6}_\d{4}_toy_[0-9a-f]{5}", child.stem)
@@ -97,6 +98,9 @@ def test_run_experiments_writes_a_child_config_and_runs_it(checkout, toy_data, c
     assert written.model == cfg.model and written.uda == {**cfg.uda, "alpha": 0.5}
 
     work_dir = checkout / written.work_dir
+    (log,) = work_dir.glob("*/*.log")
+    for message in ("Environment:", "Hooks will be executed", '"FileClient" will be deprecated'):
+        assert message in log.read_text() and message not in shown, "that is for the file"
     stored = Config.fromfile(work_dir / child.name)
     assert stored.uda.alpha == 0.5, "overrides are part of what the run stores"
     assert (work_dir / "iter_1.pth").is_file() and (work_dir / "results.json").is_file()
