@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmseg.datasets.classes import CITYSCAPES_PALETTE
-from mmseg.visualization.comparison import draw_comparison
+from mmseg.visualization.grid import draw_comparison
 
 ROOT = Path(__file__).resolve().parent.parent
 NUM_PICTURES = 4

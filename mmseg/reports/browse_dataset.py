@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from mmengine.config import Config
 from torch import Tensor
@@ -15,7 +14,7 @@ from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.datasets.uda_dataset import UDADataset
 from mmseg.errors import ConfigError
 from mmseg.registry import DATASETS
-from mmseg.visualization.dataset_grid import Tile, draw_grid
+from mmseg.visualization.grid import Tile, write_grid
 from mmseg.visualization.palette_image import Pixels, colorize
 
 TrainingSet = UDADataset | SegmentationDataset
@@ -89,11 +88,9 @@ def write_pictures(dataset: TrainingSet, positions: Sequence[int], out_dir: Path
     """
     for start in range(0, len(positions), ROWS_PER_PICTURE):
         part = positions[start : start + ROWS_PER_PICTURE]
-        grid = draw_grid([tiles_of(dataset, position) for position in part])
         path = out_dir / f"samples_{part[0]:04d}-{part[-1]:04d}.png"
         try:
-            out_dir.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(cv2.imencode(".png", grid[..., ::-1])[1].tobytes())
+            write_grid(path, [tiles_of(dataset, position) for position in part])
         except OSError as error:
             raise ConfigError(f"{path}: cannot be written ({error.strerror}); name another folder") from error
         yield path

@@ -20,7 +20,7 @@ from mmseg.datasets.transforms.loading import read_image
 from mmseg.experiments.experiment import ConfigRow, Run
 from mmseg.launch.run_dir import find_checkpoint, find_config
 from mmseg.registry import DATASETS
-from mmseg.visualization.comparison import draw_comparison
+from mmseg.visualization.grid import draw_comparison
 
 START, END = "<!-- results: start -->", "<!-- results: end -->"
 COST = "cost.json"

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmseg.visualization.grid import Tile, write_grid
 from mmseg.visualization.palette_image import Palette, colorize
 
 COLUMNS = 4
-CAPTION_HEIGHT = 18
 
 
 def to_rgb(picture: Tensor, denormalize: Callable[[Tensor], Tensor], palette: Palette) -> list[np.ndarray]:
@@ -54,25 +54,18 @@ def draw_step(
 
     Returns:
         The files written.
+
+    Raises:
+        OSError: One cannot be written.
     """
-    out_dir.mkdir(parents=True, exist_ok=True)
-    rows = {name: to_rgb(picture, denormalize, palette) for name, picture in pictures.items()}
-    height, width = next(iter(rows.values()))[0].shape[:2]
+    images = {name: to_rgb(picture, denormalize, palette) for name, picture in pictures.items()}
+    height, width = next(iter(images.values()))[0].shape[:2]
     paths = []
-    for sample in range(min(len(images) for images in rows.values())):
-        tiles = [_tile(images[sample], name, height, width) for name, images in rows.items()]
-        tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % COLUMNS)
-        grid = np.vstack([np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)])
-        path = out_dir / f"{prefix}_{sample}.png"
-        cv2.imwrite(str(path), grid[..., ::-1])
-        paths.append(path)
+    for sample in range(min(map(len, images.values()))):
+        tiles = [
+            Tile(cv2.resize(image[sample], (width, height), interpolation=cv2.INTER_NEAREST), (name,))
+            for name, image in images.items()
+        ]
+        paths.append(out_dir / f"{prefix}_{sample}.png")
+        write_grid(paths[-1], [tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)])
     return paths
-
-
-def _tile(image: np.ndarray, caption: str, height: int, width: int) -> np.ndarray:
-    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST)
-    strip = np.full((CAPTION_HEIGHT, width, 3), 255, np.uint8)
-    cv2.putText(strip, caption, (3, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
-    return cv2.copyMakeBorder(
-        np.vstack([strip, image]), 0, 2, 0, 2, cv2.BORDER_CONSTANT, value=(255, 255, 255)
-    )

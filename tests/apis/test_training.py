@@ -28,7 +28,8 @@ from mmseg.apis import testing, training
 from mmseg.checkpoints.weights import read_checkpoint
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.registry import HOOKS, MODELS
-from mmseg.visualization.debug_pictures import CAPTION_HEIGHT, COLUMNS
+from mmseg.visualization.debug_pictures import COLUMNS
+from mmseg.visualization.grid import GAP, LINE_HEIGHT, MIN_WIDTH
 from tools import train as train_tool
 
 WITHOUT_VALIDATION = {"val_dataloader": None, "val_cfg": None, "val_evaluator": None}
@@ -125,7 +126,7 @@ def test_tensorboard_curves(uda_run):
 
 
 def test_debug_pictures_show_what_the_step_saw(uda_run):
-    height, width = CROP_SIZE[0] + CAPTION_HEIGHT + 2, CROP_SIZE[1] + 2
+    height, width = CROP_SIZE[0] + LINE_HEIGHT + GAP, MIN_WIDTH + GAP
     pictures = sorted((uda_run.work_dir / "debug").iterdir())
     assert [path.name for path in pictures] == [
         "000001_0.png",
@@ -136,9 +137,9 @@ def test_debug_pictures_show_what_the_step_saw(uda_run):
     palette = {tuple(color) for color in [*CITYSCAPES_PALETTE, (0, 0, 0)]}
     for path in pictures:
         grid = cv2.imread(str(path))[..., ::-1]
-        assert grid.shape == (2 * height, COLUMNS * width, 3)
+        assert grid.shape == (2 * height - GAP, COLUMNS * width - GAP, 3)
         tiles = [
-            grid[row * height + CAPTION_HEIGHT :][: CROP_SIZE[0], column * width :][:, : CROP_SIZE[1]]
+            grid[row * height + LINE_HEIGHT :][: CROP_SIZE[0], column * width :][:, : CROP_SIZE[1]]
             for row in range(2)
             for column in range(COLUMNS)
         ]

@@ -8,11 +8,12 @@ from toy_run import toy_config, uda_config, write_config
 from mmseg.apis.training import build_runner
 from mmseg.datasets.sampling.rare_class_sampling import RareClassSampling
 from mmseg.reports.browse_dataset import training_set
-from mmseg.visualization.dataset_grid import CAPTION_HEIGHT, GAP, MIN_WIDTH, Tile, draw_grid, fitting
+from mmseg.visualization.grid import GAP, LINE_HEIGHT, MIN_WIDTH, Tile, draw_grid, fitting
 from mmseg.visualization.palette_image import colorize
 from tools import browse_dataset
 
 CROP = 64
+CAPTION_HEIGHT = 2 * LINE_HEIGHT
 
 
 def tile(picture, row: int, column: int, height: int = CROP, width: int = CROP):
@@ -60,7 +61,7 @@ def captions(monkeypatch):
     """Collects all captions that are drawn."""
     found = []
     monkeypatch.setattr(
-        "mmseg.visualization.dataset_grid._draw_caption", lambda area, lines: found.append(list(lines))
+        "mmseg.visualization.grid._draw_caption", lambda area, lines: found.append(list(lines))
     )
     return found
 
