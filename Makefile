@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup quickstart test lint toy-benchmark clean
+.PHONY: setup quickstart test test-oldest lint toy-benchmark clean
 
 setup: $(INSTALLED)
 
@@ -20,6 +20,12 @@ quickstart: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# The oldest torch that setup.py allows, in an environment of its own.
+test-oldest:
+	$(MAKE) setup VENV=.venv-oldest
+	.venv-oldest/bin/python -m pip install --disable-pip-version-check -q torch==2.11.0 torchvision==0.26.0
+	.venv-oldest/bin/python -m pytest
 
 lint: setup
 	$(BIN)/ruff check .

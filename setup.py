@@ -5,6 +5,8 @@ from setuptools import find_packages, setup
 version: dict[str, str] = {}
 exec(Path(__file__).with_name("mmseg").joinpath("version.py").read_text(encoding="utf-8"), version)
 
+CONFIGS = Path(__file__).with_name("configs")
+
 setup(
     name="mmseg-uda",
     version=version["__version__"],
@@ -13,10 +15,19 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=find_packages(include=["mmseg", "mmseg.*"]),
+    packages=[*find_packages(include=["mmseg", "mmseg.*"]), "mmseg._configs"],
+    package_dir={"mmseg._configs": "configs"},  # in the checkout they are where people look for them
+    package_data={
+        "mmseg._configs": [
+            str(path)
+            for path in (file.relative_to(CONFIGS) for file in CONFIGS.rglob("*.py"))
+            if path.parts[0] != "generated"
+        ]
+    },
+    entry_points={"console_scripts": ["mmseg-uda = mmseg.commands:main"]},
     install_requires=[
-        "torch>=2.11,<2.14",
-        "torchvision>=0.26,<0.29",
+        "torch>=2.11,<2.15",
+        "torchvision>=0.26,<0.30",
         "timm>=1.0.20",
         "safetensors>=0.4",
         "onedl-mmengine>=0.10.12,<0.11",

@@ -49,6 +49,8 @@ MAY_IMPORT = {
     "reports": FOUNDATION | {"apis", "config", "datasets", "evaluation", "visualization"}
     | {"experiments", "launch", "models", "toy"},
     "launch": FOUNDATION | {"apis", "cli", "config", "experiments", "reports"},
+    "commands": FOUNDATION | {"apis", "cli", "config", "datasets", "evaluation", "models.segmentors"}
+    | {"toy", "visualization"},
 }  # fmt: skip
 
 

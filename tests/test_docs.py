@@ -24,7 +24,11 @@ from mmseg.registry import DATASETS, MODELS
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"(<!-- not run -->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-OPTION_SOURCES = ("mmseg/cli.py", "mmseg/launch/main.py", "mmseg/datasets/conversion/command_line.py")
+OPTION_SOURCES = (
+    "mmseg/cli.py",
+    "mmseg/launch/main.py",
+    *(f"mmseg/commands/{path.name}" for path in (ROOT / "mmseg/commands").glob("*.py")),
+)
 SMALL_NETWORK = {
     "model.pretrained": None,
     "model.backbone.type": "mit_b0",

@@ -1,59 +1,11 @@
 """Train one config: ``python tools/train.py CONFIG``."""
 
-import argparse
 import sys
+from pathlib import Path
 
-from mmseg.apis import train
-from mmseg.cli import add_cfg_options, command
-from mmseg.config.load import load_config
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, whatever mmseg is installed
 
-
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", help="config file")
-    parser.add_argument(
-        "--work-dir", help="where to write logs and checkpoints (default: work_dirs/<config name>)"
-    )
-    parser.add_argument("--load-from", help="checkpoint to start from; its weights go into the student")
-    parser.add_argument("--resume-from", help="checkpoint of an interrupted run to continue")
-    parser.add_argument(
-        "--resume", action="store_true", help="continue from the newest checkpoint in the work dir"
-    )
-    parser.add_argument("--no-validate", action="store_true", help="do not evaluate during training")
-    parser.add_argument("--seed", type=int, help="random seed (default: as in the config)")
-    parser.add_argument(
-        "--deterministic", action="store_true", help="use deterministic kernels where they exist"
-    )
-    parser.add_argument(
-        "--amp", choices=["bf16", "fp16"], help="forward passes in this precision (fp16: with loss scaling)"
-    )
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
-    add_cfg_options(parser)
-    return parser.parse_args(argv)
-
-
-@command
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
-    if args.work_dir:
-        cfg.work_dir = args.work_dir
-    if args.load_from:
-        cfg.load_from = args.load_from
-    if args.resume or args.resume_from:
-        cfg.resume = True
-        cfg.load_from = args.resume_from
-    if args.no_validate:
-        cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
-    if args.seed is not None:
-        cfg.randomness = dict(cfg.get("randomness", {}), seed=args.seed)
-    if args.deterministic:
-        cfg.randomness = dict(cfg.get("randomness", {}), deterministic=True)
-    if args.amp:
-        cfg.merge_from_dict({"optim_wrapper.precision": args.amp})
-    cfg.launcher = args.launcher
-    train(cfg)
-
+from mmseg.commands.train import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""The building blocks in configs/_base_ as plain dictionaries."""
+"""The configs of the package, and their building blocks in configs/_base_ as plain dictionaries."""
 
 import copy
 import functools
@@ -7,7 +7,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-BASE = Path(__file__).parents[2] / "configs" / "_base_"
+PACKAGE = Path(__file__).parents[1]
+CONFIGS = next(folder for folder in (PACKAGE / "_configs", PACKAGE.parent / "configs") if folder.is_dir())
+"""The folder ``configs`` of the checkout; an installed package has a copy."""
 
 
 @functools.cache
@@ -21,4 +23,4 @@ def base(name: str) -> dict[str, Any]:
     Args:
         name: Its path without suffix, as ``schedules/adamw``.
     """
-    return copy.deepcopy(_read(BASE / f"{name}.py").to_dict())
+    return copy.deepcopy(_read(CONFIGS / "_base_" / f"{name}.py").to_dict())

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg.config.base import base
+from mmseg.config.base import CONFIGS, base
 from mmseg.config.work_dir import work_dir_of_continuation
 from mmseg.errors import ConfigError
 from mmseg.legacy import is_legacy, translate
@@ -24,6 +24,8 @@ TOP_LEVEL_KEYS = {
 }  # fmt: skip
 
 
+SHIPPED = "mmseg::"
+"""Begins the name of a config that comes with the package."""
 LOOKED_UP = ("type", "constructor")
 """Endings of the keys whose values are looked up in a registry; a dotted name would be imported there."""
 SCOPES = (None, "mmseg", "mmengine")
@@ -36,7 +38,7 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
     JSON files are data: nothing in them is run or imported, and nothing that overrides add to them.
 
     Args:
-        path: A Python (or JSON, YAML) config.
+        path: A Python (or JSON, YAML) config; ``mmseg::hrda/gtaHR2csHR_hrda.py`` is one of the package's.
         options: Dotted key -> value, as given by ``--cfg-options``. With an old config, names of its own
             sections (``data.test.data_root``) are understood, too.
 
@@ -44,7 +46,8 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
         ConfigError: The file is missing, cannot be read or translated, or an override names a part that does
             not exist, or a JSON config names something to import.
     """
-    path, options = Path(path), options or {}
+    shipped = str(path).removeprefix(SHIPPED)
+    path, options = Path(path) if shipped == str(path) else CONFIGS / shipped, options or {}
     if not path.is_file():
         raise ConfigError(f"{path}: no such config file")
     cfg = _read(path)

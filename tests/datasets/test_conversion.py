@@ -13,6 +13,7 @@ from cityscapesscripts.helpers.labels import labels as cityscapes_labels
 from cityscapesscripts.preparation.json2labelImg import json2labelImg
 from PIL import Image
 
+from mmseg.commands.convert import main as convert
 from mmseg.datasets.conversion import (
     CITYSCAPES,
     GTA,
@@ -23,7 +24,6 @@ from mmseg.datasets.conversion import (
     convert_mapillary,
     convert_synthia,
     mapillary,
-    run_converter,
     synthia,
 )
 from mmseg.errors import DataError
@@ -247,7 +247,7 @@ def test_damaged_files_are_named_and_the_rest_goes_on(tmp_path, capsys):
     raw[2].write_bytes(b"")
     Image.new("RGB", (8, 8)).save(raw[4])
 
-    assert run_converter(GTA, convert_gta, [str(tmp_path)]) == 1
+    assert convert(["gta", str(tmp_path)]) == 1
     lines = capsys.readouterr().err.splitlines()
     for path, reason in ((raw[1], "truncated"), (raw[2], "cannot identify"), (raw[4], "RGB")):
         assert any(line.strip().startswith(f"{path}: ") and reason in line for line in lines)

@@ -14,9 +14,9 @@ from toy_run import ROOT, log_entries, toy_config, uda_config, write_config
 import run_experiments
 from mmseg.apis import training
 from mmseg.cli import command
+from mmseg.commands import train as train_tool
 from mmseg.errors import ConfigError, DataError
 from mmseg.launch import run_folders
-from tools import train as train_tool
 
 PROGRAMS = [
     "run_experiments.py",
@@ -152,7 +152,7 @@ def test_run_experiments_explains_a_missing_config(checkout, capsys):
 def started(monkeypatch):
     """Configs that tools/train.py would train."""
     configs = []
-    monkeypatch.setattr(train_tool, "train", configs.append)
+    monkeypatch.setattr(training, "train", configs.append)
     return configs
 
 

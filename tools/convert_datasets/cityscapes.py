@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout, whatever mmseg is installed
 
-from mmseg.datasets.conversion import CITYSCAPES, convert_cityscapes, run_converter
+from mmseg.commands.convert import main
 
 if __name__ == "__main__":
-    sys.exit(run_converter(CITYSCAPES, convert_cityscapes))
+    sys.exit(main(["cityscapes", *sys.argv[1:]]))

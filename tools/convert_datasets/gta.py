@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout, whatever mmseg is installed
 
-from mmseg.datasets.conversion import GTA, convert_gta, run_converter
+from mmseg.commands.convert import main
 
 if __name__ == "__main__":
-    sys.exit(run_converter(GTA, convert_gta))
+    sys.exit(main(["gta", *sys.argv[1:]]))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout, whatever mmseg is installed
 
-from mmseg.datasets.conversion import MAPILLARY, convert_mapillary, run_converter
+from mmseg.commands.convert import main
 
 if __name__ == "__main__":
-    sys.exit(run_converter(MAPILLARY, convert_mapillary))
+    sys.exit(main(["mapillary", *sys.argv[1:]]))

@@ -1,7 +1,6 @@
 """Conversion of raw labels to train ids, and the class statistics for rare class sampling."""
 
 from mmseg.datasets.conversion.cityscapes import CITYSCAPES, convert_cityscapes
-from mmseg.datasets.conversion.command_line import run_converter
 from mmseg.datasets.conversion.gta import GTA, convert_gta
 from mmseg.datasets.conversion.label_conversion import LabelConversion, lookup_table
 from mmseg.datasets.conversion.mapillary import MAPILLARY, convert_mapillary
@@ -21,5 +20,4 @@ __all__ = [
     "convert_mapillary",
     "convert_synthia",
     "lookup_table",
-    "run_converter",
 ]

@@ -1,0 +1,85 @@
+"""Segment your own images.
+
+IMG is an image or a folder of images; each result is written as ``<name>_pred<ext>`` beside the image, or to
+``--out-dir``, and its path is printed.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmseg.cli import command
+from mmseg.errors import DataError
+
+if TYPE_CHECKING:
+    from mmseg.models.segmentors import EncoderDecoder
+    from mmseg.visualization.palette_image import Palette
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+
+
+def find_images(path: Path) -> list[Path]:
+    """The image itself, or all images in a folder (without earlier results)."""
+    if path.is_file():
+        return [path]
+    images = sorted(
+        p for p in path.glob("*") if p.suffix.lower() in SUFFIXES and not p.stem.endswith("_pred")
+    )
+    if not images:
+        raise DataError(f"{path}: neither an image nor a folder with images ({', '.join(SUFFIXES)})")
+    return images
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("img", type=Path, help="image or folder")
+    parser.add_argument("config", help="config of the network")
+    parser.add_argument("checkpoint", help="its weights")
+    parser.add_argument("--device", help="cpu, cuda:0, …; default: a GPU when there is one")
+    parser.add_argument(
+        "--palette", choices=["checkpoint", "cityscapes"], default="checkpoint", help="colours of the classes"
+    )
+    parser.add_argument("--opacity", type=float, default=0.5, help="1 hides the image, 0 the prediction")
+    parser.add_argument("--out-dir", type=Path, help="where to write (default: beside each image)")
+    return parser.parse_args(argv)
+
+
+def write_prediction(
+    model: "EncoderDecoder", path: Path, palette: "Palette", opacity: float, out_dir: Path
+) -> Path:
+    """Segment one image and write the colours of its classes over it."""
+    import cv2
+
+    from mmseg.apis import inference_segmentor
+    from mmseg.datasets.transforms.loading import read_image
+    from mmseg.visualization.palette_image import blend
+
+    image, label = read_image(str(path)), inference_segmentor(model, path)[0]
+    out = out_dir / f"{path.stem}_pred{path.suffix}"
+    out_dir.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(out), blend(image, label, palette, opacity)[..., ::-1])
+    return out
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Segment every image; one that cannot be read does not stop the others."""
+    from mmseg.apis import init_segmentor
+    from mmseg.datasets.classes import CITYSCAPES_PALETTE
+
+    args = parse_args(argv)
+    images = find_images(args.img)
+    model = init_segmentor(args.config, args.checkpoint, args.device)
+    palette = CITYSCAPES_PALETTE if args.palette == "cityscapes" else model.palette
+    status = 0
+    for path in images:
+        try:
+            print(write_prediction(model, path, palette, args.opacity, args.out_dir or path.parent))
+        except DataError as error:  # the other images of a folder are still wanted
+            print(f"error: {error}", file=sys.stderr)
+            status = 1
+    return status

@@ -1,0 +1,133 @@
+"""Test a checkpoint."""
+
+import argparse
+
+from mmseg.cli import add_cfg_options, command
+from mmseg.config.load import load_config
+from mmseg.config.work_dir import work_dir_of_test
+from mmseg.errors import ConfigError
+
+LABEL_IDS = {"true": "cityscapes", "false": "trainids"}
+"""Formats by the published option ``to_label_id``."""
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """The options."""
+    from mmseg.evaluation.metrics import MEAN_SCORES, NOT_IN_SUBSET
+    from mmseg.evaluation.server_formats import SERVER_FORMATS
+
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("config", help="config file")
+    parser.add_argument("checkpoint", help="weights to test")
+    parser.add_argument(
+        "--work-dir", help="where to write results.json (default: test/ beside the checkpoint)"
+    )
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    add_cfg_options(parser)
+
+    scores = parser.add_argument_group("scores")
+    scores.add_argument("--eval", nargs="+", default=["mIoU"], choices=MEAN_SCORES, help="what to report")
+    scores.add_argument(
+        "--class-subsets", nargs="+", choices=NOT_IN_SUBSET,
+        help="also the mean IoU of the 16 or 13 classes of Synthia (default: where Synthia is the source)",
+    )  # fmt: skip
+    scores.add_argument("--calibration", action="store_true", help="expected calibration error, 15 bins")
+    scores.add_argument("--confusion-matrix", metavar="DIR", help="folder for it as picture and CSV")
+    scores.add_argument("--out", metavar="FILE", help="FILE.json: scores; FILE.npz: predictions")
+
+    network = parser.add_argument_group("network")
+    network.add_argument("--which", choices=["student", "teacher"], default="student", help="weights to test")
+    network.add_argument(
+        "--inference-mode", choices=["same", "whole", "slide"], default="same",
+        help="whole image or sliding windows; same: as in the config",
+    )  # fmt: skip
+    network.add_argument(
+        "--aug-test", action="store_true", help="mean over the scales 0.5 to 1.75, each also mirrored"
+    )
+    network.add_argument("--aug-scales", nargs="+", type=float, metavar="S", help="other scales for it")
+    network.add_argument(
+        "--hrda-out", choices=["LR", "HR", "ATT"],
+        help="predict from the context (LR) or the detail (HR) alone, or write the attention (ATT)",
+    )  # fmt: skip
+
+    data = parser.add_argument_group("predictions")
+    data.add_argument("--show-dir", help="folder for predictions, one PNG per image")
+    data.add_argument(
+        "--opacity", type=float, default=0.5, help="1: indexed PNG of train ids; less: colours over the image"
+    )
+    data.add_argument("--test-set", action="store_true", help="the split test instead of val")
+    data.add_argument(
+        "--format-only", action="store_true", help="files for an evaluation server instead of scores"
+    )
+    data.add_argument(
+        "--format",
+        choices=SERVER_FORMATS,
+        help="cityscapes: label ids; trainids: train ids (default for ACDC and Dark Zurich)",
+    )
+    data.add_argument("--format-dir", metavar="DIR", help="folder of these files; the zip file is beside it")
+    data.add_argument(
+        "--eval-options", "--eval-option", nargs="+", default=[], metavar="KEY=VALUE",
+        help="published spelling: imgfile_prefix=DIR is --format-dir, to_label_id=False is --format trainids",
+    )  # fmt: skip
+    return parser.parse_args(argv)
+
+
+def submission(args: argparse.Namespace, dataset: str) -> dict[str, str | None]:
+    """Format and folder of the files for the server of a data set.
+
+    Raises:
+        ConfigError: An option is not known, or contradicts another.
+    """
+    from mmseg.evaluation.server_formats import format_of_dataset
+
+    published = dict(option.partition("=")[::2] for option in args.eval_options)
+    unknown = sorted(published.keys() - {"imgfile_prefix", "to_label_id"})
+    label_ids = published.get("to_label_id", "").lower()
+    if unknown or ("to_label_id" in published and label_ids not in LABEL_IDS):
+        raise ConfigError(
+            f"--eval-options {' '.join(args.eval_options)}: expected imgfile_prefix=DIR and "
+            "to_label_id=True or False"
+        )
+    folder = args.format_dir or published.get("imgfile_prefix")
+    if not args.format_only:
+        if args.format or folder or published:
+            raise ConfigError("--format, --format-dir and --eval-options go with --format-only; add it")
+        return {}
+    by_ids = LABEL_IDS.get(label_ids)
+    if args.format and by_ids and args.format != by_ids:
+        raise ConfigError(
+            f"--format {args.format} with to_label_id={published['to_label_id']}, which is --format "
+            f"{by_ids}; leave one of them out"
+        )
+    return dict(submission=args.format or by_ids or format_of_dataset(dataset), submission_dir=folder)
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Test as the options say."""
+    from mmseg.apis import test
+    from mmseg.apis.evaluation_options import PUBLISHED_SCALES
+
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    variants = (args.hrda_out, args.which if args.which != "student" else None)
+    cfg.work_dir = args.work_dir or str(work_dir_of_test(args.checkpoint, variants))
+    cfg.launcher = args.launcher
+    scales = args.aug_scales or (PUBLISHED_SCALES if args.aug_test else ())
+    test(
+        cfg,
+        args.checkpoint,
+        scores=args.eval,
+        class_subsets=args.class_subsets,
+        calibration=args.calibration,
+        confusion_matrix=args.confusion_matrix,
+        show_dir=args.show_dir,
+        opacity=args.opacity,
+        out=args.out,
+        which=args.which,
+        test_set=args.test_set,
+        inference_mode=args.inference_mode,
+        augment=scales,
+        hrda_out=args.hrda_out,
+        **submission(args, cfg.test_dataloader.dataset.type),
+    )
