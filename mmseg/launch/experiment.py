@@ -231,14 +231,14 @@ class ExperimentLauncher:
         planned = [PlannedRun(run.name, partial(self.prepare_here, run), run.start) for run in runs]
         folder, page = Path("work_dirs", self.exp), self.experiment.page
         if page:
-            from mmseg.reports import toy_report
-        with toy_report.cost(folder) if page and runs else nullcontext():
+            from mmseg.reports import benchmark_page
+        with benchmark_page.cost(folder) if page and runs else nullcontext():
             if runs and self.experiment.prepare:
                 self.experiment.prepare()
             trained, failures = train_all(planned, finished, environments)
         if page and not self.args.startup_test:
             rows = {run: (finished | trained).get(run.name) for run in self.runs}
-            toy_report.report(rows, folder, page if self.args.write_page else None)
+            benchmark_page.report(rows, folder, page if self.args.write_page else None)
         if failures:
             print(f"{len(failures)} of {len(planned)} runs failed:", file=sys.stderr)
             for name, error in failures.items():

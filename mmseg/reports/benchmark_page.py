@@ -1,4 +1,4 @@
-"""What experiment 0 ends with: one table over seeds and pictures of the same target images."""
+"""What an experiment with a page ends with: one table over seeds and pictures of the same target images."""
 
 import json
 import os

@@ -21,7 +21,7 @@ from mmseg.config.checks import check_config
 from mmseg.experiments.experiment import ConfigRow, Experiment, Run
 from mmseg.launch.main import launch
 from mmseg.launch.start_weights import HRDA_START, start_from
-from mmseg.reports import toy_report
+from mmseg.reports import benchmark_page
 
 ROOT = Path(__file__).parents[2]
 ROWS = {row.title: row for row in experiments.TOY_ROWS}
@@ -117,7 +117,7 @@ def test_runs_wait_for_their_start_and_end_in_a_report(folder, toy_data, capfd):
         write_config(cfg, folder / f"{name}.py")
     write_config(Config.fromfile("first.py"), folder / "waiting.py")
     page = folder / "page.md"
-    page.write_text(f"before\n{toy_report.START}\nold\n{toy_report.END}\nafter\n")
+    page.write_text(f"before\n{benchmark_page.START}\nold\n{benchmark_page.END}\nafter\n")
     (folder / "images").mkdir()
     rows = [
         ConfigRow("first.py", "first method", "as it comes"),
@@ -153,7 +153,7 @@ def test_runs_wait_for_their_start_and_end_in_a_report(folder, toy_data, capfd):
         assert (
             width > height and abs(width / columns - (Image.open(OUT / "comparison.png").size[0] / 4)) < 200
         )
-    assert len(toy_report.read_costs(OUT)) == 1 and toy_report.read_costs(OUT)[0]["cpu"] > 1
+    assert len(benchmark_page.read_costs(OUT)) == 1 and benchmark_page.read_costs(OUT)[0]["cpu"] > 1
 
     assert launch(table, ["--exp", "5", "--dry-run"]) == 0
     shown = capfd.readouterr().out
@@ -167,9 +167,9 @@ def test_runs_wait_for_their_start_and_end_in_a_report(folder, toy_data, capfd):
     table[5] = Experiment("a few", rows[:2], seeds=(1,), page=page)
     assert launch(table, ["--exp", "5", "--write-page"]) == 0
     written = page.read_text()
-    assert written.startswith(f"before\n{toy_report.START}\n| method |") and written.endswith("\nafter\n")
+    assert written.startswith(f"before\n{benchmark_page.START}\n| method |") and written.endswith("\nafter\n")
     assert (folder / "images/page.png").read_bytes() == (OUT / "comparison.png").read_bytes()
-    assert len(toy_report.read_costs(OUT)) == 1, "nothing was trained"
+    assert len(benchmark_page.read_costs(OUT)) == 1, "nothing was trained"
 
 
 def test_the_rows_that_the_page_shows():
@@ -258,7 +258,7 @@ def test_table(tmp_path):
         finished[run].mkdir()
         (finished[run] / "results.json").write_text(json.dumps({"mIoU": score}))
     costs = [dict(wall=600, cpu=1100), dict(wall=60, cpu=100)]
-    lines = toy_report.markdown(ROWS.values(), finished, costs).splitlines()
+    lines = benchmark_page.markdown(ROWS.values(), finished, costs).splitlines()
     assert lines[2] == "| source-only | source labels only | 21.0 ± 1.0 | 20.0, 21.0, 22.0 |"
     assert lines[3].endswith("| – |  |")
     assert lines[8] == "| oracle | target labels | 31.2 | 31.2 |"
@@ -267,11 +267,11 @@ def test_table(tmp_path):
 
 def test_cost_counts_processes_also_when_they_are_interrupted(tmp_path):
     busy = "import time\nwhile time.process_time() < 0.3: pass"
-    with pytest.raises(ZeroDivisionError), toy_report.cost(tmp_path / "new"):
+    with pytest.raises(ZeroDivisionError), benchmark_page.cost(tmp_path / "new"):
         subprocess.run([sys.executable, "-c", busy], check=True)
         raise ZeroDivisionError
-    with toy_report.cost(tmp_path / "new"):
+    with benchmark_page.cost(tmp_path / "new"):
         pass
-    first, second = toy_report.read_costs(tmp_path / "new")
+    first, second = benchmark_page.read_costs(tmp_path / "new")
     assert 0.3 <= first["cpu"] < 5 and first["wall"] >= 0.3
     assert second["cpu"] < 0.1
