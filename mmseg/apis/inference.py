@@ -17,12 +17,10 @@ from mmseg.datasets.transforms.geometry import Resize
 from mmseg.datasets.transforms.loading import read_image
 from mmseg.errors import ConfigError, DataError
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
+from mmseg.models.segmentors.test_time_augmentation import MIN_SIDE
 from mmseg.registry import MODELS, TRANSFORMS
 
 Image = str | Path | np.ndarray
-
-MIN_SIDE = 32
-"""Stride of the coarsest features; an encoder cannot take less."""
 
 
 def init_segmentor(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmseg.checkpoints.weights import count_networks, entries_of, read_checkpoint, state_dict_of
 from mmseg.errors import CheckpointError
-from mmseg.models.backbones import openmmlab_names
+from mmseg.models.backbones import weight_names
 from mmseg.models.backbones.timm_backbone import NETWORK
 
 NETWORKS = {
@@ -90,7 +90,7 @@ def todays_name(name: str) -> str:
     before, backbone, layer = name.rpartition("backbone.")
     if not backbone or not layer.startswith(("stem.", "conv1.", "bn1.", "layer")):
         return name
-    return f"{before}{backbone}{NETWORK}{openmmlab_names.to_timm(layer)}"
+    return f"{before}{backbone}{NETWORK}{weight_names.openmmlab_to_timm(layer)}"
 
 
 def check_out(out: Path, checkpoint: str | Path, overwrite: bool = False) -> None:

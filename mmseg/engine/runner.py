@@ -74,7 +74,8 @@ def compile_encoders(method: nn.Module, **options: Any) -> None:
     for part in method.modules():
         encoder = getattr(part, "backbone", None)
         if isinstance(encoder, nn.Module):
-            encoder.compile(**{"dynamic": False, **options})
+            compile = getattr(encoder, "compile_layers", encoder.compile)
+            compile(**{"dynamic": False, **options})
 
 
 class SegmentationRunner(Runner):

@@ -6,10 +6,8 @@ Networks are counted on torch's meta device, which has shapes but no values: not
 import copy
 import json
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from mmengine.config import Config
@@ -130,9 +128,7 @@ def count(network: Network) -> NetworkCost:
 
 
 def _flops(forward: Callable[[], Any]) -> int:
-    # torch.autocast does not know the meta device; where nothing is computed it has no meaning
-    without_autocast = patch.object(torch, "autocast", lambda *_, **__: nullcontext())
-    with without_autocast, torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         forward()
     return counter.get_total_flops()
 

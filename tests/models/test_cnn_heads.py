@@ -319,3 +319,9 @@ def test_auxiliary_head_adds_losses_in_training(several: bool) -> None:
 def test_wrong_head_configs_are_explained(cfg: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         MODELS.build(cfg)
+
+
+def test_dual_attention_has_shapes_on_the_meta_device() -> None:
+    """Where networks are counted, and where there is no autocast."""
+    with torch.device("meta"):
+        assert ChannelAttention()(torch.empty(1, 4, 3, 5)).shape == (1, 4, 3, 5)

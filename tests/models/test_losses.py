@@ -7,6 +7,7 @@ from golden_data import gen, load, norm
 
 from mmseg.errors import ConfigError
 from mmseg.models.losses import CrossEntropyLoss, pixel_accuracy
+from mmseg.registry import MODELS
 
 
 @pytest.fixture
@@ -40,15 +41,9 @@ def test_plain_and_weighted_loss_and_gradient(case) -> None:
     )
 
 
-def test_reductions_and_factors(case) -> None:
+def test_factors_of_classes(case) -> None:
     logits, label, weight = (part.detach() for part in case)
     golden = load("loss_ce")
-    none = CrossEntropyLoss(reduction="none")(logits, label, weight)
-    np.testing.assert_allclose(none, golden["none"], rtol=1e-5, atol=1e-7)
-    total = CrossEntropyLoss(reduction="sum")(logits, label, weight)
-    assert total.item() == pytest.approx(golden["sum"].item(), rel=1e-5)
-    averaged = CrossEntropyLoss()(logits, label, weight, avg_factor=100)
-    assert averaged.item() == pytest.approx(golden["avg_factor_100"].item(), rel=1e-5)
     by_class = CrossEntropyLoss(loss_weight=0.7, class_weight=np.linspace(0.5, 1.5, 19).tolist())
     assert by_class(logits, label, weight).item() == pytest.approx(golden["class_weight"].item(), rel=1e-5)
     assert CrossEntropyLoss()(logits, torch.full_like(label, 255)).item() == golden["all_ignored"].item() == 0
@@ -79,6 +74,20 @@ def test_class_weights_are_not_in_the_state_dict() -> None:
     assert not CrossEntropyLoss(class_weight=[1.0, 2.0]).state_dict()
 
 
-def test_unknown_reduction_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="reduction='average'; expected 'mean', 'sum' or 'none'"):
-        CrossEntropyLoss(reduction="average")
+def test_a_head_adds_up_several_losses() -> None:
+    torch.manual_seed(0)
+    logits, label = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4))
+
+    def losses_of(*losses: dict) -> dict[str, torch.Tensor]:
+        head = dict(type="FCNHead", in_channels=4, channels=4, num_classes=3, loss_decode=list(losses))
+        return MODELS.build(head).loss(logits, label)
+
+    half, double = (dict(type="CrossEntropyLoss", loss_weight=weight) for weight in (0.5, 2.0))
+    expected = CrossEntropyLoss()(logits, label)
+    assert losses_of(half)["loss_seg"] == 0.5 * expected
+    named = losses_of(half, double | dict(loss_name="loss_second"))
+    assert set(named) == {"loss_seg", "loss_second", "acc_seg"}
+    assert (named["loss_seg"], named["loss_second"]) == (0.5 * expected, 2 * expected)
+    assert losses_of(half, double)["loss_seg"] == 2.5 * expected
+    with pytest.raises(ConfigError, match="loss_name='dice'; expected a name with 'loss'"):
+        losses_of(half | dict(loss_name="dice"))

@@ -11,7 +11,7 @@ from test_encoder_decoder import tiny
 
 from mmseg.errors import ConfigError, DataError
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
-from mmseg.models.segmentors.test_time_augmentation import ImageVersions
+from mmseg.models.segmentors.test_time_augmentation import TestTimeAugmentation
 
 PUBLISHED = (0.5, 0.75, 1, 1.25, 1.5, 1.75)
 
@@ -34,23 +34,23 @@ def explicit_passes(model: EncoderDecoder, img: torch.Tensor, sizes, result) -> 
 
 
 def test_published_scales_of_the_data_sets():
-    cityscapes = ImageVersions(PUBLISHED, base_scale=(1024, 512)).sizes(1024, 2048, "a.png")
+    cityscapes = TestTimeAugmentation(PUBLISHED, base_scale=(1024, 512)).sizes(1024, 2048, "a.png")
     assert cityscapes == [(256, 512), (384, 768), (512, 1024), (640, 1280), (768, 1536), (896, 1792)]
-    acdc = ImageVersions(PUBLISHED, base_scale=(960, 540)).sizes(1080, 1920, "a.png")
+    acdc = TestTimeAugmentation(PUBLISHED, base_scale=(960, 540)).sizes(1080, 1920, "a.png")
     assert acdc == [(270, 480), (405, 720), (540, 960), (675, 1200), (810, 1440), (945, 1680)]
-    assert ImageVersions((1, 1.5)).sizes(100, 64, "a.png") == [(100, 64), (150, 96)]
-    other_ratio = ImageVersions((0.5, 1), base_scale=(200, 100), keep_ratio=False)
+    assert TestTimeAugmentation((1, 1.5)).sizes(100, 64, "a.png") == [(100, 64), (150, 96)]
+    other_ratio = TestTimeAugmentation((0.5, 1), base_scale=(200, 100), keep_ratio=False)
     assert other_ratio.sizes(300, 300, "a.png") == [(50, 100), (100, 200)]
 
 
 def test_wrong_scales_and_tiny_versions_are_explained():
     for scales in ((), (1, 0), (-1,)):
         with pytest.raises(ConfigError, match="expected one or more positive numbers"):
-            ImageVersions(scales)
+            TestTimeAugmentation(scales)
     with pytest.raises(
         DataError, match=r"a\.png: 96x64 pixels become 36x24 at scale 0\.5, expected at least 32"
     ):
-        ImageVersions((0.5, 1), base_scale=(72, 48)).sizes(64, 96, "a.png")
+        TestTimeAugmentation((0.5, 1), base_scale=(72, 48)).sizes(64, 96, "a.png")
 
 
 def test_probabilities_are_the_mean_of_explicit_passes():

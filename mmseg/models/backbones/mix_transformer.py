@@ -13,12 +13,11 @@ from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
-from mmcv.cnn.bricks import drop as bricks
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmseg.errors import ConfigError
-from mmseg.models.backbones import hugging_face_names
+from mmseg.models.backbones import weight_names
 from mmseg.registry import MODELS
 
 # Norms inside a stage use 1e-6; patch embeddings and the reduced keys keep PyTorch's 1e-5.
@@ -45,24 +44,6 @@ def to_map(tokens: Tensor, height: int, width: int) -> Tensor:
 def to_tokens(feature_map: Tensor) -> Tensor:
     """(B, C, H, W) map as (B, H·W, C) tokens; a view."""
     return feature_map.flatten(2).transpose(1, 2)
-
-
-class DropPath(bricks.DropPath):
-    """Stochastic depth: leaves out a residual branch of whole samples in training (Huang et al., ECCV 2016).
-
-    The same as the base class with one pass over the branch instead of two.
-
-    Args:
-        drop_prob: Probability with which the branch of a sample is left out, in [0, 1).
-    """
-
-    def forward(self, branch: Tensor) -> Tensor:
-        """Zero the branch of the drawn samples and scale the others to keep the expectation."""
-        if self.drop_prob == 0 or not self.training:
-            return branch
-        keep_prob = 1 - self.drop_prob
-        kept = branch.new_empty((branch.shape[0],) + (1,) * (branch.ndim - 1)).bernoulli_(keep_prob)
-        return branch * kept.div_(keep_prob)
 
 
 class OverlapPatchEmbed(nn.Module):
@@ -143,6 +124,8 @@ class Block(nn.Module):
     def __init__(
         self, channels: int, num_heads: int, mlp_ratio: int, reduction: int, drop_path_rate: float
     ) -> None:
+        from timm.layers import DropPath  # timm takes seconds to import, which other encoders need not
+
         super().__init__()
         self.norm1 = StageNorm(channels)
         self.attn = Attention(channels, num_heads, reduction)
@@ -223,15 +206,15 @@ class MixVisionTransformer(nn.Module):
             outputs.append(feature_map)
         return outputs
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
+    def compile_layers(self, **options: Any) -> None:
         """Compile the layers in place: once per stage and shape, for all blocks; see ``torch.compile``."""
         for part in self.modules():
             if isinstance(part, Attention | MixFFN):
-                part.compile(*args, **kwargs)
+                part.compile(**options)
 
     def adapt_weights(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights as entries of this module; those of Hugging Face have other names there."""
-        return hugging_face_names.to_mit(state)
+        return weight_names.hugging_face_to_mit(state)
 
 
 def initialise(module: nn.Module) -> None:

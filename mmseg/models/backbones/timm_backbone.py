@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.errors import CheckpointError, ConfigError
-from mmseg.models.backbones import openmmlab_names
+from mmseg.models.backbones import weight_names
 from mmseg.models.layers.resize import resize
 from mmseg.registry import MODELS
 
@@ -100,7 +100,7 @@ class TimmBackbone(nn.Module):
         Names of none of them are returned as they are.
         """
         flattened = name.replace(".", "_", 1)  # timm's pyramids hold ``layers.0`` as ``layers_0``
-        for other in (name, openmmlab_names.to_timm(name), f"model.{name}", f"body.{name}", flattened):
+        for other in (name, weight_names.openmmlab_to_timm(name), f"model.{name}", f"body.{name}", flattened):
             for candidate in (other, NETWORK + other):
                 if candidate in self._own_names:
                     return candidate
@@ -109,7 +109,7 @@ class TimmBackbone(nn.Module):
     def published_name(self, name: str) -> str:
         """Name of an entry of this module in the published code, which has residual networks only."""
         deep_stem = f"{NETWORK}conv1.0.weight" in self._own_names
-        return openmmlab_names.from_timm(name.removeprefix(NETWORK), deep_stem)
+        return weight_names.timm_to_openmmlab(name.removeprefix(NETWORK), deep_stem)
 
     def adapt_weights(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights of a whole classifier as entries of this module.

@@ -26,12 +26,13 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         norm_cfg: Normalisation of the head's convolutions; None gives convolutions with bias instead.
         act_cfg: Activation of the head's convolutions.
         in_index: Which of the encoder's levels to use: one (a head of one input) or several.
-        loss_decode: Config of the loss.
+        loss_decode: Config of the loss, or of several that are added up. An entry ``loss_name`` names a loss
+            in the log (``loss_seg`` by default); losses of the same name are logged as one.
         ignore_index: Label of pixels without a class.
         align_corners: Convention of bilinear resizing.
 
     Raises:
-        ConfigError: ``in_channels`` and ``in_index`` do not fit.
+        ConfigError: ``in_channels`` and ``in_index`` do not fit, or a loss has a name without ``loss``.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         norm_cfg: dict | None = None,
         act_cfg: dict | None = None,
         in_index: int | Sequence[int] = -1,
-        loss_decode: dict | None = None,
+        loss_decode: dict | Sequence[dict] | None = None,
         ignore_index: int = 255,
         align_corners: bool = False,
     ) -> None:
@@ -64,7 +65,17 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         self.in_index = in_index
         self.ignore_index = ignore_index
         self.align_corners = align_corners
-        self.loss_decode = MODELS.build(loss_decode or dict(type="CrossEntropyLoss"))
+        losses = loss_decode or dict(type="CrossEntropyLoss")
+        losses = [losses] if isinstance(losses, dict) else losses
+        self.loss_names = [loss.get("loss_name", "loss_seg") for loss in losses]
+        if unnamed := [name for name in self.loss_names if "loss" not in name]:
+            raise ConfigError(
+                f"{type(self).__name__}: loss_name={unnamed[0]!r}; expected a name with 'loss', others "
+                "are only logged"
+            )
+        self.loss_decode = nn.ModuleList(
+            MODELS.build({key: value for key, value in loss.items() if key != "loss_name"}) for loss in losses
+        )
         self.dropout = nn.Dropout2d(dropout_ratio) if dropout_ratio > 0 else nn.Identity()
         self.conv_seg = nn.Conv2d(channels, num_classes, kernel_size=1)
         normal_init(self.conv_seg, std=0.01)
@@ -189,11 +200,12 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
             seg_weight: (B, H, W) weights of the pixels in the loss, or None for 1.
 
         Returns:
-            ``loss_seg`` and ``acc_seg`` (percent of all pixels), both of shape () on the device of the
-            logits.
+            The losses by their names, ``loss_seg`` for one, and ``acc_seg`` (percent of all pixels), each of
+            shape () on the device of the logits.
         """
         logits = resize(logits.float(), gt_semantic_seg.shape[1:], self.align_corners)
-        return {
-            "loss_seg": self.loss_decode(logits, gt_semantic_seg, seg_weight, ignore_index=self.ignore_index),
-            "acc_seg": pixel_accuracy(logits, gt_semantic_seg),
-        }
+        losses: dict[str, Tensor] = {}
+        for name, criterion in zip(self.loss_names, self.loss_decode, strict=True):
+            loss = criterion(logits, gt_semantic_seg, seg_weight, ignore_index=self.ignore_index)
+            losses[name] = losses[name] + loss if name in losses else loss
+        return losses | dict(acc_seg=pixel_accuracy(logits, gt_semantic_seg))

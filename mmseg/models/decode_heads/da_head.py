@@ -4,12 +4,14 @@ Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019, section 3
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import Scale
 from torch import Tensor, nn
+from torch.amp import is_autocast_available
 
 from mmseg.models.decode_heads.base_decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
@@ -58,7 +60,8 @@ class ChannelAttention(nn.Module):
         maps = feature_map.flatten(2)
         # Similarities are sums over all pixels: their differences, which the softmax looks at, are lost in
         # half precision.
-        with torch.autocast(feature_map.device.type, enabled=False):
+        device = feature_map.device.type
+        with torch.autocast(device, enabled=False) if is_autocast_available(device) else nullcontext():
             exact = maps.to(torch.promote_types(maps.dtype, torch.float32))
             attention = (-(exact @ exact.transpose(1, 2))).softmax(dim=-1)
         attended = attention.to(maps.dtype) @ maps

@@ -24,7 +24,7 @@ class DLV2Head(BaseDecodeHead):
         num_classes: Number of classes.
         dilations: One classifier each; UDA works also use the first two alone.
         in_index: Which of the encoder's levels to use.
-        loss_decode: Config of the loss.
+        loss_decode: Config of the loss, or of several.
         ignore_index: Label of pixels without a class.
         align_corners: Convention of bilinear resizing.
 
@@ -38,7 +38,7 @@ class DLV2Head(BaseDecodeHead):
         num_classes: int,
         dilations: Sequence[int] = (6, 12, 18, 24),
         in_index: int = -1,
-        loss_decode: dict | None = None,
+        loss_decode: dict | Sequence[dict] | None = None,
         ignore_index: int = 255,
         align_corners: bool = False,
     ) -> None:

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmseg.errors import ConfigError
 from mmseg.registry import MODELS
 
 
@@ -20,29 +19,18 @@ class CrossEntropyLoss(nn.Module):
     Args:
         loss_weight: λ.
         class_weight: One factor per class, or None.
-        reduction: ``mean``, ``sum`` or ``none``.
     """
 
     class_weight: Tensor | None
 
-    def __init__(
-        self, loss_weight: float = 1.0, class_weight: Sequence[float] | None = None, reduction: str = "mean"
-    ) -> None:
+    def __init__(self, loss_weight: float = 1.0, class_weight: Sequence[float] | None = None) -> None:
         super().__init__()
-        if reduction not in ("mean", "sum", "none"):
-            raise ConfigError(f"CrossEntropyLoss: reduction={reduction!r}; expected 'mean', 'sum' or 'none'")
         self.loss_weight = loss_weight
-        self.reduction = reduction
         factors = None if class_weight is None else torch.tensor(class_weight, dtype=torch.float32)
         self.register_buffer("class_weight", factors, persistent=False)
 
     def forward(
-        self,
-        logits: Tensor,
-        label: Tensor,
-        weight: Tensor | None = None,
-        avg_factor: float | None = None,
-        ignore_index: int = 255,
+        self, logits: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = 255
     ) -> Tensor:
         """Loss of a batch, in float32 whatever the type of the logits.
 
@@ -50,19 +38,14 @@ class CrossEntropyLoss(nn.Module):
             logits: (B, C, H, W).
             label: (B, H, W) int64 in 0…C−1, or ``ignore_index``.
             weight: (B, H, W) factor w of each pixel, or None for 1.
-            avg_factor: Divisor N of the mean instead of the number of pixels.
             ignore_index: Label of pixels without a class.
 
         Returns:
-            Shape (), or (B, H, W) with ``reduction='none'``.
+            Shape ().
         """
         loss = F.cross_entropy(
             logits.float(), label, self.class_weight, ignore_index=ignore_index, reduction="none"
         )
         if weight is not None:
             loss = loss * weight
-        if self.reduction == "sum":
-            loss = loss.sum()
-        elif self.reduction == "mean":
-            loss = loss.mean() if avg_factor is None else loss.sum() / avg_factor
-        return self.loss_weight * loss
+        return self.loss_weight * loss.mean()

@@ -16,10 +16,11 @@ from mmseg.errors import ConfigError, TrainingError
 from mmseg.models.decode_heads.hrda_features import HRDAFeatures
 from mmseg.models.layers.resize import resize
 from mmseg.models.layers.sliding_window import Window, average_windows, sliding_windows
-from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, check_window_limit
+from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
+from mmseg.models.segmentors.inference import check_window_limit
+from mmseg.models.segmentors.test_time_augmentation import MIN_SIDE
 from mmseg.registry import MODELS
 
-ENCODER_STRIDE = 32
 HRDA_OUTPUTS = (None, "LR", "HR", "ATT")
 
 
@@ -86,7 +87,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
             raise ConfigError(
                 f"test_cfg: hrda_out={self.test_cfg['hrda_out']!r}; expected one of {HRDA_OUTPUTS[1:]}"
             )
-        if self.test_cfg.get("hrda_out") == "ATT" and self.versions is not None:
+        if self.test_cfg.get("hrda_out") == "ATT" and self.augmentation is not None:
             raise ConfigError("test_cfg: hrda_out='ATT' with augmentation; attention is not averaged")
         if not isinstance(hr_crop_size, Sequence) or len(hr_crop_size) != 2 or min(hr_crop_size) < 1:
             raise ConfigError(
@@ -125,7 +126,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
             ConfigError: They are not a whole number, so that logits of detail crops have no exact place.
         """
         self.eval()
-        size = 2 * ENCODER_STRIDE
+        size = 2 * MIN_SIDE
         device = next(self.parameters()).device
         features = super().extract_feat(torch.zeros(1, 3, size, size, device=device))
         cells = self.decode_head.head(features).shape[-1]
@@ -313,7 +314,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
     def _padding(self, length: int) -> int:
         """What brings an edge to the grid of crops and head, the context to the encoder's largest stride."""
         grid = math.lcm(self.crop_coord_divisible, self.output_stride)
-        least = max(length, math.ceil(ENCODER_STRIDE / self.context_scale))
+        least = max(length, math.ceil(MIN_SIDE / self.context_scale))
         return math.ceil(least / grid) * grid - length
 
 

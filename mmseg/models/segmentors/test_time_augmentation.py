@@ -1,4 +1,4 @@
-"""Versions of a test image whose predictions are averaged."""
+"""Test-time augmentation: versions of an image whose predictions are averaged."""
 
 import math
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ MIN_SIDE = 32
 
 
 @dataclass(frozen=True)
-class ImageVersions:
-    """Test-time augmentation: an image in several sizes, each also mirrored.
+class TestTimeAugmentation:
+    """An image in several sizes, each also mirrored.
 
     Args:
         scales: Factors of the size that the image has at test.
@@ -25,6 +25,8 @@ class ImageVersions:
     Raises:
         ConfigError: There is no scale, or one is not a positive number.
     """
+
+    __test__ = False  # nothing that pytest should collect
 
     scales: Sequence[float] = (1.0,)
     flip: bool = False

@@ -1,7 +1,18 @@
-"""Names of MiT's weights on Hugging Face (``nvidia/mit-b0`` … ``nvidia/mit-b5``).
+"""Names of weights in the files of OpenMMLab and Hugging Face.
 
-There the stages count from 0, layers have longer names, and key and value of the attention are two linear
-layers where the released weights hold one.
+Published checkpoints with a ResNet, ResNeXt or ResNeSt, and the ImageNet weights they started from, name the
+layers as OpenMMLab does. Only the stem of three convolutions (V1c, V1d, ResNeSt) has other names in timm:
+
+======================  ===================
+OpenMMLab               timm
+======================  ===================
+``stem.0`` … ``stem.6``  ``conv1.0`` … ``conv1.6``
+``stem.7``              ``bn1``
+all others              the same
+======================  ===================
+
+In Hugging Face's MiT (``nvidia/mit-b0`` … ``nvidia/mit-b5``) the stages count from 0, layers have longer
+names, and key and value of the attention are two linear layers where the released weights hold one.
 """
 
 import re
@@ -27,7 +38,28 @@ LAYERS = {
 KEY, VALUE = ".attention.self.key.", ".attention.self.value."
 
 
-def to_mit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def openmmlab_to_timm(name: str) -> str:
+    """OpenMMLab's name of an entry of a ResNet to timm's."""
+    if name.startswith("stem.7."):
+        return "bn1." + name.removeprefix("stem.7.")
+    return re.sub(r"^stem\.(?=[0-6]\.)", "conv1.", name)
+
+
+def timm_to_openmmlab(name: str, deep_stem: bool) -> str:
+    """timm's name of an entry of a ResNet to OpenMMLab's.
+
+    Args:
+        name: Of a parameter or buffer.
+        deep_stem: The stem has three convolutions; with a single one all names agree.
+    """
+    if not deep_stem:
+        return name
+    if name.startswith("bn1."):
+        return "stem.7." + name.removeprefix("bn1.")
+    return re.sub(r"^conv1\.(?=[0-6]\.)", "stem.", name)
+
+
+def hugging_face_to_mit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights by the names of :class:`MixVisionTransformer`; entries of another naming stay as they are.
 
     Args:
