@@ -79,8 +79,10 @@ def main(log: Path, program: str, arguments: list[str], iterate: bool) -> int:
     if trains:
         _end_at_first_iteration(write, iterate)
     else:
-        runs_of = module.runs_of
-        module.runs_of = lambda exp_id: runs_of(exp_id)[:1]
+        from mmseg.experiments.experiment import Experiment
+
+        runs = Experiment.runs
+        setattr(Experiment, "runs", lambda experiment, exp_id: runs(experiment, exp_id)[:1])  # noqa: B010
         _trace_trainer(log, iterate, write)
     with watch.phase("other"):
         return module.main(arguments)
@@ -104,16 +106,16 @@ def _end_at_first_iteration(write: Callable[..., None], iterate: bool) -> None:
 
 def _trace_trainer(log: Path, iterate: bool, before: Callable[[], None]) -> None:
     """Let the launcher start the trainer in this form, and call ``before`` just before."""
-    from mmseg.apis.launch import process
+    from mmseg.launch import process
 
     command = process.Job.command
 
     def traced(job: process.Job) -> list[str]:
         words = command(job)
-        place = words.index(str(process.TRAIN))
+        place = words.index(process.TRAIN[0])
         before()
         trace = ["-m", __spec__.name, str(log), str(int(iterate)), TRAINER]
-        return [*words[:place], *trace, *words[place + 1 :]]
+        return [*words[:place], *trace, *words[place + len(process.TRAIN) :]]
 
     setattr(process.Job, "command", traced)  # noqa: B010
 

@@ -1,6 +1,7 @@
 """Train one config."""
 
 import argparse
+import sys
 
 from mmseg.cli import add_cfg_options, command
 from mmseg.config.load import load_config
@@ -55,3 +56,7 @@ def main(argv: list[str] | None = None) -> None:
         cfg.merge_from_dict({"optim_wrapper.precision": args.amp})
     cfg.launcher = args.launcher
     train(cfg)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -31,7 +31,7 @@ from mmseg.launch.run_state import (
     write_state,
 )
 
-TRAIN = ROOT / "tools" / "train.py"
+TRAIN = ("-m", "mmseg.commands.train")
 ERROR_LINE = re.compile(r"error: |([\w.]+)?(Error|Exception|Interrupt)\b")
 FOREIGN_ERROR = re.compile(r"torch\.distributed\.elastic")
 """What torchrun adds to the error of a process."""
@@ -63,7 +63,7 @@ class Job:
 
     def command(self) -> list[str]:
         """The training command."""
-        words = [str(TRAIN), str(self.config)]
+        words = [*TRAIN, str(self.config)]
         if newest_intact(self.work_dir)[0] is not None:
             words.append("--resume")
         if self.processes == 1:

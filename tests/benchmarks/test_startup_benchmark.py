@@ -45,7 +45,7 @@ def test_a_launcher_leaves_torch_to_the_trainers(tmp_path):
     code = (
         "import run_experiments; from pathlib import Path; "
         "from mmseg.experiments.experiment import Experiment; "
-        "from mmseg.launch import process; process.TRAIN = Path('tools/train.py'); runs = Experiment.runs; "
+        "from mmseg.launch import process; process.TRAIN = ('tools/train.py',); runs = Experiment.runs; "
         "Experiment.runs = lambda self, exp_id: runs(self, exp_id)[:2]; "
         "assert run_experiments.main(['--exp', '80']) == run_experiments.main(['--status']) == 0"
     )

@@ -215,7 +215,7 @@ def test_what_a_process_reports(program, error, tmp_path, monkeypatch, capfd):
     path.parent.mkdir(parents=True)
     (tmp_path / "repository" / "mmseg.py").touch()
     path.write_text(program)
-    monkeypatch.setattr(process, "TRAIN", path)
+    monkeypatch.setattr(process, "TRAIN", (str(path),))
     monkeypatch.delenv("PYTHONPATH", raising=False)
     work_dir = tmp_path / "run"
     assert process.train_in_a_process(Job("run", tmp_path / "config.py", work_dir, 2)) == error

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Where runs of the fake trainer are written."""
-    monkeypatch.setattr(process, "TRAIN", write_trainer(tmp_path))
+    monkeypatch.setattr(process, "TRAIN", (str(write_trainer(tmp_path)),))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(process, "REMIND_SECONDS", 0.2)
@@ -155,7 +155,7 @@ from mmseg.cli import command
 from mmseg.launch import process
 from mmseg.launch.local import PlannedRun, train_all
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell
-process.TRAIN = Path(sys.argv[1])
+process.TRAIN = (sys.argv[1],)
 configs = map(Path, sys.argv[3:])
 jobs = [process.Job(path.stem, path, Path(sys.argv[2], path.stem), 600) for path in configs]
 runs = [PlannedRun(job.name, lambda start, job=job: job) for job in jobs]
@@ -170,7 +170,7 @@ sys.exit(command(lambda: print(train_all(runs, {}, [{}, {}])) or 0)())
 def test_end_of_the_launcher(number, status, folder):
     """Asked to, it stops its runs in order; killed, it leaves them running, which a new one can see."""
     jobs = [write_job(folder, name, iterations=600, seconds=0.1) for name in "abc"]
-    words = [sys.executable, "-c", LAUNCHER, str(process.TRAIN), str(folder / "work")]
+    words = [sys.executable, "-c", LAUNCHER, *process.TRAIN, str(folder / "work")]
     launcher = subprocess.Popen(
         [*words, *(str(job.config) for job in jobs)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
@@ -207,11 +207,11 @@ def test_a_second_interrupt_ends_runs_at_once(folder):
 
 def test_command(tmp_path):
     job = Job("a", Path("configs/a.py"), tmp_path, 10)
-    train = str(ROOT / "tools" / "train.py")
-    assert job.command() == [sys.executable, train, "configs/a.py"]
+    train = ["-m", "mmseg.commands.train", "configs/a.py"]
+    assert job.command() == [sys.executable, *train]
     several = Job("a", Path("configs/a.py"), tmp_path, 10, processes=4)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=4"]
-    assert several.command() == [sys.executable, *torchrun, train, "configs/a.py", "--launcher", "pytorch"]
+    assert several.command() == [sys.executable, *torchrun, *train, "--launcher", "pytorch"]
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def cluster(tmp_path, monkeypatch):
         path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(process, "TRAIN", write_trainer(tmp_path))
+    monkeypatch.setattr(process, "TRAIN", (str(write_trainer(tmp_path)),))
     return tmp_path
 
 
@@ -151,7 +151,7 @@ RUN_JOB = """
 import sys
 from pathlib import Path
 from mmseg.launch import process
-process.TRAIN, process.REMIND_SECONDS = Path(sys.argv[1]), 0.2
+process.TRAIN, process.REMIND_SECONDS = (sys.argv[1],), 0.2
 from submitit.core.submission import process_job
 process_job(sys.argv[2])
 """
@@ -164,7 +164,7 @@ def start_job(cluster: Path, index: int, **environment: str) -> subprocess.Popen
         "SUBMITIT_EXECUTOR": "slurm", "SUBMITIT_PREEMPT_SIGNAL": "USR1",
         "PYTHONPATH": str(ROOT), "SLURM_PROCID": "0", "SLURM_NTASKS": "1",
     }  # fmt: skip
-    words = [sys.executable, "-c", RUN_JOB, str(process.TRAIN), "work_dirs/local-exp7/slurm"]
+    words = [sys.executable, "-c", RUN_JOB, *process.TRAIN, "work_dirs/local-exp7/slurm"]
     return subprocess.Popen(words, cwd=cluster, env={**os.environ, **slurm, **environment})
 
 
