@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from mmseg.models.layers.depthwise_conv import DilatedConv2d
+from mmseg.models.layers.depthwise_conv import ShiftedSumConv2d
 
 READ = "aten::_local_scalar_dense"
 
@@ -111,7 +111,7 @@ def counted(method: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Ope
         stack.callback(optimizer.register_step_post_hook(after_step).remove)
         stack.enter_context(mock.patch("torch.autograd.backward", counted_backward))
         stack.enter_context(mock.patch("torch.Tensor.cpu", counted_cpu))
-        stack.enter_context(mock.patch.object(DilatedConv2d, "_conv_forward", nn.Conv2d._conv_forward))
+        stack.enter_context(mock.patch.object(ShiftedSumConv2d, "_conv_forward", nn.Conv2d._conv_forward))
         stack.enter_context(flops)
         stack.enter_context(counter)
         yield operations

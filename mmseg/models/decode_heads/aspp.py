@@ -10,8 +10,8 @@ from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
 from mmseg.models.decode_heads.pyramid_pooling import PooledConv
-from mmseg.models.layers.checkpointed_conv import RecomputedSeparableConv
-from mmseg.models.layers.depthwise_conv import DilatedConv2d
+from mmseg.models.layers.checkpointed_conv import CheckpointedSeparableConv
+from mmseg.models.layers.depthwise_conv import ShiftedSumConv2d
 
 Pointwise = Callable[[ConvModule], Tensor]
 
@@ -46,9 +46,9 @@ class DilatedConvs(nn.ModuleList):
         with_cp: bool = True,
     ) -> None:
         block = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
-        separable = RecomputedSeparableConv if with_cp else DepthwiseSeparableConvModule
+        separable = CheckpointedSeparableConv if with_cp else DepthwiseSeparableConvModule
         dilated = separable if sep else ConvModule
-        conv = dict(type=DilatedConv2d)
+        conv = dict(type=ShiftedSumConv2d)
         super().__init__(
             ConvModule(in_channels, channels, 1, **block)
             if dilation == 1

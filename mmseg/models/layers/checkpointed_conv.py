@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 
-class RecomputedSeparableConv(DepthwiseSeparableConvModule):
+class CheckpointedSeparableConv(DepthwiseSeparableConvModule):
     """``DepthwiseSeparableConvModule`` that makes its wide maps again in the backward pass.
 
     In front of the 1×1 convolution there are two maps of all input channels, before and after the norm. They

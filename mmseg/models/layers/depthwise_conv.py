@@ -76,7 +76,7 @@ class ShiftedSum(torch.autograd.Function):
         return map_gradient, weight_gradient, bias_gradient, None
 
 
-class DilatedConv2d(nn.Conv2d):
+class ShiftedSumConv2d(nn.Conv2d):
     """``nn.Conv2d`` whose dilated depthwise form takes about half the time on a CPU."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from toy_run import ROOT
 
 from mmseg.models.decode_heads.aspp import ASPPWrapper
-from mmseg.models.layers.checkpointed_conv import RecomputedSeparableConv
-from mmseg.models.layers.depthwise_conv import DilatedConv2d
+from mmseg.models.layers.checkpointed_conv import CheckpointedSeparableConv
+from mmseg.models.layers.depthwise_conv import ShiftedSumConv2d
 from mmseg.registry import MODELS
 
 WIDE, NARROW = 6, 4
@@ -19,7 +19,7 @@ NORMS = [None, dict(type="BN"), dict(type="GN", num_groups=2)]
 def built(kind: type[nn.Module], norm_cfg: dict | None = NORMS[1]) -> nn.Module:
     """Either convolution with the same weights."""
     torch.manual_seed(0)
-    settings = dict(dilation=2, padding=2, conv_cfg=dict(type=DilatedConv2d), norm_cfg=norm_cfg)
+    settings = dict(dilation=2, padding=2, conv_cfg=dict(type=ShiftedSumConv2d), norm_cfg=norm_cfg)
     return kind(WIDE, NARROW, 3, **settings).train()
 
 
@@ -38,13 +38,13 @@ def trained(conv: nn.Module) -> tuple[Tensor, dict[str, Tensor | None], dict[str
 @pytest.mark.parametrize("norm_cfg", NORMS)
 def test_the_same_bits_as_with_kept_maps(norm_cfg, precision):
     with torch.autocast("cpu", precision, enabled=precision is torch.bfloat16):
-        ours = trained(built(RecomputedSeparableConv, norm_cfg))
+        ours = trained(built(CheckpointedSeparableConv, norm_cfg))
         kept = trained(built(DepthwiseSeparableConvModule, norm_cfg))
     torch.testing.assert_close(ours, kept, rtol=0, atol=0)
 
 
 def test_statistics_count_a_batch_once():
-    conv = built(RecomputedSeparableConv)
+    conv = built(CheckpointedSeparableConv)
     before = dict(conv.named_buffers())
     trained(conv)
     after = dict(conv.named_buffers())
@@ -55,7 +55,7 @@ def test_statistics_count_a_batch_once():
 def test_one_backward_pass_after_another():
     """Of two losses over one graph."""
     gradients = []
-    for kind in (RecomputedSeparableConv, DepthwiseSeparableConvModule):
+    for kind in (CheckpointedSeparableConv, DepthwiseSeparableConvModule):
         torch.manual_seed(1)
         conv, leaf = built(kind), torch.randn(2, WIDE, 9, 7, requires_grad=True)
         result = conv(leaf)
@@ -66,7 +66,7 @@ def test_one_backward_pass_after_another():
 
 
 def test_the_pointwise_convolution_is_made_once():
-    conv, finished = built(RecomputedSeparableConv), []
+    conv, finished = built(CheckpointedSeparableConv), []
     for name in ("depthwise_conv", "pointwise_conv"):
         part = getattr(conv, name).conv
         part.register_forward_hook(lambda *_, name=name: finished.append(name))
@@ -75,8 +75,8 @@ def test_the_pointwise_convolution_is_made_once():
 
 
 def test_a_compiled_module_computes_the_same():
-    conv, feature_map = built(RecomputedSeparableConv), torch.randn(2, WIDE, 9, 7)
-    compiled = torch.compile(built(RecomputedSeparableConv), backend="aot_eager", fullgraph=True)
+    conv, feature_map = built(CheckpointedSeparableConv), torch.randn(2, WIDE, 9, 7)
+    compiled = torch.compile(built(CheckpointedSeparableConv), backend="aot_eager", fullgraph=True)
     for module in (conv, compiled):
         module(feature_map).square().mean().backward()
     for one, other in zip(conv.parameters(), compiled.parameters(), strict=True):
@@ -98,7 +98,7 @@ def test_the_switch_of_a_config(network, key, with_cp):
     if not with_cp:
         cfg.merge_from_dict({f"model.decode_head.{key}": False})
     head = MODELS.build(cfg.model.decode_head)
-    assert any(isinstance(part, RecomputedSeparableConv) for part in head.modules()) == with_cp
+    assert any(isinstance(part, CheckpointedSeparableConv) for part in head.modules()) == with_cp
 
 
 @pytest.mark.parametrize("with_cp", [True, False])
@@ -119,7 +119,7 @@ def test_no_wide_map_between_the_convolutions_is_kept(with_cp):
 
 
 def test_predictions_are_made_as_usual(monkeypatch):
-    conv = built(RecomputedSeparableConv)
+    conv = built(CheckpointedSeparableConv)
     monkeypatch.setattr("mmseg.models.layers.checkpointed_conv.checkpoint", None)
     feature_map = torch.randn(2, WIDE, 9, 7)
     with torch.no_grad():
@@ -128,6 +128,6 @@ def test_predictions_are_made_as_usual(monkeypatch):
 
 
 def test_weights_behind_a_frozen_encoder_are_trained():
-    conv = built(RecomputedSeparableConv)
+    conv = built(CheckpointedSeparableConv)
     conv(torch.randn(2, WIDE, 9, 7)).sum().backward()
     assert all(parameter.grad is not None for parameter in conv.parameters())

@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 from mmseg.models.decode_heads.aspp import ASPPWrapper
 from mmseg.models.layers import depthwise_conv
-from mmseg.models.layers.depthwise_conv import DilatedConv2d, ShiftedSum
+from mmseg.models.layers.depthwise_conv import ShiftedSum, ShiftedSumConv2d
 
 
-def pair(dilation: int, bias: bool) -> tuple[DilatedConv2d, nn.Conv2d]:
+def pair(dilation: int, bias: bool) -> tuple[ShiftedSumConv2d, nn.Conv2d]:
     """Ours and PyTorch's with the same weights, six channels."""
     torch.manual_seed(0)
     arguments = dict(padding=dilation, dilation=dilation, groups=6, bias=bias)
-    ours, reference = DilatedConv2d(6, 6, 3, **arguments), nn.Conv2d(6, 6, 3, **arguments)
+    ours, reference = ShiftedSumConv2d(6, 6, 3, **arguments), nn.Conv2d(6, 6, 3, **arguments)
     reference.load_state_dict(ours.state_dict())
     return ours, reference
 
@@ -64,12 +64,12 @@ def test_other_convolutions_are_those_of_torch(monkeypatch):
         dict(padding=2, dilation=2, groups=6, stride=2),
         dict(padding=1, dilation=2, groups=6),
     ):
-        DilatedConv2d(6, 6, 3, **arguments)(feature_map)
+        ShiftedSumConv2d(6, 6, 3, **arguments)(feature_map)
     with pytest.raises(AssertionError, match="not a dilated"):
-        DilatedConv2d(6, 6, 3, padding=2, dilation=2, groups=6)(feature_map)
+        ShiftedSumConv2d(6, 6, 3, padding=2, dilation=2, groups=6)(feature_map)
 
 
 def test_daformers_fusion_uses_it():
     fusion = ASPPWrapper(6, 4, True, (1, 6, 12), False, dict(type="BN"), dict(type="ReLU"))
     depthwise = [branch.depthwise_conv.conv for branch in list(fusion.aspp_modules)[1:]]
-    assert all(isinstance(conv, DilatedConv2d) for conv in depthwise)
+    assert all(isinstance(conv, ShiftedSumConv2d) for conv in depthwise)
