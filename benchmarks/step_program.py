@@ -79,7 +79,7 @@ class OwnProgram:
         passes = ["source", "mixed"] + ["masked"] * (method.mic is not None)
         time(self.wrapper, "backward", in_turn("backward", *passes))
         time(method.model, "forward_train", in_turn("forward", *passes))
-        time(method, "feature_distance", in_turn("forward", "feature distance"))
+        time(method.feature_distance, "forward", in_turn("forward", "feature distance"))
         time(method, "mixed_objective", in_turn("forward", "mixing, augmentation"))
         time(method.teacher, "label", in_turn("forward", "teacher"))
         time(method.teacher, "update", in_turn("forward", "EMA"))

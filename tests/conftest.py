@@ -10,7 +10,22 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores, be
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import torch
 import toy_run
+
+
+@pytest.fixture(
+    params=[
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")],
+        ),
+    ]
+)
+def device(request) -> str:
+    """Where a test computes: on the CPU, and on a GPU where there is one."""
+    return request.param
 
 
 @pytest.fixture(scope="session")

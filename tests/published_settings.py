@@ -15,8 +15,10 @@ from golden_data import GOLDEN
 from mmengine.config import Config
 
 from mmseg import datasets  # noqa: F401  (fills the registry)
+from mmseg.config.base import base
 from mmseg.models.uda import MaskingConsistencyModule
-from mmseg.registry import DATASETS, MODELS
+from mmseg.models.uda.parts.masking_consistency_module import OWN_TEACHER
+from mmseg.registry import DATASETS
 
 
 def published_names() -> dict[int, list[str]]:
@@ -127,8 +129,12 @@ def defaults(part: type, *names: str) -> dict[str, Any]:
     return {name: parameters[name].default for name in names}
 
 
-def neutral_masking(masking: dict) -> dict[str, Any]:
-    """The block generator is the only one and needs no name."""
+def neutral_masking(masking: dict, method: dict) -> dict[str, Any]:
+    """The block generator is the only one and needs no name; a teacher is told from that of the method."""
+    teacher = masking.pop("teacher", {})
+    for name, own in method.items():
+        value = teacher.get(name, own)
+        masking[f"mask_{name}"] = "same" if value == own else value
     return dict(masking, mask_generator=dict(type="block", **masking["mask_generator"]))
 
 
@@ -137,10 +143,13 @@ def neutral_uda(cfg: dict) -> dict[str, Any] | None:
     if "uda" not in cfg:
         return None
     uda = dict(cfg["uda"])
-    masking = neutral_masking(uda.pop("masking")) if uda.get("masking") else {}
+    self_training = dict(base("uda/dacs")["uda"], mix="class")
+    if uda["type"] == "SourceOnly":
+        uda = {**self_training, **uda, "type": "DACS", "source_only": True}
+    teacher = {name: uda.get(name, value) for name, value in OWN_TEACHER.items()}
+    masking = neutral_masking(uda.pop("masking"), teacher) if uda.get("masking") else {}
     if uda["type"] == "DACS":
-        return {"source_only": False, **uda, **masking}
-    teacher = defaults(MODELS.get(uda["type"]), "alpha", "pseudo_threshold")
+        return {"source_only": False, "mix": "class", **uda, **masking}
     teacher |= dict(pseudo_weight_ignore_top=0, pseudo_weight_ignore_bottom=0, blur=True)
     jitter = defaults(MaskingConsistencyModule, "color_jitter_strength", "color_jitter_probability")
     uda = {**teacher, **jitter, **uda, **masking}

@@ -1,27 +1,79 @@
-"""Consecutive training steps of a method against those of the published implementation."""
+"""Methods in small, and consecutive training steps against those of the published implementation."""
 
+import copy
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from golden_data import gen, norm
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from networks import published_names
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
 from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.models.layers.sliding_window import Window
-from mmseg.models.uda import BlockMaskGenerator, UDADecorator, dacs
+from mmseg.models.uda import StepContext, UDADecorator
+from mmseg.registry import MODELS
 
 NO_AUGMENTATION = dict(blur=False, color_jitter_probability=1.0)
 MIC = dict(mask_mode="separatetrgaug", mask_generator=dict(mask_ratio=0.7, mask_block_size=32))
 
 
+@MODELS.register_module()
 class Normalised(SegDataPreprocessor):
     """The stored inputs are normalised already."""
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        return data
+        device = self.mean.device
+        return {name: x.to(device) if isinstance(x, torch.Tensor) else x for name, x in data.items()}
+
+
+THINGS = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
+NORM = dict(type="BN", requires_grad=True)
+SEGMENTOR = dict(
+    type="EncoderDecoder",
+    data_preprocessor=dict(type="Normalised"),
+    backbone=dict(type="mit_b0", drop_path_rate=0.0),
+    decode_head=dict(
+        type="DAFormerHead",
+        in_channels=[32, 64, 160, 256],
+        in_index=[0, 1, 2, 3],
+        channels=256,
+        dropout_ratio=0.0,
+        num_classes=19,
+        norm_cfg=NORM,
+        decoder_params=dict(
+            embed_dims=256,
+            embed_cfg=dict(type="mlp", act_cfg=None, norm_cfg=None),
+            embed_neck_cfg=dict(type="mlp", act_cfg=None, norm_cfg=None),
+            fusion_cfg=dict(
+                type="aspp",
+                sep=True,
+                dilations=(1, 6, 12, 18),
+                pool=False,
+                act_cfg=dict(type="ReLU"),
+                norm_cfg=NORM,
+            ),
+        ),
+    ),
+)
+HRDA = copy.deepcopy(SEGMENTOR) | dict(type="HRDAEncoderDecoder", hr_crop_size=(64, 64))
+HRDA["decode_head"].update(type="HRDAHead", single_scale_head="DAFormerHead", hr_loss_weight=0.1)
+DLV2 = dict(
+    type="EncoderDecoder",
+    data_preprocessor=dict(type="Normalised"),
+    backbone=dict(type="TimmBackbone", name="resnet50c", output_stride=8),
+    decode_head=dict(type="DLV2Head", in_channels=2048, in_index=3, num_classes=19, dilations=(6, 12)),
+)
+HRDA_DLV2 = copy.deepcopy(DLV2) | dict(type="HRDAEncoderDecoder", hr_crop_size=(64, 64))
+HRDA_DLV2["decode_head"].update(type="HRDAHead", single_scale_head="DLV2Head", hr_loss_weight=0.1)
+DISTANCE = dict(
+    imnet_feature_dist_lambda=0.005,
+    imnet_feature_dist_classes=THINGS,
+    imnet_feature_dist_scale_min_ratio=0.75,
+)
 
 
 def batch(iteration: int, block: int = 32, margins: bool = False) -> dict[str, torch.Tensor]:
@@ -66,24 +118,56 @@ def recorded_steps(
 ) -> Iterator[tuple[int, dict[str, float], dict[str, float]]]:
     """Run the stored steps: (iteration, scalars of the log, norms of the student's gradients)."""
     for iteration in (0, 1):
-        inject_stored_draws(golden, iteration, method, monkeypatch)
+        inject_detail_crops(golden, iteration, method)
         gradients = capture_gradients(method, wrapper, monkeypatch)
-        log = method.train_step(batch(iteration, **data), wrapper)
+        inputs = batch(iteration, **data)
+        log = method.train_step(inputs, wrapper, stored_draws(golden, iteration, inputs["gt_semantic_seg"]))
         yield iteration, {key: float(value) for key, value in log.items() if key != "pictures"}, gradients
 
 
-def inject_stored_draws(golden: dict, iteration: int, method: UDADecorator, monkeypatch) -> None:
-    """Replace what is drawn at random: mixed classes, detail crops, masks."""
+@dataclass(frozen=True)
+class Scripted(StepContext):
+    """Draws what is written down; jitter and blur are left out.
+
+    Attributes:
+        chosen: (B, 256) label values that are pasted.
+        kept: (B, 1, rows, columns) 1 for the blocks of masked images that are shown.
+    """
+
+    chosen: torch.Tensor | None = None
+    kept: torch.Tensor | None = None
+
+    def rand(self, number: int, *shape: int, device: torch.device) -> torch.Tensor:
+        uniform = self.chosen if len(shape) == 1 else self.kept
+        assert uniform is not None and uniform.shape == (number, *shape)
+        return uniform.to(device)
+
+    def decide(self, number: int) -> list[float]:
+        return [0.0] * number
+
+
+def stored_draws(golden: dict, iteration: int, label: torch.Tensor) -> Scripted:
+    """Mixed classes and masks of a stored step.
+
+    Classes rank by where their pixels lie: pasted ones, those not in the image, those that stayed.
+    """
+    chosen = kept = None
     if f"it{iteration}_mix_mask" in golden:
         mask = torch.from_numpy(golden[f"it{iteration}_mix_mask"])[:, 0].bool()
-        monkeypatch.setattr(dacs, "mix_masks", lambda label, chosen: mask)
+        chosen = torch.full((len(label), 256), 0.5)
+        for row, own, pasted in zip(chosen, label, mask, strict=True):
+            row[own[~pasted]] = 0.1
+            row[own[pasted]] = 0.9
+    if f"it{iteration}_mic_mask" in golden:  # stored in cells of 16 pixels, half a block
+        kept = torch.from_numpy(golden[f"it{iteration}_mic_mask"]).float()[:, :, ::2, ::2]
+    return Scripted(chosen=chosen, kept=kept)
+
+
+def inject_detail_crops(golden: dict, iteration: int, method: UDADecorator) -> None:
+    """Replace the detail crops that HRDA draws."""
     if f"it{iteration}_crop_boxes" in golden:
         windows = iter([Window(*box) for box in golden[f"it{iteration}_crop_boxes"].tolist()])
         method.model.draw_window = lambda size: next(windows)
-    if f"it{iteration}_mic_mask" in golden:
-        kept = torch.from_numpy(golden[f"it{iteration}_mic_mask"]).float()
-        masked = kept.repeat_interleave(16, 2).repeat_interleave(16, 3)
-        monkeypatch.setattr(BlockMaskGenerator, "__call__", lambda self, img, *_: masked)
 
 
 def capture_gradients(method: UDADecorator, wrapper: OptimWrapper, monkeypatch) -> dict[str, float]:
@@ -132,16 +216,93 @@ def check_state(golden: dict, iteration: int, method: UDADecorator, rtol: float 
     torch.testing.assert_close(torch.tensor(found), torch.from_numpy(expected), rtol=rtol, atol=1e-6)
 
 
-def spy_on_reads(monkeypatch) -> list[str]:
-    """Names of the functions by which the host reads tensors, except of a few drawn numbers."""
-    reads: list[str] = []
-    for name in ("item", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__"):
-        original = getattr(torch.Tensor, name)
+# ---------------------------------------------------------------------------------------------- small methods
 
-        def spy(self, *args, _name=name, _original=original, **kwargs):
-            if self.numel() > 4 or self.requires_grad:
-                reads.append(_name)
-            return _original(self, *args, **kwargs)
 
-        monkeypatch.setattr(torch.Tensor, name, spy)
-    return reads
+def tiny(auxiliary: int = 0, hrda: bool = False) -> dict:
+    """A network that is fast enough for anything."""
+    head = dict(
+        type="DAFormerHead",
+        in_channels=[32, 256],
+        in_index=[0, 3],
+        channels=8,
+        num_classes=4,
+        dropout_ratio=0.0,
+        norm_cfg=dict(type="BN"),
+        decoder_params=dict(
+            embed_dims=8,
+            embed_cfg=dict(type="mlp"),
+            fusion_cfg=dict(type="conv", kernel_size=1, norm_cfg=dict(type="BN"), act_cfg=dict(type="ReLU")),
+        ),
+    )
+    cfg = dict(
+        type="EncoderDecoder",
+        data_preprocessor=dict(type="Normalised"),
+        backbone=dict(type="mit_b0", drop_path_rate=0.0),
+        decode_head=head,
+    )
+    if auxiliary:
+        heads = [copy.deepcopy(head) | dict(in_channels=[64, 160], in_index=[1, 2]) for _ in range(auxiliary)]
+        cfg["auxiliary_head"] = heads[0] if auxiliary == 1 else heads
+    if hrda:
+        cfg |= dict(type="HRDAEncoderDecoder", hr_crop_size=(32, 32))
+        head.update(type="HRDAHead", single_scale_head="DAFormerHead", hr_loss_weight=0.1)
+    return cfg
+
+
+def tiny_batch() -> dict[str, torch.Tensor]:
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn(2, 2, 3, 64, 64, generator=random)
+    label = torch.randint(4, (2, 64, 64), generator=random)
+    return dict(img=images[0], target_img=images[1], gt_semantic_seg=label)
+
+
+def tiny_method(kind: type, segmentor: dict, **settings) -> UDADecorator:
+    torch.manual_seed(0)
+    return kind(segmentor, **settings).train()
+
+
+def wrappers(method: UDADecorator) -> OptimWrapper:
+    """The published optimizers, with a hundredth of the student's rate."""
+    student = optim_wrapper(method, type="SGD", lr=2.5e-5, momentum=0.9, weight_decay=5e-4)
+    if not method.other_networks:
+        return student
+    adam = {
+        name: optim_wrapper(network, type="Adam", lr=1e-4, betas=(0.9, 0.99))
+        for name, network in method.other_networks.items()
+    }
+    return OptimWrapperDict(student=student, **adam)
+
+
+def step_without_values(method: UDADecorator, data: dict, steps: int = 1) -> None:
+    """Run whole steps on tensors that have shapes, but no values.
+
+    Whatever the host would read of them, in any way, cannot be answered: ``item``, ``tolist``, ``numpy``,
+    ``cpu``, ``bool``, ``nonzero`` and their like raise. What a step draws on the host may be read.
+
+    Raises:
+        Exception: Something is read back.
+    """
+    method.to("meta").train()
+    wrapper = wrappers(method)
+    for _ in range(steps):
+        with NoIndexByMask():
+            method.train_step(data, wrapper, HostDraws(key=0))
+
+
+class HostDraws(StepContext):
+    """Numbers for tensors without values: those on the device have none, either."""
+
+    def generator(self, device: torch.device | str) -> torch.Generator | None:
+        return None if torch.device(device).type == "meta" else super().generator(device)
+
+
+class NoIndexByMask(TorchDispatchMode):
+    """Refuses what reads on a GPU although it has an answer without values: assigning where a mask says."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if "index_put" in func.name():
+            assert not any(index is not None and index.dtype == torch.bool for index in args[1]), (
+                "assigning to tensor[mask] waits for the mask; use torch.where"
+            )
+        return func(*args, **(kwargs or {}))

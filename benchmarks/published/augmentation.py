@@ -12,14 +12,15 @@ from mmseg.models.uda.parts.strong_augmentation import blur_kernel_size
 TURN = 2 * torch.pi
 
 
-def augment(img: Tensor, draws: Augmentation, colors: SegDataPreprocessor) -> Tensor:
+def augment(img: Tensor, draws: Augmentation, normalizer: SegDataPreprocessor) -> Tensor:
     """Augmented copies of normalised images (B, 3, H, W); layers are made anew for every image."""
     images = []
     for index in range(len(img)):
         image = img[index : index + 1].clone()
         if draws.jitter is not None:
             order, factors = draws.jitter
-            image = colors.normalize01(jitter(order, factors[index])(colors.denormalize(image).clamp(0, 1)))
+            rgb = normalizer.denormalize(image).clamp(0, 1)
+            image = normalizer.normalize01(jitter(order, factors[index])(rgb))
         if draws.sigmas is not None:
             sigma = draws.sigmas[index]
             kernel = [blur_kernel_size(length) for length in image.shape[2:]]

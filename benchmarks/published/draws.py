@@ -14,7 +14,7 @@ from mmseg.models.uda.parts.strong_augmentation import (
     StrongAugmentation,
     draw_jitter,
 )
-from mmseg.models.uda.step_context import GlobalBatch
+from mmseg.models.uda.step_context import StepContext
 
 
 @dataclass(frozen=True)
@@ -54,25 +54,25 @@ def draw(method: DACS, label: Tensor) -> Draws:
         method: Knows seed and iteration.
         label: (B, H, W) int64 source labels on the device.
     """
-    processes = GlobalBatch.of_step(method.seed, method.iteration)
-    classes = [chosen.nonzero()[:, 0] for chosen in draw_classes(label, processes)]
-    mixed = draw_augmentation(method.strong_augmentation, label, processes)
+    context = StepContext.of_step(method.seed, method.iteration)
+    classes = [chosen.nonzero()[:, 0] for chosen in draw_classes(label, context)]
+    mixed = draw_augmentation(method.strong_augmentation, label, context)
     if method.mic is None:
         return Draws(classes, mixed)
     assert method.mic.augmentation is not None  # the published runs augment what they mask
-    masked = draw_augmentation(method.mic.augmentation, label, processes)
+    masked = draw_augmentation(method.mic.augmentation, label, context)
     like = torch.empty((len(label), 3, *label.shape[1:]), device=label.device)
-    return Draws(classes, mixed, masked, method.mic.generate_mask(like, processes))
+    return Draws(classes, mixed, masked, method.mic.generate_mask(like, context))
 
 
-def draw_augmentation(of: StrongAugmentation, label: Tensor, processes: GlobalBatch) -> Augmentation:
+def draw_augmentation(of: StrongAugmentation, label: Tensor, context: StepContext) -> Augmentation:
     """The numbers of one call of a strong augmentation."""
-    jitter_lot, blur_lot = processes.decide(2)
+    jitters, blurs = context.decide(2)
     jitter, sigmas = None, None
-    if jitter_lot > of.jitter_threshold:
-        order, factors = draw_jitter(len(label), of.jitter_strength, label.device, processes)
+    if jitters > of.color_jitter_probability:
+        order, factors = draw_jitter(len(label), of.color_jitter_strength, label.device, context)
         jitter = (order, factors.T.tolist())
-    if of.blur and blur_lot > BLUR_PROBABILITY:
-        lots = processes.rand(len(label), device=torch.device("cpu"))
-        sigmas = (MIN_SIGMA + (MAX_SIGMA - MIN_SIGMA) * lots).tolist()
+    if of.blur and blurs > BLUR_PROBABILITY:
+        uniform = context.rand(len(label), device=torch.device("cpu"))
+        sigmas = (MIN_SIGMA + (MAX_SIGMA - MIN_SIGMA) * uniform).tolist()
     return Augmentation(jitter, sigmas)

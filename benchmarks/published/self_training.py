@@ -32,8 +32,8 @@ class PublishedSelfTraining:
     """
 
     def __init__(self, method: DACS, cfg: Config) -> None:
-        assert method.teacher is not None and method.teacher.threshold is not None
-        self.method, self.settings, self.threshold = method, method.teacher, method.teacher.threshold
+        assert method.teacher.pseudo_threshold is not None
+        self.method, self.settings, self.threshold = method, method.teacher, method.teacher.pseudo_threshold
         self.student, self.teacher, self.imnet = (
             as_published(network) for network in (method.model, method.ema_model, method.imnet_model)
         )
@@ -91,13 +91,14 @@ class PublishedSelfTraining:
         small = downscale_label_ratio(
             label,
             label.shape[-1] // reference.shape[-1],
-            self.method.feature_distance_min_ratio,
+            self.method.feature_distance.imnet_feature_dist_scale_min_ratio,
             self.method.model.num_classes,
         )
-        classes = torch.tensor(self.method.feature_distance_classes, device=label.device)
+        classes = torch.tensor(self.method.feature_distance.imnet_feature_dist_classes, device=label.device)
         chosen = (small[..., None] == classes).any(dim=-1)
         distance = torch.norm(features[-1] - reference, dim=1, p=2)[chosen].mean()
-        return parse({"src.loss_imnet_feat_dist": self.method.feature_distance_lambda * distance})
+        weight = self.method.feature_distance.imnet_feature_dist_lambda
+        return parse({"src.loss_imnet_feat_dist": weight * distance})
 
     def pseudo_label(self, data: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Labels of target images and weights of their pixels."""

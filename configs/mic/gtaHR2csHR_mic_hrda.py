@@ -9,8 +9,6 @@ _base_ = ["../hrda/gtaHR2csHR_hrda.py"]
 uda = dict(
     masking=dict(
         mask_mode="separatetrgaug",
-        mask_alpha="same",
-        mask_pseudo_threshold="same",
         mask_lambda=1,
         mask_generator=dict(mask_ratio=0.7, mask_block_size=64),
     )

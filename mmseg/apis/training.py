@@ -8,6 +8,7 @@ from torch import nn
 
 from mmseg import datasets, engine, evaluation, models  # noqa: F401  (fill the registries)
 from mmseg.config.checks import check_before_training, checkpoint_to_resume
+from mmseg.config.load import with_todays_names
 from mmseg.config.work_dir import work_dir_of
 from mmseg.engine import SegmentationRunner
 
@@ -25,13 +26,14 @@ def train(cfg: Config) -> nn.Module:
         ConfigError, DataError, CheckpointError: Something is missing or does not fit; found before training
         starts.
     """
+    cfg = with_todays_names(copy.deepcopy(cfg))
     check_before_training(cfg)
     return build_runner(cfg).train()
 
 
 def build_runner(cfg: Config) -> Runner:
     """A runner for a config; ``cfg`` itself stays as it is."""
-    cfg = copy.deepcopy(cfg)
+    cfg = with_todays_names(copy.deepcopy(cfg))
     if cfg.get("resume") and not cfg.get("load_from"):
         cfg.load_from = str(checkpoint_to_resume(cfg))
     cfg.work_dir = str(work_dir_of(cfg))

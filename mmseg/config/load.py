@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmseg.config.base import CONFIGS, base
 from mmseg.config.work_dir import work_dir_of_continuation
 from mmseg.errors import ConfigError
-from mmseg.legacy import is_legacy, translate
+from mmseg.legacy import is_legacy, todays_uda, translate
 
 TOP_LEVEL_KEYS = {
     "auto_scale_lr", "cfg", "compile", "custom_hooks", "data_preprocessor", "default_hooks",
@@ -59,6 +59,25 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
         options = {key: value for key, value in options.items() if key not in before}
     override(cfg, options, path)
     _refuse_imports(cfg.to_dict(), path)
+    return with_todays_names(cfg)
+
+
+def with_todays_names(cfg: Config) -> Config:
+    """A config whose settings of the adaptation method have the places and names of today.
+
+    Raises:
+        ConfigError: The method's own data preprocessor, which is that of the network, differs from it.
+    """
+    if not isinstance(cfg.get("uda"), dict):
+        return cfg
+    uda = cfg.uda.to_dict()
+    preprocessor = uda.pop("data_preprocessor", None)
+    if preprocessor and cfg.model.setdefault("data_preprocessor", preprocessor) != preprocessor:
+        raise ConfigError(
+            "config: uda.data_preprocessor differs from model.data_preprocessor; images are normalised as "
+            "the network expects, remove the former"
+        )
+    cfg.uda = todays_uda(uda)
     return cfg
 
 

@@ -93,6 +93,12 @@ class SegmentationOptimWrapper(OptimWrapper):
             self.step()
         return due
 
+    def step_within_iteration(self) -> None:
+        """Step before the end of the iteration, if it is the last one of a step, and clear the gradients."""
+        if (self._inner_count + 1) % self._accumulative_counts == 0:
+            self.step()
+            self.optimizer.zero_grad(set_to_none=True)
+
     def update_params(self, loss: Tensor, step_kwargs=None, zero_kwargs=None) -> None:
         """A whole iteration of one loss; what segmentors without adaptation call."""
         self.begin_iteration()
@@ -100,13 +106,15 @@ class SegmentationOptimWrapper(OptimWrapper):
         self.end_iteration()
 
     def step(self, **kwargs) -> None:
-        """Average over the processes, clip, and change the weights."""
+        """Average over the processes, clip, and change the weights; without gradients nothing happens."""
         gradients = [
             parameter.grad
             for group in self.optimizer.param_groups
             for parameter in group["params"]
             if parameter.grad is not None
         ]
+        if not gradients:
+            return
         if get_world_size() > 1:
             all_reduce_params(gradients, op="mean")
         if self.scaler is None:

@@ -105,12 +105,9 @@ class SegmentationRunner(Runner):
         uda = self.cfg.get("uda")
         if not uda:
             return MODELS.build(model)
-        method = dict(uda, model=model)
-        if "data_preprocessor" in model:
-            method.setdefault("data_preprocessor", model["data_preprocessor"])
-        built = MODELS.build(method)
-        built.seed = self.seed
-        return built
+        method = MODELS.build(dict(uda, model=model))
+        method.begin_run(self.seed, self.cfg.train_cfg.max_iters)
+        return method
 
     def _log_env(self, env_cfg: dict) -> None:
         """Log the environment and the config; mmengine would load torchvision and run compilers to do so."""

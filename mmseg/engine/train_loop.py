@@ -51,11 +51,11 @@ class SafeTrainLoop(IterBasedTrainLoop):
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
         self.dataloader_iterator.skip_iter(self._iter)
+        self.runner.model.train()
         with explaining_dead_workers():
             if self._iter > 0 and self._evaluation_due() and not self._evaluated():
                 self._evaluate()
             while self._iter < self._max_iters and not self.stop_training:
-                self.runner.model.train()
                 with self._saving_progress():
                     batch = next(self.dataloader_iterator)
                 self.run_iter(batch)
@@ -82,6 +82,7 @@ class SafeTrainLoop(IterBasedTrainLoop):
         average_buffers(self.runner.model)
         with self._saving_progress():
             self.runner.val_loop.run()
+        self.runner.model.train()
 
     @contextmanager
     def _saving_progress(self) -> Iterator[None]:

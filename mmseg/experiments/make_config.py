@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmseg.config.base import base
+from mmseg.config.load import with_todays_names
 from mmseg.experiments.names import (
     SUPERVISED,
     Axes,
@@ -162,4 +163,4 @@ def make_config(axes: Axes) -> Config:
     }
     cfg = Config(base("default_runtime"), format_python_code=False)
     cfg.merge_from_dict(settings)
-    return cfg
+    return with_todays_names(cfg)

@@ -1,9 +1,11 @@
-"""The adaptation method of an old config."""
+"""The adaptation method of an old config: of 0.x, or with settings that have another place today."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from mmseg.errors import ConfigError
 from mmseg.legacy.old_part import OldPart
 from mmseg.registry import MODELS, accepted_arguments, check_part
 
@@ -15,6 +17,57 @@ RENAMED = {"MinEnt": {"lambda_ent": "lambda_ent_target"}}
 
 AUGMENTATION = {"color_jitter_strength": 0.2, "color_jitter_probability": 0.2}
 """Default of the masking module."""
+
+WITHOUT_TEACHER = {"AdvSeg", "MinEnt", "SourceOnly"}
+TEACHER = {"alpha": 0.999, "pseudo_threshold": 0.968}
+"""What labelled masked images for these methods, unless they said otherwise."""
+SELF_TRAINING = {
+    "alpha": 0.99, "pseudo_threshold": 0.968, "pseudo_weight_ignore_top": 0, "pseudo_weight_ignore_bottom": 0,
+    "blur": True, **AUGMENTATION,
+}  # fmt: skip
+"""Settings of DACS that mean nothing when only source labels are trained on."""
+MOVED = {"mix", "source_only", "alpha", "pseudo_threshold"}
+"""Settings that some method had once, see :func:`todays_uda`."""
+
+
+def todays_uda(old: Mapping[str, Any]) -> dict[str, Any]:
+    """The section of a method with every setting in its place of today.
+
+    - ``DACS(source_only=True)`` is a method of its own, ``SourceOnly``; ``mix='class'`` is how DACS mixes.
+    - ``mask_alpha`` and ``mask_pseudo_threshold`` of masking, where ``'same'`` stands for the values of the
+      method, are ``masking.teacher``, or nothing where the method's own teacher labels masked images.
+
+    Raises:
+        ConfigError: ``mix`` has another value.
+    """
+    uda = dict(old)
+    if (mix := uda.pop("mix", "class")) != "class":
+        raise ConfigError(f"uda: mix={mix!r} is unknown; expected 'class', which needs not be named")
+    masking = dict(uda["masking"]) if isinstance(uda.get("masking"), Mapping) else None
+    defaults = SELF_TRAINING
+    if uda.pop("source_only", False):
+        uda["type"] = "SourceOnly"
+        if masking:
+            masking = {key: uda[key] for key in AUGMENTATION if key in uda} | masking
+        uda = {key: v for key, v in uda.items() if key not in SELF_TRAINING or key in TEACHER}
+    given = {key: uda[key] for key in TEACHER if key in uda}
+    teacherless = uda.get("type") in WITHOUT_TEACHER
+    if teacherless:
+        defaults = TEACHER
+        uda = {key: value for key, value in uda.items() if key not in TEACHER}
+    if masking is None:
+        return uda
+    for key in TEACHER:
+        if (value := masking.pop(f"mask_{key}", "same")) != "same":
+            masking.setdefault("teacher", {})[key] = value
+        elif teacherless and key in given:
+            masking.setdefault("teacher", {})[key] = given[key]
+    if "teacher" in masking:
+        of_method = {key: given.get(key, defaults[key]) for key in TEACHER}
+        masking["teacher"] = of_method | masking["teacher"]
+        if teacherless and masking["teacher"] == TEACHER:
+            del masking["teacher"]  # masking makes this one by itself
+    return uda | {"masking": masking}
 
 
 def translate_uda(old: OldPart) -> tuple[dict[str, Any], int | None]:
@@ -45,12 +98,12 @@ def translate_uda(old: OldPart) -> tuple[dict[str, Any], int | None]:
     if method == "AdvSeg":
         uda["published_double_update"] = True
     # the other settings have kept their names
-    known = accepted_arguments(MODELS.get(method))[0] - {"model", "masking", "data_preprocessor"}
+    known = accepted_arguments(MODELS.get(method))[0] - {"model", "masking"} | MOVED
     uda |= {key: old.take(key) for key in list(old.values) if key in known}
     if masking:
         uda["masking"] = masking
     old.close()
-    return {"uda": uda} | sections, pictures
+    return {"uda": todays_uda(uda)} | sections, pictures
 
 
 def take_teacher(old: OldPart) -> dict[str, Any]:

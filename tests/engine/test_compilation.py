@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from networks import model_config
-from uda_steps import NO_AUGMENTATION, Normalised, batch, optim_wrapper
+from uda_steps import NO_AUGMENTATION, batch, optim_wrapper
 
 from mmseg.engine.runner import SegmentationRunner, compile_encoders
 from mmseg.models.uda import DACS
@@ -18,7 +18,8 @@ def method() -> DACS:
     segmentor.hr_crop_size = (64, 64)
     segmentor.backbone.drop_path_rate = segmentor.decode_head.dropout_ratio = 0.0
     settings = dict(imnet_feature_dist_lambda=0.005)
-    return DACS(segmentor, **NO_AUGMENTATION, **settings, data_preprocessor=Normalised()).train()
+    segmentor.data_preprocessor = dict(type="Normalised")
+    return DACS(segmentor, **NO_AUGMENTATION, **settings).train()
 
 
 def step(method: DACS) -> tuple[dict[str, float], torch.Tensor]:

@@ -94,7 +94,10 @@ def test_debug_pictures_are_drawn_at_the_interval(tmp_path):
     hook.after_train_iter(runner, 0, outputs=dict(loss=torch.tensor(0.0)))
     assert not (tmp_path / "debug").exists(), "nothing to draw"
     for iteration in range(3):
-        hook.after_train_iter(runner, iteration, outputs=dict(pictures=pictures))
+        batch: dict = {}
+        hook.before_train_iter(runner, iteration, batch)
+        wanted = pictures if batch.get("wants_pictures") else {}  # what a step makes of it
+        hook.after_train_iter(runner, iteration, batch, dict(pictures=wanted))
     names = sorted(path.name for path in (tmp_path / "debug").iterdir())
     assert names == ["000001_0.png", "000001_1.png", "000003_0.png", "000003_1.png"]
     grid = cv2.imread(str(tmp_path / "debug" / names[0]))[..., ::-1]

@@ -41,7 +41,9 @@ def method_of(name: str, checkpointing: bool):
             uda.imnet_feature_dist_lambda = 0
         if name in MODES:
             uda.masking = dict(
-                mask_mode=name, mask_generator=dict(mask_ratio=0.5, mask_block_size=16), mask_alpha=0.9
+                mask_mode=name,
+                mask_generator=dict(mask_ratio=0.5, mask_block_size=16),
+                teacher=dict(alpha=0.9, pseudo_threshold=0.06),
             )
     method = MODELS.build(dict(uda, model=cfg.model))
     method.init_weights()

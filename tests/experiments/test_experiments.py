@@ -286,14 +286,12 @@ def test_block_sizes_and_mask_ratios():
 def test_supervised_masking():
     (cfg,) = first_seeds(85)
     dataset = cfg.train_dataloader.dataset
-    assert cfg.uda.source_only and cfg.uda.imnet_feature_dist_lambda == 0
-    assert cfg.uda.masking == dict(
+    masking = dict(
         mask_mode="separatesrc",
-        mask_alpha="same",
-        mask_pseudo_threshold="same",
         mask_lambda=1,
         mask_generator=dict(mask_ratio=0.7, mask_block_size=32),
     )
+    assert cfg.uda == dict(type="SourceOnly", masking=masking)
     assert dataset.source.type == dataset.target.type == "CityscapesDataset"
     assert dataset.source.ann_dir == "gtFine/train" and not step(dataset.source, "PhotoMetricDistortion")
     assert "rare_class_sampling" not in dataset and cfg.model.test_cfg == dict(mode="whole")

@@ -50,13 +50,14 @@ def test_mask_generator(settings):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("mask_lambda", -1), ("mask_lambda", "x"), ("mask_alpha", "sam"), ("mask_pseudo_threshold", "sam")],
+    [("mask_lambda", -1), ("mask_lambda", "x"), ("alpha", "sam"), ("pseudo_threshold", "sam")],
 )
 def test_masking(option, value):
     masking = dict(mask_mode="separatetrg", mask_generator=dict(mask_ratio=0.7, mask_block_size=16))
     model = model_config("daformer_conv1_mitb5", "mit_b0")
-    with pytest.raises(ConfigError, match=f"masking: {option}={value!r}; expected"):
-        MODELS.build(dict(type="DACS", model=model, masking=masking | {option: value}))
+    setting = {option: value} if option == "mask_lambda" else dict(teacher={option: value})
+    with pytest.raises(ConfigError, match=f"(masking|uda): {option}={value!r}; expected"):
+        MODELS.build(dict(type="DACS", model=model, masking=masking | setting))
 
 
 def test_weights_of_outputs():

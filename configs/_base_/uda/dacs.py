@@ -8,7 +8,6 @@ uda = dict(
     imnet_feature_dist_lambda=0,
     imnet_feature_dist_classes=None,
     imnet_feature_dist_scale_min_ratio=None,
-    mix="class",
     blur=True,
     color_jitter_strength=0.2,
     color_jitter_probability=0.2,  # a threshold: jitter in 80 % of the iterations

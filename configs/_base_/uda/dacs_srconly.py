@@ -1,3 +1,2 @@
-# Supervised training in the frame of DACS: without teacher and mixing, so that masking can be added to it.
-_base_ = ["dacs.py"]
-uda = dict(source_only=True)
+# Supervised training in the frame of a method, so that masking or the feature distance can be added to it.
+uda = dict(type="SourceOnly")

@@ -25,9 +25,14 @@ class DebugPicturesHook(Hook):
         self.interval = interval
 
     @master_only
+    def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        if data_batch is not None and batch_idx % self.interval == 0:
+            data_batch["wants_pictures"] = True  # read by the step; in all others no picture is made
+
+    @master_only
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
         pictures = (outputs or {}).get("pictures")
-        if not pictures or batch_idx % self.interval:
+        if not pictures:
             return
         model = getattr(runner.model, "module", runner.model)
         draw_step(

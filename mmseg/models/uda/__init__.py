@@ -6,8 +6,10 @@ from mmseg.models.uda.min_ent import MinEnt
 from mmseg.models.uda.parts.ema_teacher import EMATeacher, PseudoLabel
 from mmseg.models.uda.parts.mask_generator import BlockMaskGenerator
 from mmseg.models.uda.parts.masking_consistency_module import MaskingConsistencyModule
+from mmseg.models.uda.source_only import SourceOnly
+from mmseg.models.uda.step_context import Progress, StepContext
 from mmseg.models.uda.uda_batch import UDABatch
-from mmseg.models.uda.uda_decorator import Objective, UDADecorator
+from mmseg.models.uda.uda_decorator import Objective, Step, UDADecorator
 
 __all__ = [
     "DACS",
@@ -17,7 +19,11 @@ __all__ = [
     "MaskingConsistencyModule",
     "MinEnt",
     "Objective",
+    "Progress",
     "PseudoLabel",
+    "SourceOnly",
+    "Step",
+    "StepContext",
     "UDABatch",
     "UDADecorator",
 ]

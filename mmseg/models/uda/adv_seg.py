@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from mmseg.errors import ConfigError
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
 from mmseg.models.uda.parts.discriminator import FCDiscriminator, frozen
-from mmseg.models.uda.parts.masking_consistency_module import without_same
 from mmseg.models.uda.parts.output_weights import PUBLISHED_WEIGHTS, output_weights
 from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.models.uda.uda_decorator import Objective, UDADecorator
@@ -43,10 +42,7 @@ class AdvSeg(UDADecorator):
             output, ``aux``.
         published_double_update: Let the student's optimizer train the discriminators, too, with the same
             gradients, as the code published with HRDA and MIC does.
-        masking: Arguments of :class:`MaskingConsistencyModule` (MIC); None = without.
-        alpha: EMA momentum of the teacher that labels masked images.
-        pseudo_threshold: Its confidence threshold.
-        data_preprocessor: Moves a batch to the device and normalises it.
+        masking: See :class:`UDADecorator`.
 
     Raises:
         ConfigError: An option is unknown or outside its range.
@@ -59,11 +55,8 @@ class AdvSeg(UDADecorator):
         lambda_adv_target: Mapping[str, float] = PUBLISHED_WEIGHTS,
         published_double_update: bool = False,
         masking: dict | None = None,
-        alpha: float = 0.999,
-        pseudo_threshold: float | None = 0.968,
-        data_preprocessor: dict | nn.Module | None = None,
     ) -> None:
-        super().__init__(model, data_preprocessor)
+        super().__init__(model)
         if discriminator_type not in GAN_LOSSES:
             raise ConfigError(
                 f"uda: discriminator_type={discriminator_type!r} is unknown; expected 'LS' or 'Vanilla'"
@@ -74,15 +67,14 @@ class AdvSeg(UDADecorator):
         self.model_D = nn.ModuleDict({name: FCDiscriminator(classes) for name in self.model.output_names})
         self.other_networks[DISCRIMINATOR] = self.model_D
         self.published_double_update = published_double_update
-        if masking is not None:
-            self.add_masking(without_same(masking, alpha, pseudo_threshold), None)
+        self.add_masking(masking)  # after the discriminators, as in published checkpoints
 
     def student_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Without the discriminators, unless they are trained as published."""
         return self.named_parameters() if self.published_double_update else super().student_parameters()
 
     def objectives(self, batch: UDABatch) -> Iterator[Losses | Objective]:
-        """Source cross entropy, adversarial loss on the target, masked images, then the discriminators."""
+        """Source cross entropy, adversarial loss on the target, then the discriminators."""
         logits, losses = self.model.forward_outputs(batch.img, batch.gt_semantic_seg)
         source = probabilities(logits, detach=True)
         yield losses
@@ -91,8 +83,6 @@ class AdvSeg(UDADecorator):
         target = probabilities(logits, detach=True)
         yield self.adversarial_losses(probabilities(logits))
 
-        if self.mic is not None:
-            yield self.mic.objective(self.model, batch, None, self.data_preprocessor)
         yield Objective(self.discriminator_losses("D_src", source, SOURCE), DISCRIMINATOR)
         yield Objective(self.discriminator_losses("D_trg", target, TARGET), DISCRIMINATOR)
 

@@ -1,4 +1,4 @@
-"""The mini-batches of all processes, seen as one."""
+"""What a training step draws at random, counts over all processes, and knows of the run."""
 
 from dataclasses import dataclass, field
 
@@ -6,9 +6,38 @@ import torch
 from mmengine.dist import all_reduce, get_dist_info
 from torch import Tensor
 
+from mmseg.errors import ConfigError
+
 
 @dataclass(frozen=True)
-class GlobalBatch:
+class Progress:
+    """Where in the run a step stands; the same after a resume.
+
+    Attributes:
+        iteration: Number of finished steps, from 0 on.
+        length: Steps of the whole run; None where no run has begun.
+    """
+
+    iteration: int
+    length: int | None = None
+
+    @property
+    def max_iters(self) -> int:
+        """Steps of the whole run.
+
+        Raises:
+            ConfigError: The method is driven without a run.
+        """
+        if self.length is None:
+            raise ConfigError(
+                "the length of the run is unknown; call begin_run(seed, max_iters) of the method before its "
+                "first step, as the runner does"
+            )
+        return self.length
+
+
+@dataclass(frozen=True)
+class StepContext:
     """What the processes of a step draw and count together.
 
     Each process draws for the batches of all and takes its part, so several processes of one image draw what
@@ -26,8 +55,8 @@ class GlobalBatch:
     _generators: dict[str, torch.Generator] = field(default_factory=dict)
 
     @classmethod
-    def of_step(cls, seed: int, iteration: int) -> "GlobalBatch":
-        """The batches of an iteration; its numbers are a function of (seed, iteration)."""
+    def of_step(cls, seed: int, iteration: int) -> "StepContext":
+        """The context of an iteration; its numbers are a function of (seed, iteration)."""
         rank, world_size = get_dist_info()
         return cls(rank, world_size, key=(seed * 1_000_003 + iteration) % 2**63)
 
@@ -69,4 +98,5 @@ class GlobalBatch:
         return counts.bool()
 
 
-ONE_PROCESS = GlobalBatch()
+ONE_PROCESS = StepContext()
+NO_RUN = Progress(0)

@@ -5,40 +5,67 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from mmseg.errors import ConfigError
-from mmseg.models.uda.step_context import ONE_PROCESS, GlobalBatch
+from mmseg.models.uda.parts.ema_teacher import EMATeacher, PseudoLabel
+from mmseg.models.uda.step_context import NO_RUN, ONE_PROCESS, Progress, StepContext
 
 
 @dataclass(frozen=True)
 class UDABatch:
-    """One source and one target mini-batch on the device.
+    """One source and one target mini-batch on the device, and what a step knows beside them.
 
     Attributes:
         img: (B, 3, H, W) normalised source crops.
         gt_semantic_seg: (B, H, W) int64 source labels, 255 = ignore.
         target_img: (B, 3, H, W) normalised target crops.
         valid_pseudo_mask: (B, H, W) bool, where target pseudo-labels may be trusted; None = everywhere.
-        processes: The batches of all processes, of which this is one.
-        pictures: What a method wants to have drawn: name -> (B, 3, H, W) normalised image, (B, H, W) label
-            map (integer) or (B, H, W) weight in [0, 1] (float). Filled by ``objectives``, drawn by a hook,
-            costs nothing.
+        context: Random numbers and sums of all processes.
+        progress: Iteration and length of the run.
+        wants_pictures: Whether the pictures of this step are going to be drawn.
+        pictures: Filled by :meth:`show`, drawn by a hook.
     """
 
     img: Tensor
     gt_semantic_seg: Tensor
     target_img: Tensor
     valid_pseudo_mask: Tensor | None = None
-    processes: GlobalBatch = ONE_PROCESS
+    context: StepContext = ONE_PROCESS
+    progress: Progress = NO_RUN
+    wants_pictures: bool = False
     pictures: dict[str, Tensor] = field(default_factory=dict)
+    _labels: dict[EMATeacher, PseudoLabel] = field(default_factory=dict)
 
     @classmethod
-    def from_dict(cls, data: dict, processes: GlobalBatch = ONE_PROCESS) -> "UDABatch":
-        """Pick the fields out of a collated and preprocessed batch."""
+    def from_dict(
+        cls, data: dict, context: StepContext = ONE_PROCESS, progress: Progress = NO_RUN
+    ) -> "UDABatch":
+        """Pick the fields out of a collated and preprocessed batch.
+
+        Raises:
+            ConfigError: There are no images of a target.
+        """
         missing = [key for key in ("img", "gt_semantic_seg", "target_img") if key not in data]
         if missing:
             raise ConfigError(
                 f"training batch: {', '.join(missing)} missing (found {', '.join(data)}); "
                 "a UDA method needs train_dataloader.dataset of type 'UDADataset'"
             )
-        return cls(
-            data["img"], data["gt_semantic_seg"], data["target_img"], data.get("valid_pseudo_mask"), processes
-        )
+        names = ("img", "gt_semantic_seg", "target_img", "valid_pseudo_mask", "wants_pictures")
+        return cls(**{name: data[name] for name in names if name in data}, context=context, progress=progress)
+
+    def show(self, **pictures: Tensor) -> None:
+        """Have pictures drawn, if this is a step that is drawn; otherwise nothing is kept.
+
+        What is computed for a picture alone belongs behind ``if batch.wants_pictures``.
+
+        Args:
+            pictures: Name -> (B, 3, H, W) normalised image, (B, H, W) label map (integer) or (B, H, W) weight
+                in [0, 1] (float). The first picture of a name stays.
+        """
+        if self.wants_pictures:
+            self.pictures.update({name: x for name, x in pictures.items() if name not in self.pictures})
+
+    def labelled_by(self, teacher: EMATeacher) -> PseudoLabel:
+        """The target images as a teacher labels them; each teacher is asked once per step."""
+        if teacher not in self._labels:
+            self._labels[teacher] = teacher.label(self.target_img, self.valid_pseudo_mask, self.context)
+        return self._labels[teacher]

@@ -3,27 +3,30 @@
 A method is a generator of loss groups. The step it runs is::
 
     teachers follow the student
-    for losses in method.objectives(batch):     # e.g. source, mixed, masked
+    for losses in method.objectives(batch), masked consistency:
         backward(sum of losses)                 # frees the graph before the next group is computed
-    optimizer step
+    every optimizer makes its step
 
 A new method subclasses :class:`UDADecorator` and writes ``objectives``. If it trains a second network (a
-discriminator), each group says whose optimizer it belongs to, and every optimizer makes its step at the end.
+discriminator), each group says whose optimizer it belongs to.
 """
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
+from mmseg.errors import ConfigError
 from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
 from mmseg.models.uda.parts.ema_teacher import EMATeacher
 from mmseg.models.uda.parts.masking_consistency_module import MaskingConsistencyModule, build_masking
-from mmseg.models.uda.step_context import GlobalBatch
+from mmseg.models.uda.step_context import Progress, StepContext
 from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.registry import MODELS
 
@@ -43,47 +46,102 @@ class Objective:
     optimizer: str = STUDENT
 
 
+@dataclass(frozen=True)
+class Step:
+    """An optimizer steps now, on the gradients so far, and starts again without any.
+
+    What is not stepped this way steps at the end. While iterations are accumulated, the step takes place in
+    the last one.
+
+    Attributes:
+        optimizer: ``student`` or a key of :attr:`UDADecorator.other_networks`.
+    """
+
+    optimizer: str
+
+
 class UDADecorator(BaseModel):
     """A segmentor (the student) together with a way to adapt it.
 
     Args:
-        model: The student segmentor, as a config or a module.
-        data_preprocessor: Moves a batch to the device and normalises it.
+        model: The student segmentor, as a config or a module. Its data preprocessor is that of the method.
+        masking: Arguments of :class:`MaskingConsistencyModule` (MIC), which adds masked images to the
+            objectives of any method; None = without.
+        teacher: Arguments of :class:`EMATeacher`, for a method that labels target images; None = without.
 
     Attributes:
         model: The student; the only network that is tested and (unless a method adds one) optimised.
+        teacher: Labels target images, see ``teacher``; its network is ``ema_model``.
         iteration: Number of finished training steps; part of the checkpoint.
-        seed: Seed of the run, set by the runner; keys what several processes draw together.
+        seed: Seed of the run, see :meth:`begin_run`; keys what several processes draw together.
         teachers: The EMA teachers that follow the student, updated before each step.
         other_networks: What a method trains beside the student: name of the optimizer -> network. The config
             has the optimizer as ``<name>_optim_wrapper`` and its schedule as ``<name>_param_scheduler``.
+        mic: The masking module, if there is one.
     """
 
     data_preprocessor: SegDataPreprocessor
 
     def __init__(
-        self, model: dict | EncoderDecoder, data_preprocessor: dict | nn.Module | None = None
+        self,
+        model: dict | EncoderDecoder,
+        masking: dict | None = None,
+        teacher: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(data_preprocessor, nn.Module):
-            data_preprocessor = MODELS.build(data_preprocessor or dict(type="SegDataPreprocessor"))
-        super().__init__(data_preprocessor)
-        self.model: EncoderDecoder = MODELS.build(model) if isinstance(model, dict) else model
+        student: EncoderDecoder = MODELS.build(model) if isinstance(model, dict) else model
+        super().__init__(student.data_preprocessor)
+        self.model = student
         self.iteration = 0
         self.seed = 0
+        self.max_iters: int | None = None
         self.teachers: list[EMATeacher] = []
-        self.mic: MaskingConsistencyModule | None = None
         self.other_networks: dict[str, nn.Module] = {}
+        self.frozen_networks: list[nn.Module] = []
+        self.teacher: EMATeacher | None = None
+        if teacher is not None:
+            self.ema_model: EncoderDecoder = copy.deepcopy(student)
+            self.teacher = EMATeacher(self.ema_model, **teacher)
+            self.teachers.append(self.teacher)
+        self.mic: MaskingConsistencyModule | None = None
+        self.add_masking(masking)
 
-    def add_masking(self, masking: dict, shared_teacher: EMATeacher | None) -> None:
-        """Give the method masked image consistency (MIC).
+    def add_masking(self, masking: dict | None) -> None:
+        """Give the method masked image consistency (MIC), with the method's own teacher if it has one.
 
         Args:
-            masking: Arguments of :class:`MaskingConsistencyModule`.
-            shared_teacher: The method's own teacher, if it has one.
+            masking: Arguments of :class:`MaskingConsistencyModule`; None = without.
+
+        Raises:
+            ConfigError: An argument is unknown, missing or out of range.
         """
-        self.mic = build_masking(self.model, masking, shared_teacher)
+        if masking is None:
+            return
+        self.mic = build_masking(self.model, masking, self.teacher)
         if self.mic.own_teacher is not None:
             self.teachers.append(self.mic.own_teacher)
+
+    def frozen_copy(self) -> EncoderDecoder:
+        """A copy of the student as it starts (with its pretrained weights): never trained, always in eval
+        mode."""
+        network = copy.deepcopy(self.model).requires_grad_(False).eval()
+        self.frozen_networks.append(network)
+        return network
+
+    def begin_run(self, seed: int, max_iters: int) -> None:
+        """Say which run the coming steps belong to; called before the first one, after a resume as well.
+
+        Args:
+            seed: Seed of the run.
+            max_iters: Its length in iterations.
+        """
+        self.seed, self.max_iters = seed, max_iters
+
+    def train(self, mode: bool = True) -> "UDADecorator":
+        """Switch the networks to training or evaluation; frozen ones stay in eval mode."""
+        super().train(mode)
+        for network in self.frozen_networks:
+            network.eval()
+        return self
 
     def student_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """(name, parameter) of what the student's optimizer may train: all but the other networks."""
@@ -92,69 +150,104 @@ class UDADecorator(BaseModel):
 
     def target_outputs(self, batch: UDABatch) -> dict[str, Tensor]:
         """Logits (B, C, h, w) of each of the student's outputs on target images, for methods that work on
-        them."""
+        them; source and target are shown."""
         logits, _ = self.model.forward_outputs(batch.target_img)
-        batch.pictures.update(
-            source=batch.img,
-            source_label=batch.gt_semantic_seg,
-            target=batch.target_img,
-            target_prediction=logits["main"].argmax(dim=1),
-        )
+        batch.show(source=batch.img, source_label=batch.gt_semantic_seg, target=batch.target_img)
+        if batch.wants_pictures:
+            batch.show(target_prediction=logits["main"].argmax(dim=1))
         return logits
 
-    def objectives(self, batch: UDABatch) -> Iterator[Losses | Objective]:
+    def objectives(self, batch: UDABatch) -> Iterator[Losses | Objective | Step]:
         """Yield the groups of losses of one step; each group is back-propagated and freed before the next
         one.
 
         Names that contain ``loss`` are summed and back-propagated, all others are only logged. Plain losses
-        are the student's; an :class:`Objective` names another optimizer.
+        are the student's; an :class:`Objective` names another optimizer. A :class:`Step` makes an optimizer
+        step before the method goes on.
         """
         raise NotImplementedError(f"{type(self).__name__} has to define objectives()")
 
-    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict:
+    def train_step(
+        self, data: dict, optim_wrapper: OptimWrapper | OptimWrapperDict, context: StepContext | None = None
+    ) -> dict:
         """Run one iteration.
 
         Args:
-            data: A collated batch of :class:`~mmseg.datasets.UDADataset`.
+            data: A collated batch of :class:`~mmseg.datasets.UDADataset`; ``wants_pictures=True`` in it has
+                pictures made.
             optim_wrapper: Holds the student's optimizer; an ``OptimWrapperDict`` for several networks.
+            context: What is drawn in the step; by default a function of seed and iteration.
 
         Returns:
             Loss and accuracy scalars (on the device, detached) by name, and ``pictures`` (see
             :class:`UDABatch`).
+
+        Raises:
+            ConfigError: A group has no loss, or names an optimizer that does not exist.
         """
-        processes = GlobalBatch.of_step(self.seed, self.iteration)
-        batch = UDABatch.from_dict(self.data_preprocessor(data, training=True), processes)
+        batch = UDABatch.from_dict(
+            self.data_preprocessor(data, training=True),
+            context or StepContext.of_step(self.seed, self.iteration),
+            Progress(self.iteration, self.max_iters),
+        )
         several = isinstance(optim_wrapper, OptimWrapperDict)
         wrappers = dict(optim_wrapper.items()) if several else {STUDENT: optim_wrapper}
-        steps_done = [wrapper.begin_iteration() for wrapper in wrappers.values()].pop()
+        steps_done = {name: wrapper.begin_iteration() for name, wrapper in wrappers.items()}[STUDENT]
         if steps_done is not None:  # the student has changed since the last iteration
             for teacher in self.teachers:
                 teacher.update(self.model, steps_done)
         log: dict = {}
-        objectives = self.objectives(batch)
-        while True:
-            with wrappers[STUDENT].optim_context(self):  # autocast covers the forward passes only
-                group = next(objectives, None)
-            if group is None:
-                break
-            objective = group if isinstance(group, Objective) else Objective(group)
-            total = torch.stack(
-                [value.float().mean() for name, value in objective.losses.items() if "loss" in name]
-            ).sum()
-            wrappers[objective.optimizer].backward(total)
-            log.update({name: value.detach() for name, value in objective.losses.items()})
+        for group in self._groups(batch, wrappers[STUDENT]):
+            name = getattr(group, "optimizer", STUDENT)  # plain losses are the student's
+            if name not in wrappers:
+                raise ConfigError(
+                    f"{type(self).__name__}: objectives() names the optimizer {name!r}; found "
+                    f"{', '.join(wrappers)}, expected one of them: enter its network in other_networks"
+                )
+            if isinstance(group, Step):
+                wrappers[name].step_within_iteration()
+                continue
+            losses = group.losses if isinstance(group, Objective) else group
+            wrappers[name].backward(self._total(losses))
+            log.update({key: value.detach() for key, value in losses.items()})
         for wrapper in wrappers.values():
             wrapper.end_iteration()
         self.iteration += 1
         return {**log, "pictures": batch.pictures}
+
+    def _groups(self, batch: UDABatch, wrapper: OptimWrapper) -> Iterator[Losses | Objective | Step]:
+        """What the method yields, then masked images; autocast covers these forward passes only."""
+        groups = self.objectives(batch)
+        while True:
+            with wrapper.optim_context(self):
+                group = next(groups, None)
+            if group is None:
+                break
+            yield group
+        if self.mic is not None:
+            with wrapper.optim_context(self):
+                masked = self.mic.objective(self.model, batch)
+            yield masked
+
+    def _total(self, losses: Losses) -> Tensor:
+        """Sum of what is to be back-propagated."""
+        values = [value.float().mean() for name, value in losses.items() if "loss" in name]
+        if not values:
+            raise ConfigError(
+                f"{type(self).__name__}: objectives() yields a group without a loss, found "
+                f"{', '.join(losses) or 'nothing'}; expected a name that contains 'loss'"
+            )
+        return torch.stack(values).sum()
 
     def forward(self, *args, **kwargs):
         """Test-time forward of the student; see the segmentor."""
         return self.model(*args, **kwargs)
 
     def init_weights(self) -> None:
-        """Initialise the student; methods copy it into their other networks."""
+        """Initialise the student and copy it into the frozen networks; teachers copy it in the first step."""
         self.model.init_weights()
+        for network in self.frozen_networks:
+            network.load_state_dict(self.model.state_dict())
 
     def get_extra_state(self) -> Tensor:
         return torch.tensor(self.iteration)

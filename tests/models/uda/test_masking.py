@@ -7,6 +7,7 @@ import pytest
 import torch
 from golden_data import gen, load, norm
 from torch import nn
+from uda_steps import Scripted
 
 from mmseg.errors import ConfigError
 from mmseg.models.data_preprocessor import SegDataPreprocessor
@@ -23,6 +24,7 @@ class Student(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.data_preprocessor = SegDataPreprocessor()
         self.weight = nn.Parameter(torch.ones(()))
         self.calls: list[tuple] = []
 
@@ -41,22 +43,27 @@ def batch(size: int = 2) -> UDABatch:
     return UDABatch(img, torch.ones(size, 16, 16, dtype=torch.long), target)
 
 
-def pseudo(size: int = 2) -> PseudoLabel:
-    return PseudoLabel(torch.full((size, 16, 16), 2), torch.full((size, 16, 16), 0.4))
+class Teacher(EMATeacher):
+    """Labels every pixel as class 2 with a weight of 0.4."""
+
+    def label(self, img, valid_mask=None, context=None):
+        shape = (len(img), *img.shape[2:])
+        return PseudoLabel(torch.full(shape, 2), torch.full(shape, 0.4))
 
 
 def shared_teacher() -> EMATeacher:
-    return EMATeacher(Student(), alpha=0.9, threshold=0.5, ignore_top=2)
+    return Teacher(Student(), alpha=0.9, pseudo_threshold=0.5, ignore_top=2)
 
 
 @pytest.mark.parametrize("case", range(6))
-def test_block_masks(case, monkeypatch):
+def test_block_masks(case, device):
     golden = load("mic_mask")
     height, width, block, ratio, kept = golden["cases"][case]
-    lots = torch.from_numpy(golden[f"u{case}"])
-    monkeypatch.setattr(torch, "rand", lambda *shape, **_: lots.reshape(shape))
+    uniform = torch.from_numpy(golden[f"u{case}"])
+    rows, columns = (max(1, round(length / block)) for length in (int(height), int(width)))
+    context = Scripted(kept=uniform.reshape(2, 1, rows, columns))
     generate = BlockMaskGenerator(float(ratio), int(block))
-    mask = generate(torch.zeros(2, 3, int(height), int(width)))
+    mask = generate(torch.zeros(2, 3, int(height), int(width), device=device), context).cpu()
     stored = golden[f"mask{case}"]
     step = mask.shape[2] // stored.shape[2]  # the largest mask is stored thinned out
     np.testing.assert_array_equal(mask[..., ::step, ::step].numpy(), stored)
@@ -73,7 +80,7 @@ def test_what_each_mode_trains_on(mode, size):
     module = build_masking(student, dict(mask_mode=mode, mask_generator=MASKS), shared_teacher())
     module.generate_mask = lambda img, *_: torch.ones_like(img)
     module.augmentation = None
-    losses = module.objective(student, data, pseudo(size), SegDataPreprocessor())
+    losses = module.objective(student, data)
     ((img, label, weight),) = student.calls
     sources = {"src": size, "trg": 0}.get(mode.removeprefix("separate").removesuffix("aug"), size // 2)
     assert torch.equal(img, torch.cat([data.img[:sources], data.target_img[: size - sources]]))
@@ -89,7 +96,7 @@ def test_augmentation_and_mask_change_the_image_only_in_aug_modes():
     student, data = Student(), batch()
     module = build_masking(student, dict(mask_mode="separatetrg", mask_generator=MASKS), shared_teacher())
     assert module.augmentation is None
-    module.objective(student, data, pseudo(), SegDataPreprocessor())
+    module.objective(student, data)
     img = student.calls[0][0]
     assert ((img == data.target_img) | (img == 0)).all()
     assert 0 < (img == 0).float().mean() < 1
@@ -104,7 +111,7 @@ def test_lambda_weighs_all_losses_or_the_fused_one(published, detail):
     arguments = dict(
         mask_mode="separatesrc", mask_generator=MASKS, mask_lambda=0.5, published_mask_lambda=published
     )
-    losses = build_masking(student, arguments, None).objective(student, batch(), None, SegDataPreprocessor())
+    losses = build_masking(student, arguments, None).objective(student, batch())
     assert losses["masked.decode.loss_seg"].item() == 0.5
     assert losses["masked.decode.hr.loss_seg"].item() == detail
     assert losses["masked.decode.acc_seg"].item() == 1.0
@@ -116,14 +123,14 @@ def test_own_teacher_only_where_it_differs():
         return build_masking(Student(), arguments, shared_teacher())
 
     assert build().own_teacher is None and not build().state_dict()
-    other = build(mask_alpha=0.5)
-    assert (other.own_teacher.alpha, other.own_teacher.threshold) == (0.5, 0.5)
+    other = build(teacher=dict(alpha=0.5, pseudo_threshold=0.5))
+    assert (other.own_teacher.alpha, other.own_teacher.pseudo_threshold) == (0.5, 0.5)
     assert other.own_teacher.ignore_top == 2
     assert list(other.state_dict()) == ["teacher.ema_model.weight"]
-    none = build(mask_pseudo_threshold=None)
-    assert (none.own_teacher.alpha, none.own_teacher.threshold) == (0.9, None)
+    none = build(teacher=dict(pseudo_threshold=None))
+    assert (none.own_teacher.alpha, none.own_teacher.pseudo_threshold) == (0.999, None)
     student, data = Student(), batch()
-    none.objective(student, data, pseudo(), SegDataPreprocessor())
+    none.objective(student, data)
     assert torch.equal(student.calls[0][1], data.target_img.argmax(1))  # its own labels, not the method's
 
 
@@ -136,7 +143,8 @@ def test_source_mode_needs_no_teacher():
     ("arguments", "message"),
     [
         (dict(mask_mode="seperate"), "mask_mode"),
-        (dict(mask_mode="separatetrg"), "no teacher"),
+        (dict(mask_mode="separatetrg", teacher=dict(alpha=2)), "alpha=2"),
+        (dict(mask_mode="separatetrg", teacher=dict(alfa=0.5)), "alfa"),
         (dict(mask_mode="separatesrc", mask_generator=dict(mask_ratio=7, mask_block_size=4)), "mask_ratio"),
         (dict(mask_mode="separatesrc", mask_generator=dict(mask_ratio=0.7, block_size=4)), "block_size"),
         (dict(mask_mode="separatesrc", mask_alfa=1), "mask_alfa"),
@@ -155,4 +163,4 @@ def test_mixed_mode_needs_two_images():
     student = Student()
     module = build_masking(student, dict(mask_mode="separate", mask_generator=MASKS), shared_teacher())
     with pytest.raises(ConfigError, match="batch_size"):
-        module.objective(student, batch(1), pseudo(1), SegDataPreprocessor())
+        module.objective(student, batch(1))

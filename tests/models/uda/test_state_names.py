@@ -6,12 +6,12 @@ import pytest
 import torch
 from golden_data import listing
 from networks import model_config, published_names
-from test_dacs_step import DISTANCE, DLV2, HRDA_DLV2, MIC
+from uda_steps import DISTANCE, DLV2, HRDA_DLV2, MIC
 
 from mmseg.engine.optimizer_constructor import multipliers
 from mmseg.models.uda import DACS, AdvSeg, MinEnt
 
-OWN_TEACHER = MIC | dict(mask_alpha=0.9)
+OWN_TEACHER = MIC | dict(teacher=dict(alpha=0.9))
 
 
 def r101(segmentor: dict) -> dict:

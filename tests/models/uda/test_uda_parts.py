@@ -7,6 +7,7 @@ from golden_data import gen, load, norm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from uda_steps import tiny
 
 from mmseg.errors import ConfigError
 from mmseg.models.data_preprocessor import SegDataPreprocessor
@@ -23,7 +24,7 @@ from mmseg.models.uda.parts.strong_augmentation import (
     color_jitter,
     gaussian_blur,
 )
-from mmseg.models.uda.step_context import GlobalBatch
+from mmseg.models.uda.step_context import StepContext
 
 THINGS = [6, 7, *range(11, 19)]
 
@@ -75,14 +76,14 @@ def test_pseudo_labels_and_weights():
 def test_valid_mask_and_no_threshold():
     golden = load("pseudo_label")
     mask = torch.from_numpy(golden["validmask"])[:, 0].bool()
-    pseudo = EMATeacher(Logits(), threshold=0.3).label(pseudo_logits(), mask)
+    pseudo = EMATeacher(Logits(), pseudo_threshold=0.3).label(pseudo_logits(), mask)
     np.testing.assert_allclose(pseudo.weight.numpy(), golden["weight_validmask"], rtol=1e-6)
-    pseudo = EMATeacher(Logits(), threshold=None).label(pseudo_logits())
+    pseudo = EMATeacher(Logits(), pseudo_threshold=None).label(pseudo_logits())
     np.testing.assert_array_equal(pseudo.weight.numpy(), golden["weight_none"])
 
 
 def test_both_kinds_of_margins_are_refused():
-    teacher = EMATeacher(Logits(), threshold=0.3, ignore_top=2)
+    teacher = EMATeacher(Logits(), pseudo_threshold=0.3, ignore_top=2)
     with pytest.raises(ConfigError, match="choose one"):
         teacher.label(pseudo_logits(), torch.ones(2, 40, 48, dtype=torch.bool))
 
@@ -158,8 +159,8 @@ def test_gaussian_blur(case, size):
 def test_jitter_fires_above_the_threshold_only(monkeypatch):
     img = torch.zeros(2, 3, 16, 16)
     skip = load("color_jitter")["skip_p"]
-    for lot, skipped in zip([0.0, 0.2, 0.2000001], skip, strict=True):
-        monkeypatch.setattr(GlobalBatch, "decide", lambda self, number, lot=lot: [lot, 0.0])
+    for uniform, skipped in zip([0.0, 0.2, 0.2000001], skip, strict=True):
+        monkeypatch.setattr(StepContext, "decide", lambda self, number, uniform=uniform: [uniform, 0.0])
         out = StrongAugmentation(0.2, 0.2)(img, SegDataPreprocessor())
         assert torch.equal(out, img) == bool(skipped)
 
@@ -178,9 +179,9 @@ def test_odds_and_ranges_are_the_published_ones(monkeypatch):
 
     monkeypatch.setattr("mmseg.models.uda.parts.strong_augmentation.color_jitter", jitter)
     monkeypatch.setattr("mmseg.models.uda.parts.strong_augmentation.gaussian_blur", blur)
-    img, colors = torch.zeros(2, 3, 2, 2), SegDataPreprocessor()
+    img, normalizer = torch.zeros(2, 3, 2, 2), SegDataPreprocessor()
     for iteration in range(steps):
-        StrongAugmentation()(img, colors, GlobalBatch.of_step(0, iteration))
+        StrongAugmentation()(img, normalizer, StepContext.of_step(0, iteration))
     assert len(factors) / steps == pytest.approx(0.8, abs=0.04)
     assert len(widths) / steps == pytest.approx(0.5, abs=0.05)
     assert len(set(orders)) == 24
@@ -231,10 +232,11 @@ def test_empty_feature_distance_mask_gives_zero():
     [
         (dict(alpha=1.5), "alpha"),
         (dict(pseudo_threshold=96.8), "pseudo_threshold"),
-        (dict(mix="cut"), "mix"),
+        (dict(alpha="high"), "alpha='high'"),
+        (dict(imnet_feature_dist_lambda=-1), "imnet_feature_dist_lambda=-1"),
         (dict(imnet_feature_dist_classes=[6]), "scale_min_ratio"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
-        DACS(nn.Identity(), **settings)
+        DACS(tiny(), **settings)

@@ -4,12 +4,12 @@
 import torch
 from torch import Tensor
 
-from mmseg.models.uda.step_context import ONE_PROCESS, GlobalBatch
+from mmseg.models.uda.step_context import ONE_PROCESS, StepContext
 
 NUM_LABEL_VALUES = 256  # labels are bytes: classes and the ignore value 255
 
 
-def draw_classes(label: Tensor, processes: GlobalBatch = ONE_PROCESS) -> Tensor:
+def draw_classes(label: Tensor, context: StepContext = ONE_PROCESS) -> Tensor:
     """Choose half of the classes (rounded up) at random, anew for each image.
 
     As published, the classes of every image are drawn from those of the whole batch, and 255 (ignore) counts
@@ -17,18 +17,18 @@ def draw_classes(label: Tensor, processes: GlobalBatch = ONE_PROCESS) -> Tensor:
 
     Args:
         label: (B, H, W) int64 source labels in 0…255.
-        processes: Whose batches are one batch.
+        context: Of the step; the batches of all its processes are one batch.
 
     Returns:
         (B, 256) bool, True for the chosen label values.
     """
     present = torch.zeros(NUM_LABEL_VALUES, dtype=torch.bool, device=label.device)
     present[label.flatten()] = True
-    present = processes.any(present)
+    present = context.any(present)
     number = (present.sum() + 1) // 2
-    lots = processes.rand(len(label), NUM_LABEL_VALUES, device=label.device)
-    lots = lots.masked_fill(~present, -1.0)
-    rank = lots.argsort(dim=1, descending=True).argsort(dim=1)
+    uniform = context.rand(len(label), NUM_LABEL_VALUES, device=label.device)
+    uniform = uniform.masked_fill(~present, -1.0)
+    rank = uniform.argsort(dim=1, descending=True).argsort(dim=1)
     return rank < number
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
-from mmseg.models.uda.step_context import ONE_PROCESS, GlobalBatch
+from mmseg.models.uda.step_context import ONE_PROCESS, StepContext
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class EMATeacher:
         ema_model: A segmentor of the student's architecture; frozen and freed of dropout here.
         alpha: Upper limit of the EMA momentum; the momentum of iteration t is ``min(1 - 1 / (t + 1),
             alpha)``.
-        threshold: Soft-max confidence from which a pixel counts as confident; None trusts every pixel.
+        pseudo_threshold: Soft-max confidence from which a pixel counts as confident; None trusts every pixel.
         ignore_top: Rows of the crop's upper margin whose pseudo-labels are not trusted.
         ignore_bottom: The same for the lower margin (the ego vehicle's bonnet).
     """
@@ -46,23 +46,29 @@ class EMATeacher:
         self,
         ema_model: EncoderDecoder,
         alpha: float = 0.99,
-        threshold: float | None = 0.968,
+        pseudo_threshold: float | None = 0.968,
         ignore_top: int = 0,
         ignore_bottom: int = 0,
     ) -> None:
-        if not 0 <= alpha <= 1:
-            raise ConfigError(f"uda: alpha={alpha}; the EMA momentum has to lie in [0, 1]")
-        if threshold is not None and not 0 <= threshold <= 1:
+        if not (isinstance(alpha, int | float) and 0 <= alpha <= 1):
+            raise ConfigError(f"uda: alpha={alpha!r}; expected an EMA momentum in [0, 1]")
+        certain = isinstance(pseudo_threshold, int | float) and 0 <= pseudo_threshold <= 1
+        if pseudo_threshold is not None and not certain:
             raise ConfigError(
-                f"uda: pseudo_threshold={threshold}; a probability in [0, 1] or None is expected"
+                f"uda: pseudo_threshold={pseudo_threshold!r}; expected a probability in [0, 1] or None"
             )
         self.ema_model = ema_model
         remove_dropout(ema_model)
         ema_model.requires_grad_(False)
         self.alpha = alpha
-        self.threshold = threshold
+        self.pseudo_threshold = pseudo_threshold
         self.ignore_top = ignore_top
         self.ignore_bottom = ignore_bottom
+
+    @property
+    def margins(self) -> dict[str, int]:
+        """Rows without trust, as arguments of another teacher."""
+        return dict(ignore_top=self.ignore_top, ignore_bottom=self.ignore_bottom)
 
     @torch.no_grad()
     def update(self, student: nn.Module, iteration: int) -> None:
@@ -72,7 +78,7 @@ class EMATeacher:
 
     @torch.no_grad()
     def label(
-        self, img: Tensor, valid_mask: Tensor | None = None, processes: GlobalBatch = ONE_PROCESS
+        self, img: Tensor, valid_mask: Tensor | None = None, context: StepContext = ONE_PROCESS
     ) -> PseudoLabel:
         """Label target images.
 
@@ -82,16 +88,22 @@ class EMATeacher:
         Args:
             img: (B, 3, H, W) normalised target images without augmentation.
             valid_mask: (B, H, W) bool, False where pseudo-labels are not to be trusted.
-            processes: Whose batches are one batch.
+            context: Of the step; the batches of all its processes are one batch.
+
+        Raises:
+            ConfigError: Margins are given both here and as ``valid_mask``.
         """
         probability, label = self.ema_model.encode_decode(img).float().softmax(dim=1).max(dim=1)
-        return PseudoLabel(label, self._weight(probability, valid_mask, processes))
+        return PseudoLabel(label, self.confidence_weight(probability, valid_mask, context))
 
-    def _weight(self, probability: Tensor, valid_mask: Tensor | None, processes: GlobalBatch) -> Tensor:
-        if self.threshold is None:
+    def confidence_weight(
+        self, probability: Tensor, valid_mask: Tensor | None, context: StepContext
+    ) -> Tensor:
+        """Trust in each pixel (DAFormer eq. 4), from the (B, H, W) probability of its label."""
+        if self.pseudo_threshold is None:
             weight = torch.ones_like(probability)
         else:
-            confident = processes.mean((probability >= self.threshold).to(probability.dtype).mean())
+            confident = context.mean((probability >= self.pseudo_threshold).to(probability.dtype).mean())
             weight = confident.expand_as(probability).clone()
         if self.ignore_top or self.ignore_bottom:
             if valid_mask is not None:

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.errors import ConfigError
-from mmseg.models.uda.step_context import ONE_PROCESS, GlobalBatch
+from mmseg.models.uda.step_context import ONE_PROCESS, StepContext
 from mmseg.registry import MODELS
 
 
@@ -30,8 +30,8 @@ class BlockMaskGenerator:
         self.mask_ratio = mask_ratio
         self.mask_block_size = mask_block_size
 
-    def __call__(self, img: Tensor, processes: GlobalBatch = ONE_PROCESS) -> Tensor:
+    def __call__(self, img: Tensor, context: StepContext = ONE_PROCESS) -> Tensor:
         """(B, 1, H, W) float, 0 where (B, C, H, W) images are to be masked."""
         rows, columns = (max(1, round(length / self.mask_block_size)) for length in img.shape[2:])
-        lots = processes.rand(len(img), 1, rows, columns, device=img.device)
-        return F.interpolate((lots > self.mask_ratio).to(img.dtype), img.shape[2:], mode="nearest")
+        uniform = context.rand(len(img), 1, rows, columns, device=img.device)
+        return F.interpolate((uniform > self.mask_ratio).to(img.dtype), img.shape[2:], mode="nearest")

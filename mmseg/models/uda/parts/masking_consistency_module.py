@@ -4,20 +4,22 @@ Hoyer, Dai, Wang, Van Gool, "MIC: Masked Image Consistency for Context-Enhanced 
 """
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
-from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses, add_prefix
-from mmseg.models.uda.parts.ema_teacher import EMATeacher, PseudoLabel
+from mmseg.models.uda.parts.ema_teacher import EMATeacher
 from mmseg.models.uda.parts.strong_augmentation import StrongAugmentation
 from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.registry import MODELS
 
 MODES = ("separate", "separateaug", "separatesrc", "separatesrcaug", "separatetrg", "separatetrgaug")
+OWN_TEACHER: dict[str, Any] = {"alpha": 0.999, "pseudo_threshold": 0.968}
 
 
 @dataclass(frozen=True)
@@ -39,24 +41,24 @@ class MaskingConsistencyModule(nn.Module):
     """Trains the student to predict, from a masked image, what is known of the whole image (eq. 6).
 
     It plugs into any UDA method. Target images are labelled by the method's teacher, or by a teacher of its
-    own when the method has none or ``mask_alpha`` or ``mask_pseudo_threshold`` differ from the method's.
+    own when the method has none or ``teacher`` is given.
 
     Args:
         student: The method's student; copied when an own teacher is needed.
         mask_mode: Which images are masked: ``separatetrg`` the target's, ``separatesrc`` the source's (with
             their labels), ``separate`` one half of each; ``…aug`` adds colour jitter and blur.
         mask_generator: ``dict(mask_ratio=..., mask_block_size=...)``.
-        mask_alpha: EMA momentum of the teacher, or ``'same'`` as the method's.
-        mask_pseudo_threshold: Confidence threshold (None = weight 1), or ``'same'``.
+        teacher: ``alpha`` and ``pseudo_threshold`` of a teacher of its own, see :class:`EMATeacher`; by
+            default that of the method, or one with 0.999 and 0.968 where the method has none.
         mask_lambda: Weight of the masked loss.
         published_mask_lambda: Weigh ``decode.loss_seg`` alone, as the published code does; otherwise all of
             the masked losses.
         color_jitter_strength: See :class:`StrongAugmentation`.
         color_jitter_probability: See :class:`~mmseg.models.uda.DACS`.
-        shared_teacher: Alpha, threshold and margins of the method's teacher; None when it has none.
+        shared_teacher: The method's teacher; None when it has none.
 
     Raises:
-        ConfigError: An option is unknown, or ``'same'`` refers to a teacher that does not exist.
+        ConfigError: An option is unknown or out of range.
     """
 
     def __init__(
@@ -64,8 +66,7 @@ class MaskingConsistencyModule(nn.Module):
         student: EncoderDecoder,
         mask_mode: str,
         mask_generator: dict,
-        mask_alpha: float | str = "same",
-        mask_pseudo_threshold: float | str | None = "same",
+        teacher: Mapping[str, Any] | None = None,
         mask_lambda: float = 1.0,
         published_mask_lambda: bool = False,
         color_jitter_strength: float = 0.2,
@@ -86,50 +87,39 @@ class MaskingConsistencyModule(nn.Module):
         self.generate_mask = MODELS.build({"type": "BlockMaskGenerator", **mask_generator})
         if not isinstance(mask_lambda, int | float) or mask_lambda < 0:
             raise ConfigError(f"masking: mask_lambda={mask_lambda!r}; expected a number from 0 on")
-        check_same_or_number("mask_alpha", mask_alpha, optional=False)
-        check_same_or_number("mask_pseudo_threshold", mask_pseudo_threshold, optional=True)
         self.mask_lambda = mask_lambda
         self.published_mask_lambda = published_mask_lambda
         self.own_teacher: EMATeacher | None = None
-        shares = shared_teacher is not None and mask_alpha == mask_pseudo_threshold == "same"
-        if self.target and not shares:
+        if self.target and (teacher is not None or shared_teacher is None):
             ema_model = copy.deepcopy(student)
             self.teacher = nn.ModuleDict({"ema_model": ema_model})  # the published parameter names
-            self.own_teacher = EMATeacher(
-                ema_model,
-                inherited(mask_alpha, shared_teacher, "alpha"),
-                inherited(mask_pseudo_threshold, shared_teacher, "threshold"),
-                shared_teacher.ignore_top if shared_teacher else 0,
-                shared_teacher.ignore_bottom if shared_teacher else 0,
-            )
+            settings = {**OWN_TEACHER, **(teacher or {})}
+            if shared_teacher is not None:
+                settings = {**shared_teacher.margins, **settings}
+            self.own_teacher = EMATeacher(ema_model, **settings)
+        self.labeller = self.own_teacher or shared_teacher
 
-    def objective(
-        self,
-        student: EncoderDecoder,
-        batch: UDABatch,
-        pseudo: PseudoLabel | None,
-        colors: SegDataPreprocessor,
-    ) -> Losses:
+    def objective(self, student: EncoderDecoder, batch: UDABatch) -> Losses:
         """Losses of the student on masked images.
 
-        Args:
-            student: The method's student.
-            batch: Source and target images.
-            pseudo: Labels of the method's teacher; used unless the module has a teacher of its own.
-            colors: Knows how the images were normalised.
+        Raises:
+            ConfigError: A mixed mode and a batch of one image.
         """
-        if self.own_teacher is not None:
-            pseudo = self.own_teacher.label(batch.target_img, batch.valid_pseudo_mask, batch.processes)
-        masked = self.compose(batch, pseudo)
-        img = masked.img
+        # Teacher forward on whole images
+        masked = self.compose(batch)
+
+        # Mask
+        img = masked.img  # (B, 3, H, W)
         if self.augmentation is not None:
-            img = self.augmentation(img, colors, batch.processes)
-        img = img * self.generate_mask(img, batch.processes)
-        batch.pictures["masked"] = img
+            img = self.augmentation(img, student.data_preprocessor, batch.context)
+        img = img * self.generate_mask(img, batch.context)
+        batch.show(masked=img)
+
+        # Student forward and loss
         losses, _ = student.forward_train(img, masked.label, seg_weight=masked.weight)
         return add_prefix(self.weigh(losses), "masked")
 
-    def compose(self, batch: UDABatch, pseudo: PseudoLabel | None) -> MaskedBatch:
+    def compose(self, batch: UDABatch) -> MaskedBatch:
         """Choose images and labels according to the mode.
 
         Raises:
@@ -137,7 +127,8 @@ class MaskingConsistencyModule(nn.Module):
         """
         if not self.target:
             return MaskedBatch(batch.img, batch.gt_semantic_seg, None)
-        assert pseudo is not None  # the teacher is shared or the module's own
+        assert self.labeller is not None  # the module's own, or shared
+        pseudo = batch.labelled_by(self.labeller)
         if not self.source:
             return MaskedBatch(batch.target_img, pseudo.label, pseudo.weight)
         size = len(batch.img)
@@ -171,41 +162,3 @@ def build_masking(
         return MaskingConsistencyModule(student, **arguments, shared_teacher=shared_teacher)
     except TypeError as error:
         raise ConfigError(f"config, uda.masking: {str(error).split('__init__() ')[-1]}") from error
-
-
-def without_same(masking: dict, alpha: float, pseudo_threshold: float | None) -> dict:
-    """Arguments of the module for a method without teacher: the method's values wherever ``'same'`` stands.
-
-    Args:
-        masking: Arguments of :class:`MaskingConsistencyModule`.
-        alpha: The method's EMA momentum.
-        pseudo_threshold: The method's confidence threshold.
-    """
-    given = {name: value for name, value in masking.items() if value != "same"}
-    return dict(mask_alpha=alpha, mask_pseudo_threshold=pseudo_threshold) | given
-
-
-def check_same_or_number(option: str, value: object, optional: bool) -> None:
-    """Refuse what is neither ``'same'`` nor a number in [0, 1] (nor None, where that has a meaning).
-
-    Raises:
-        ConfigError: Names the option.
-    """
-    number = isinstance(value, int | float) and 0 <= value <= 1
-    if not (value == "same" or number or (optional and value is None)):
-        expected = "'same', a number in [0, 1]" + (" or None" if optional else "")
-        raise ConfigError(f"masking: {option}={value!r}; expected {expected}")
-
-
-def inherited(value: float | str | None, teacher: EMATeacher | None, name: str):
-    """A setting, or that of the method's teacher for ``'same'``.
-
-    Raises:
-        ConfigError: The method has no teacher.
-    """
-    if value != "same":
-        return value
-    if teacher is None:
-        option = {"alpha": "mask_alpha", "threshold": "mask_pseudo_threshold"}[name]
-        raise ConfigError(f"masking: {option}='same', but the method has no teacher; give a number")
-    return getattr(teacher, name)

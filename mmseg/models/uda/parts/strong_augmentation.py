@@ -10,7 +10,8 @@ from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from mmseg.models.data_preprocessor import SegDataPreprocessor
-from mmseg.models.uda.step_context import ONE_PROCESS, GlobalBatch
+from mmseg.models.layers.precision import without_autocast
+from mmseg.models.uda.step_context import ONE_PROCESS, StepContext
 
 BLUR_PROBABILITY = 0.5
 MIN_SIGMA, MAX_SIGMA = 0.15, 1.15
@@ -25,50 +26,52 @@ class StrongAugmentation:
     Each is switched on or off once per call for all images; factors and blur widths are drawn per image.
 
     Args:
-        jitter_strength: Half-width s of the factors: brightness +U(-s, s) (additive), contrast and saturation
-            xU(1-s, 1+s), hue +U(-s, s) x 2 pi.
-        jitter_threshold: Jitter happens when a uniform number is **above** this value (published as
-            ``color_jitter_probability``): 0.2 means in 80 % of the iterations.
+        color_jitter_strength: Half-width s of the factors: brightness +U(-s, s) (additive), contrast and
+            saturation xU(1-s, 1+s), hue +U(-s, s) x 2 pi.
+        color_jitter_probability: A threshold, as published: jitter happens when a uniform number is **above**
+            it; 0.2 means in 80 % of the iterations.
         blur: Whether to blur (in half of the iterations).
     """
 
     def __init__(
-        self, jitter_strength: float = 0.2, jitter_threshold: float = 0.2, blur: bool = True
+        self, color_jitter_strength: float = 0.2, color_jitter_probability: float = 0.2, blur: bool = True
     ) -> None:
-        self.jitter_strength = jitter_strength
-        self.jitter_threshold = jitter_threshold
+        self.color_jitter_strength = color_jitter_strength
+        self.color_jitter_probability = color_jitter_probability
         self.blur = blur
 
     def __call__(
-        self, img: Tensor, colors: SegDataPreprocessor, processes: GlobalBatch = ONE_PROCESS
+        self, img: Tensor, normalizer: SegDataPreprocessor, context: StepContext = ONE_PROCESS
     ) -> Tensor:
-        """Augment a batch.
+        """Augment a batch, in float32 also where forward passes are in half precision.
 
         Args:
             img: (B, 3, H, W) normalised RGB.
-            colors: Knows how the images were normalised.
-            processes: Whose batches are one batch.
+            normalizer: Knows how the images were normalised.
+            context: Of the step; the batches of all its processes are one batch.
 
         Returns:
             (B, 3, H, W) normalised.
         """
-        jitter_lot, blur_lot = processes.decide(2)
-        if jitter_lot > self.jitter_threshold:
-            order, factors = draw_jitter(len(img), self.jitter_strength, img.device, processes)
-            img = colors.normalize01(color_jitter(colors.denormalize(img), order, factors))
-        if self.blur and blur_lot > BLUR_PROBABILITY:
-            lots = processes.rand(len(img), device=torch.device("cpu"))  # kornia checks widths on the host
-            img = gaussian_blur(img, MIN_SIGMA + (MAX_SIGMA - MIN_SIGMA) * lots)
+        with without_autocast(img.device):
+            jitter, blur = context.decide(2)
+            if jitter > self.color_jitter_probability:
+                order, factors = draw_jitter(len(img), self.color_jitter_strength, img.device, context)
+                img = normalizer.normalize01(color_jitter(normalizer.denormalize(img), order, factors))
+            if self.blur and blur > BLUR_PROBABILITY:
+                # kornia checks widths on the host
+                uniform = context.rand(len(img), device=torch.device("cpu"))
+                img = gaussian_blur(img, MIN_SIGMA + (MAX_SIGMA - MIN_SIGMA) * uniform)
         return img
 
 
 def draw_jitter(
-    number: int, strength: float, device: torch.device, processes: GlobalBatch = ONE_PROCESS
+    number: int, strength: float, device: torch.device, context: StepContext = ONE_PROCESS
 ) -> tuple[list[int], Tensor]:
     """Draw an order of the four adjustments and (4, number) factors: brightness, contrast, saturation,
     hue."""
-    order = processes.permutation(4)
-    factors = strength * (2 * processes.rand(number, 4, device=device).T - 1)
+    order = context.permutation(4)
+    factors = strength * (2 * context.rand(number, 4, device=device).T - 1)
     factors[:3] += 1
     return order, factors
 
