@@ -6,12 +6,15 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import mmseg
 from mmseg.errors import ConfigError, MMSegError, Preempted
 
+FOREIGN = ("mmcv", "mmcv-lite", "mmengine", "mmengine-lite")
+"""Distributions with the import names of onedl-mmcv and onedl-mmengine."""
 SPIN_COUNT = "1000"
 """Rounds in which an OpenMP thread looks for work before it sleeps.
 
@@ -78,7 +81,14 @@ def message_of(error: MMSegError) -> str:
 
 
 def _refuse_foreign_package() -> None:
-    """Check that a program of a checkout runs with the package of that checkout, wherever it is started."""
+    """Check that a program of a checkout runs with its own package, and libraries are not overwritten."""
+    for foreign in FOREIGN:
+        with suppress(PackageNotFoundError):
+            library = f"onedl-{foreign.removesuffix('-lite')}"
+            raise MMSegError(
+                f"{foreign} {version(foreign)} is installed beside {library} and overwrites its files; "
+                f"run: pip uninstall {foreign} {library}, then: pip install {library}"
+            )
     for root in Path(sys.argv[0]).resolve().parents[:2]:
         ours = root / "mmseg" / "__init__.py"
         if not (ours.is_file() and (root / "run_experiments.py").is_file()):

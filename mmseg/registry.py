@@ -5,7 +5,9 @@ the same kind, so parts of mmengine and mmcv can be named in a config as well.
 """
 
 import difflib
+import functools
 import inspect
+from importlib.metadata import entry_points
 from typing import Any
 
 import mmengine.registry as root
@@ -13,8 +15,28 @@ from mmengine.registry import Registry, build_from_cfg
 
 from mmseg.errors import ConfigError
 
+PLUGINS = "mmseg.plugins"
+"""Group of entry points; an installed package names modules there that register its parts."""
 BUILD_ARGUMENTS = {"type", "_scope_", "_delete_", "constructor", "paramwise_cfg", "optimizer", "priority"}
 """Keys of a part's config that are not arguments of its class."""
+
+
+@functools.cache
+def load_plugins() -> None:
+    """Import what installed packages have named as plugins, once.
+
+    Raises:
+        ConfigError: A plugin cannot be imported; its package is named.
+    """
+    for plugin in entry_points(group=PLUGINS):
+        try:
+            plugin.load()
+        except Exception as error:  # a module can do anything
+            package = plugin.dist.name if plugin.dist else "an installed package"
+            raise ConfigError(
+                f"{package}: its plugin {plugin.value} cannot be loaded ({type(error).__name__}: {error}); "
+                f"update it, or run: pip uninstall {package}"
+            ) from error
 
 
 def build_checked(cfg: dict, registry: Registry, default_args: dict | None = None, **kwargs: Any) -> Any:

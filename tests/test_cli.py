@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from mmseg.cli import command
+
 IMPORT = """
 import os, signal
 import cv2, torch, mmengine.runner, kornia  # libraries may have settings of their own
@@ -62,3 +64,14 @@ def test_waiting_threads_of_commands_sleep_early(given, expected, monkeypatch) -
         monkeypatch.delenv(name, raising=False)
     shown = "import os, sys; assert 'torch' not in sys.modules; print(os.environ.get('GOMP_SPINCOUNT'))"
     assert run(f"{COMMAND}; {shown}", **given) == f"{expected}\n"
+
+
+@pytest.mark.parametrize("name", ["mmcv-lite", "mmengine"])
+def test_a_distribution_that_overwrites_another_is_refused(name, tmp_path, monkeypatch, capsys) -> None:
+    info = tmp_path / f"{name.replace('-', '_')}-0.10.7.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.10.7\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert command(lambda: None)() == 1
+    ours = "onedl-" + name.removesuffix("-lite")
+    assert f"error: {name} 0.10.7 is installed beside {ours} " in capsys.readouterr().err

@@ -13,9 +13,10 @@ from mmseg.config.base import CONFIGS, base
 from mmseg.config.work_dir import work_dir_of_continuation
 from mmseg.errors import ConfigError
 from mmseg.legacy import is_legacy, todays_uda, translate
+from mmseg.registry import load_plugins
 
 TOP_LEVEL_KEYS = {
-    "auto_scale_lr", "cfg", "compile", "custom_hooks", "data_preprocessor", "default_hooks",
+    "auto_scale_lr", "cfg", "compile", "custom_hooks", "custom_imports", "data_preprocessor", "default_hooks",
     "default_scope", "discriminator_optim_wrapper", "discriminator_param_scheduler", "env_cfg", "exp",
     "experiment_name", "git_rev", "launcher", "load_from", "log_level", "log_processor", "model",
     "model_wrapper_cfg", "name", "optim_wrapper", "param_scheduler", "randomness", "resume", "sync_bn",
@@ -50,6 +51,7 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
     path, options = Path(path) if shipped == str(path) else CONFIGS / shipped, options or {}
     if not path.is_file():
         raise ConfigError(f"{path}: no such config file")
+    load_plugins()
     cfg = _read(path)
     if is_legacy(cfg):
         before = {key: value for key, value in options.items() if key.split(".")[0] not in TOP_LEVEL_KEYS}

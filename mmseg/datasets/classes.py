@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+IGNORE_INDEX = 255
+"""Label of pixels that belong to no class; they count neither in training nor in evaluation."""
+
 CITYSCAPES_CLASSES: tuple[str, ...] = (
     "road",
     "sidewalk",

@@ -162,6 +162,13 @@ def test_draws_are_the_published_ones(golden_source, tmp_path):
     assert golden_source.num_loads == 30, "an image is decoded once, however many crops are tried"
 
 
+def test_without_a_ratio_the_first_crop_is_taken(golden_source):
+    rcs = RareClassSampling(golden_source, min_pixels=500, min_crop_ratio=0)
+    without = np.zeros((8, 8), np.uint8)
+    assert rcs.accepts(without, 5)
+    assert not RareClassSampling(golden_source, min_pixels=0, min_crop_ratio=0.5).accepts(without, 5)
+
+
 def test_infinite_temperature_is_uniform():
     classes, probabilities = class_probabilities({3: 10, 1: 1, 0: 100, 2: 10}, float("inf"))
     assert classes == [1, 3, 2, 0]

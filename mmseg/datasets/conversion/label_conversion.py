@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from mmseg.datasets.classes import IGNORE_INDEX
 from mmseg.datasets.whole_file import whole_file
 from mmseg.errors import DataError
 
 NUM_CLASSES = 19
-IGNORE_INDEX = 255
 TRAIN_ID_ENDING = "_labelTrainIds.png"
 
 LabelMap = npt.NDArray[np.uint8]

@@ -107,7 +107,7 @@ class RareClassSampling:
         min_pixels: A file is a candidate for a class that has more than this many pixels in it.
         class_temp: Temperature T; lower prefers rare classes more, ``'inf'`` draws all alike.
         min_crop_ratio: A crop is accepted if it holds more than ``min_pixels * min_crop_ratio`` pixels of the
-            class.
+            class; with 0 the first one is.
 
     Attributes:
         classes: Classes that occur, by ascending number of pixels.
@@ -128,7 +128,7 @@ class RareClassSampling:
                 f"config: rare_class_sampling class_temp={class_temp!r}, expected a number above 0, or 'inf'"
             )
         self.min_pixels = min_pixels
-        self.min_crop_pixels = min_pixels * min_crop_ratio
+        self.min_crop_pixels = min_pixels * min_crop_ratio if min_crop_ratio else -1
         lookup = FileLookup(source)
         pixels = self._count_pixels(read_statistics(source, STATISTICS_FILE), lookup, source)
         self.classes, self.probabilities = class_probabilities(pixels, temperature)

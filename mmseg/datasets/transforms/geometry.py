@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import mmcv
 import numpy as np
 
+from mmseg.datasets.classes import IGNORE_INDEX
 from mmseg.datasets.transforms.base import PIXEL_KEYS, Results, Transform
-from mmseg.datasets.transforms.loading import IGNORE_INDEX
 from mmseg.errors import ConfigError
 from mmseg.registry import TRANSFORMS
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mmseg.datasets.classes import IGNORE_INDEX
 from mmseg.datasets.transforms.base import Results, Transform
 from mmseg.errors import DataError
 from mmseg.registry import TRANSFORMS
@@ -19,7 +20,6 @@ try:  # comes with kornia
 except ImportError:  # not needed, only faster
     decode_image_png_u8 = None
 
-IGNORE_INDEX = 255
 
 _PNG_SIGNATURE, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 _JPEG_SIGNATURE, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
