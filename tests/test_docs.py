@@ -4,6 +4,7 @@ import importlib.util
 import inspect
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -193,7 +194,25 @@ def test_the_example_of_own_data_is_verified_and_trains(shown, tmp_path, monkeyp
     assert all(np.isfinite(value) for value in log.values())
 
 
-def test_every_config_shown_loads(shown, source_entropy):
+@pytest.fixture
+def my_parts(shown, monkeypatch):
+    """The folder of the pages' files is one of PYTHONPATH."""
+    monkeypatch.syspath_prepend(str(shown))
+    monkeypatch.delitem(sys.modules, "my_parts", raising=False)
+    monkeypatch.setattr(MODELS, "_module_dict", dict(MODELS.module_dict))
+
+
+def test_the_example_of_a_part_computes(shown, my_parts):
+    cfg = load_config(shown / "configs/own/quiet.py")
+    model = MODELS.build(dict(cfg.model, pretrained=None)).eval()
+    torch.nn.init.constant_(model.decode_head.conv_seg.bias, 1000.0)
+    with torch.no_grad():
+        logits = model.encode_decode(torch.zeros(1, 3, 64, 64))
+    assert type(model.decode_head).__name__ == "QuietHead"
+    assert logits.shape == (1, 19, 64, 64) and float(logits.max()) == pytest.approx(10)
+
+
+def test_every_config_shown_loads(shown, source_entropy, my_parts):
     configs = [name for name in python_files() if name.startswith("configs/")]
     assert len(configs) >= 3
     for name in configs:
