@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mmseg.checkpoints.files import iteration_of, newest_intact, numbered_checkpoints
+from mmseg.checkpoints.files import is_intact, iteration_of, last_checkpoint, numbered_checkpoints
 from mmseg.checkpoints.weights import read_checkpoint
 from mmseg.datasets.conversion import convert_cityscapes, convert_gta
 from mmseg.toy import make_toy_dataset
@@ -84,8 +84,9 @@ def disturb(arguments: list[str], work_dir: Path, kills: int, longest: float) ->
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         outcome.kills += 1
-        newest, damaged = newest_intact(work_dir)
-        reached = 0 if newest is None else iteration_of(newest)
+        last = last_checkpoint(work_dir)
+        reached = 0 if last is None else iteration_of(last)
+        damaged = [path for path in numbered_checkpoints(work_dir) if not is_intact(path)]
         outcome.lost += len(damaged) + (reached < done)
         done = max(done, reached)
     process = start(arguments, work_dir, resume=done > 0)

@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
+from mmseg.checkpoints.atomic import replacing
 from mmseg.datasets.conversion.cityscapes import TRAIN_IDS
 from mmseg.datasets.conversion.class_statistics import write_class_statistics
 from mmseg.datasets.conversion.label_conversion import ConvertedLabel, count_pixels
-from mmseg.datasets.whole_file import whole_file
 from mmseg.toy.generator import Settings, make_sample
 from mmseg.toy.layouts import TRAIN
 
@@ -67,5 +67,5 @@ def _write_picture(name: str, index: int, shrink: int, picture_path: Path, label
     sharp = cv2.remap(picture, *places, cv2.INTER_LINEAR)
     label = cv2.remap(TRAIN_IDS[scene.label_ids()], *places, cv2.INTER_NEAREST, borderValue=255)
     for path, image in ((picture_path, cv2.GaussianBlur(sharp, (0, 0), BLUR)), (label_path, label)):
-        with whole_file(path) as temporary:
+        with replacing(path, flush=False) as temporary:
             Image.fromarray(image).save(temporary, "PNG")

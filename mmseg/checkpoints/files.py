@@ -1,20 +1,41 @@
-"""The checkpoints of a run: their names, which are whole, and which one a run continues from."""
+"""The files of a run: its config, its checkpoints, and which of those is the last one that is whole."""
 
 import re
+import sys
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
+from mmseg.errors import CheckpointError, ConfigError
+
 POINTER = "last_checkpoint"
+LATEST = "latest.pth"
+"""What the published code links to its last checkpoint."""
 NUMBERED = re.compile(r"iter_(\d+)\.pth")
+NO_CONFIGS = {"results.json", "calibration.json", "run_state.json"}
+"""What tests and launchers write beside the config."""
+DAMAGES = (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+
+
+def is_complete(path: str | Path) -> bool:
+    """Whether a checkpoint was written to its end, where the table of its parts stands; costs no reading."""
+    try:
+        with zipfile.ZipFile(path):
+            return True
+    except DAMAGES:
+        return False
 
 
 def is_intact(path: str | Path) -> bool:
-    """Whether all parts of a checkpoint are there and equal their checksums (CRC-32, stored by torch)."""
+    """Whether all parts of a checkpoint are there and equal their checksums (CRC-32, stored by torch).
+
+    Reads the whole file; for what is about to be loaded.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+    except DAMAGES:
         return False
 
 
@@ -26,7 +47,7 @@ def iteration_of(path: Path) -> int:
 
 def numbered_checkpoints(run_dir: str | Path) -> list[Path]:
     """All ``iter_<number>.pth`` of a run folder, the newest first."""
-    found = (path for path in Path(run_dir).glob("iter_*.pth") if iteration_of(path) >= 0)
+    found = (path for path in Path(run_dir).glob("iter_*.pth") if path.is_file() and iteration_of(path) >= 0)
     return sorted(found, key=iteration_of, reverse=True)
 
 
@@ -44,11 +65,67 @@ def candidates(run_dir: str | Path) -> list[Path]:
     return [path for path in numbered if iteration_of(path) <= iteration_of(named)] or numbered
 
 
-def newest_intact(run_dir: str | Path) -> tuple[Path | None, list[Path]]:
-    """The newest checkpoint that is whole, and the damaged ones that are newer."""
-    damaged: list[Path] = []
+def last_checkpoint(run_dir: str | Path, whole: Callable[[Path], bool] = is_intact) -> Path | None:
+    """The checkpoint that a run continues from: the newest that is whole; None where there is none.
+
+    Newer ones that are damaged are named on the terminal.
+
+    Args:
+        run_dir: Folder of the run.
+        whole: :func:`is_intact` before it is loaded; :func:`is_complete` to ask whether there is one.
+    """
     for path in candidates(run_dir):
-        if is_intact(path):
-            return path, damaged
-        damaged.append(path)
-    return None, damaged
+        if whole(path):
+            return path
+        print(f"warning: {path} is damaged and not used", file=sys.stderr)
+    return None
+
+
+def find_checkpoint(run_dir: Path) -> Path:
+    """The weights that stand for a run.
+
+    These are ``latest.pth`` of the published code, :func:`last_checkpoint`, or the only file of weights.
+
+    Raises:
+        CheckpointError: There is none that is whole, or it is not clear which.
+    """
+    latest = run_dir / LATEST
+    if latest.is_file():  # not so for a link whose target was left behind
+        return latest
+    if last := last_checkpoint(run_dir):
+        return last
+    weights = sorted(path for path in run_dir.glob("*.pth") if path.is_file())
+    if len(weights) == 1 and iteration_of(weights[0]) < 0:
+        return weights[0]
+    found = ", ".join(path.name for path in weights) or "none"
+    raise CheckpointError(
+        f"{run_dir}: no checkpoint that is whole ({LATEST} or iter_*.pth), found {found}; "
+        "has the run finished?"
+    )
+
+
+def find_config(run_dir: Path) -> Path:
+    """The config file in a run folder; of several the one that is named like the folder, or ends like it.
+
+    Raises:
+        ConfigError: There is none, or it is not clear which.
+    """
+    configs = sorted(
+        path
+        for path in run_dir.iterdir()
+        if path.suffix in (".py", ".json")
+        and not path.name.endswith(".log.json")
+        and path.name not in NO_CONFIGS
+    )
+    name = run_dir.resolve().name
+    ending = name.rpartition("_")[2]
+    namesakes = [path for path in configs if path.stem == name]
+    relatives = [path for path in configs if path.stem.endswith(f"_{ending}")]
+    for chosen in (configs, namesakes, relatives):
+        if len(chosen) == 1:
+            return chosen[0]
+    found = ", ".join(path.name for path in configs) or "none"
+    raise ConfigError(
+        f"{run_dir}: expected one config file (*.py or *.json), found {found}; move the others away, or run "
+        "tools/test.py CONFIG CHECKPOINT"
+    )

@@ -6,7 +6,6 @@ are an error, not a warning, since the network would run and give nonsense.
 
 import _codecs
 import difflib
-import fcntl
 import math
 import pickle
 import re
@@ -23,6 +22,7 @@ from mmengine.logging import HistoryBuffer, print_log
 from safetensors.torch import load_file as load_safetensors
 from torch import Tensor, nn
 
+from mmseg.checkpoints.atomic import claim
 from mmseg.checkpoints.download import download
 from mmseg.errors import CheckpointError
 
@@ -103,8 +103,7 @@ def _downloaded(address: str) -> Path:
     named = HASH_IN_NAME.search(path.name)
     sha256 = fragment.removeprefix("sha256=") or (named[1] if named else None)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as lock:  # several processes may start together
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with claim(path.with_name(f".{path.name}.lock"), wait=True):  # several processes may start together
         download(url, path, sha256)
     return path
 

@@ -14,7 +14,7 @@ from mmengine.registry import VISBACKENDS, Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from mmseg.checkpoints.files import is_intact, newest_intact
+from mmseg.checkpoints.files import is_intact, last_checkpoint, numbered_checkpoints
 from mmseg.checkpoints.weights import TIMM_WEIGHTS, require_file
 from mmseg.config.load import TOP_LEVEL_KEYS, closest_hint, num_classes
 from mmseg.config.work_dir import work_dir_of
@@ -97,21 +97,18 @@ def _check_uda(cfg: Config) -> None:
 
 
 def checkpoint_to_resume(cfg: Config) -> Path:
-    """The newest checkpoint in the work dir that is whole; damaged ones are named on the terminal.
+    """The newest checkpoint in the work dir that is whole.
 
     Raises:
         CheckpointError: There is none.
     """
     work_dir = work_dir_of(cfg)
-    newest, damaged = newest_intact(work_dir)
-    for path in damaged:
-        print(f"warning: {path} is damaged and not used", file=sys.stderr)
-    if newest is None:
-        raise CheckpointError(
-            f"{work_dir}: no {'undamaged ' if damaged else ''}checkpoint to resume from; start the run "
-            "without --resume, or name a checkpoint with --resume-from"
-        )
-    return newest
+    if last := last_checkpoint(work_dir):
+        return last
+    raise CheckpointError(
+        f"{work_dir}: no {'undamaged ' if numbered_checkpoints(work_dir) else ''}checkpoint to resume from; "
+        "start the run without --resume, or name a checkpoint with --resume-from"
+    )
 
 
 def _check_classes(cfg: Config, first: Part) -> None:

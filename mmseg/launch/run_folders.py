@@ -8,11 +8,10 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg.checkpoints.files import newest_intact
+from mmseg.checkpoints.files import find_config, is_complete, last_checkpoint
 from mmseg.config.load import load_config
 from mmseg.config.work_dir import generated_config, plain_name, work_dir_for
 from mmseg.errors import ConfigError
-from mmseg.launch.run_dir import find_config
 from mmseg.launch.run_state import read_state
 
 ROOT = Path(__file__).parents[2]
@@ -116,4 +115,4 @@ def _comparable(content: dict[str, Any]) -> dict[str, Any]:
 
 def has_checkpoint(run_dir: Path) -> bool:
     """Whether a run can be continued in this folder."""
-    return newest_intact(run_dir)[0] is not None
+    return last_checkpoint(run_dir, is_complete) is not None

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 
+from mmseg.checkpoints.files import find_checkpoint
 from mmseg.config.load import load_config
-from mmseg.launch.run_dir import find_checkpoint
 
 if TYPE_CHECKING:
     import torch

@@ -16,9 +16,9 @@ import torch
 from mmengine.config import Config
 
 from mmseg.apis import inference_segmentor, init_segmentor
+from mmseg.checkpoints.files import find_checkpoint, find_config
 from mmseg.datasets.transforms.loading import read_image
 from mmseg.experiments.experiment import ConfigRow, Run
-from mmseg.launch.run_dir import find_checkpoint, find_config
 from mmseg.registry import DATASETS
 from mmseg.visualization.grid import draw_comparison
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmseg.checkpoints.files import find_config
 from mmseg.config.load import load_config
 from mmseg.config.work_dir import plain_name
 from mmseg.errors import ConfigError, DataError
-from mmseg.launch.run_dir import find_config
 
 SEED = re.compile(r"_s(\d+)$")
 CLASS_PREFIX = "IoU."

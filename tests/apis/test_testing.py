@@ -10,14 +10,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from PIL import Image
 from toy_run import IMAGE_SIZE, NUM_VAL, ROOT, toy_config
 
 from mmseg import apis
+from mmseg.checkpoints.files import find_checkpoint, find_config
 from mmseg.datasets.classes import CITYSCAPES_PALETTE
 from mmseg.errors import CheckpointError, ConfigError
-from mmseg.launch.run_dir import find_checkpoint, find_config
 from mmseg.launch.run_dir import main as run_dir_tool
 from mmseg.visualization.palette_image import blend
 
@@ -136,7 +137,7 @@ def test_config_and_checkpoint_of_a_run_folder(tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint"):
         find_checkpoint(tmp_path)
     for iteration in (900, 4000, 10000):
-        (tmp_path / f"iter_{iteration}.pth").write_text("")
+        torch.save({}, tmp_path / f"iter_{iteration}.pth")
     assert find_checkpoint(tmp_path) == tmp_path / "iter_10000.pth"
     (tmp_path / "last_checkpoint").write_text("/somewhere/else/iter_4000.pth")
     assert find_checkpoint(tmp_path) == tmp_path / "iter_4000.pth"

@@ -189,7 +189,7 @@ def test_archive_holds_the_predictions_of_the_pictures(source_run, toy_data, tmp
     ]
     assert run_tool(source_run, *options) == 0
     with np.load(out, allow_pickle=False) as archive:
-        assert len(archive.files) == NUM_VAL and not list(out.parent.glob("*.part"))
+        assert len(archive.files) == NUM_VAL and not list(out.parent.glob("*.tmp"))
         for name in archive.files:
             np.testing.assert_array_equal(
                 archive[name], np.array(Image.open(tmp_path / "preds" / f"{name}.png"))

@@ -254,7 +254,7 @@ def test_damaged_files_are_named_and_the_rest_goes_on(tmp_path, capsys):
     intact = [raw[0], raw[3], raw[5]]
     assert_statistics(tmp_path, [path.with_name(f"{path.stem}_labelTrainIds.png") for path in intact])
     assert len(modification_times(tmp_path)) == 3
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("*.tmp"))
 
     raw[1].write_bytes(content)  # mended: only this one is left to do
     for path in (raw[2], raw[4]):

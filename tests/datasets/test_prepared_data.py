@@ -247,7 +247,7 @@ def test_interrupted_preparation_goes_on(roots, tmp_path, monkeypatch):
     )
     prepared(cfg, folder)
     assert written[5:] == ["2.npy", "2.npy", "3.npy", "3.npy", "4.npy", "4.npy"]
-    assert not list(folder.rglob("*.part"))
+    assert not list(folder.rglob("*.tmp"))
 
 
 def test_space_is_looked_at_first(roots, tmp_path):

@@ -19,10 +19,10 @@ from released_runs import as_json, as_python, published_weights, stored_case, wr
 
 from experiments import make_config, runs
 from mmseg.apis import init_segmentor, test
+from mmseg.checkpoints.files import find_checkpoint, find_config
 from mmseg.checkpoints.weights import count_networks
 from mmseg.config.load import load_config
 from mmseg.errors import CheckpointError, ConfigError
-from mmseg.launch.run_dir import find_checkpoint, find_config
 from mmseg.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -234,9 +234,9 @@ def test_checkpoint_of_an_old_folder(folder):
     (folder / "best.pth").write_text("")
     with pytest.raises(CheckpointError, match=r"found best\.pth, daformer\.pth"):
         find_checkpoint(folder)
-    (folder / "iter_8000.pth").write_text("")
+    torch.save({}, folder / "iter_8000.pth")
     assert find_checkpoint(folder) == folder / "iter_8000.pth"
-    (folder / "iter_40000.pth").write_text("")
+    torch.save({}, folder / "iter_40000.pth")
     assert find_checkpoint(folder) == folder / "latest.pth"
 
 

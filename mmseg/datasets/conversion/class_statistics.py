@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from mmseg.checkpoints.atomic import replacing
 from mmseg.datasets.conversion.label_conversion import ConvertedLabel
 from mmseg.datasets.sampling.rare_class_sampling import CLASS_INDEX_FILE, STATISTICS_FILE
-from mmseg.datasets.whole_file import whole_file
 
 
 def write_class_statistics(out_dir: str, labels: Iterable[ConvertedLabel]) -> None:
@@ -30,5 +30,5 @@ def write_class_statistics(out_dir: str, labels: Iterable[ConvertedLabel]) -> No
         ("sample_class_stats_dict.json", pixels_of_file),
         (CLASS_INDEX_FILE, files_of_class),
     ):
-        with whole_file(Path(out_dir, name)) as temporary:
+        with replacing(Path(out_dir, name)) as temporary:
             temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")

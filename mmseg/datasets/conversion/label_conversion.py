@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from mmseg.checkpoints.atomic import replacing
 from mmseg.datasets.classes import IGNORE_INDEX
-from mmseg.datasets.whole_file import whole_file
 from mmseg.errors import DataError
 
 NUM_CLASSES = 19
@@ -124,7 +124,7 @@ def count_pixels(label: LabelMap) -> dict[int, int]:
 
 def write_label(path: str, label: LabelMap) -> None:
     """Write a label map (H, W) as 8-bit PNG. The file appears complete or not at all."""
-    with whole_file(path) as temporary:
+    with replacing(path, flush=False) as temporary:
         Image.fromarray(label).save(temporary, format="PNG")
 
 

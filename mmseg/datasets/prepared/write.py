@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
+from mmseg.checkpoints.atomic import replacing
 from mmseg.datasets.parallel import map_in_processes
 from mmseg.datasets.prepared.format import (
     ARRAYS,
@@ -32,7 +33,6 @@ from mmseg.datasets.prepared.format import (
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.datasets.transforms.base import PIXEL_KEYS, Results, Transform, run_transforms
 from mmseg.datasets.transforms.loading import LoadImage
-from mmseg.datasets.whole_file import whole_file
 from mmseg.errors import ConfigError, DataError
 
 SAVE_INTERVAL = 10.0  # seconds; so much work is lost when the process is killed
@@ -219,10 +219,10 @@ def _arrays(results: Results) -> dict[str, int]:
 
 
 def _write_array(path: Path, array: np.ndarray) -> None:
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    with replacing(path, flush=False) as temporary, temporary.open("wb") as file:
         np.save(file, np.ascontiguousarray(array))
 
 
 def _write_index(folder: Path, index: Index) -> None:
-    with whole_file(folder / INDEX_FILE) as temporary:
+    with replacing(folder / INDEX_FILE) as temporary:
         temporary.write_text(json.dumps(index), encoding="utf-8")

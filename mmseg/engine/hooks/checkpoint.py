@@ -55,7 +55,7 @@ class SafeCheckpointHook(Hook):
         """Continue with the best score of the run that is resumed."""
         self.saved = runner.iter
         if is_main_process():
-            for unfinished in Path(runner.work_dir).glob(".*.pth.tmp"):  # of a killed process
+            for unfinished in Path(runner.work_dir).glob(".*.pth*.tmp"):  # of a killed process
                 unfinished.unlink()
         file = Path(runner.work_dir) / BEST
         if runner.iter > 0 and file.is_file():

@@ -2,6 +2,7 @@
 
 import logging
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
+from mmseg.checkpoints.atomic import replacing
 from mmseg.datasets.transforms.loading import read_image
 from mmseg.errors import ConfigError
 from mmseg.evaluation.server_formats import (
@@ -79,13 +81,13 @@ class PredictionArchiveHook(Hook):
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
-        self._part = self.path.with_name(self.path.name + ".part")
 
     def before_test(self, runner) -> None:
         if get_world_size() > 1:
             raise ConfigError(f"--out {self.path}: written by one process only; use --show-dir with several")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._archive = zipfile.ZipFile(self._part, "w", zipfile.ZIP_DEFLATED)
+        self._writing = ExitStack()
+        temporary = self._writing.enter_context(replacing(self.path))
+        self._archive = self._writing.enter_context(zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED))
 
     def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         img_dir = runner.test_dataloader.dataset.img_dir
@@ -95,8 +97,7 @@ class PredictionArchiveHook(Hook):
                 np.lib.format.write_array(entry, label_of(output), allow_pickle=False)
 
     def after_test(self, runner) -> None:
-        self._archive.close()
-        self._part.replace(self.path)
+        self._writing.close()
         print_log(f"Predictions: {self.path}", "current")
 
 
