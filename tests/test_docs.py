@@ -1,5 +1,6 @@
 """The documentation works: its examples run, its configs load, its commands and links exist."""
 
+import importlib
 import importlib.util
 import inspect
 import re
@@ -20,7 +21,7 @@ from mmseg.config.load import load_config
 from mmseg.datasets import seg_collate
 from mmseg.datasets.verify import verify
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS, METRICS, MODELS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -199,7 +200,9 @@ def my_parts(shown, monkeypatch):
     """The folder of the pages' files is one of PYTHONPATH."""
     monkeypatch.syspath_prepend(str(shown))
     monkeypatch.delitem(sys.modules, "my_parts", raising=False)
-    monkeypatch.setattr(MODELS, "_module_dict", dict(MODELS.module_dict))
+    monkeypatch.delitem(sys.modules, "my_metric", raising=False)
+    for registry in (MODELS, METRICS):
+        monkeypatch.setattr(registry, "_module_dict", dict(registry.module_dict))
 
 
 def test_the_example_of_a_part_computes(shown, my_parts):
@@ -210,6 +213,14 @@ def test_the_example_of_a_part_computes(shown, my_parts):
         logits = model.encode_decode(torch.zeros(1, 3, 64, 64))
     assert type(model.decode_head).__name__ == "QuietHead"
     assert logits.shape == (1, 19, 64, 64) and float(logits.max()) == pytest.approx(10)
+
+
+def test_the_example_of_a_metric_counts(shown, my_parts):
+    importlib.import_module("my_metric")
+    metric = METRICS.build(dict(type="Wrong"))
+    sample = dict(pred=torch.tensor([[0, 1], [2, 3]]), gt=torch.tensor([[0, 1], [2, 255]]), img_path="a.png")
+    metric.process(None, [sample])
+    assert metric.evaluate(1) == {"wrong": 25}
 
 
 def test_every_config_shown_loads(shown, source_entropy, my_parts):

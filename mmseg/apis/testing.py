@@ -1,7 +1,6 @@
 """Testing a checkpoint."""
 
 import copy
-import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
 
 from mmseg.apis.evaluation_options import (
     EvaluationOptions,
@@ -23,8 +21,6 @@ from mmseg.apis.training import build_runner
 from mmseg.checkpoints.weights import load_checkpoint, read_checkpoint, require_file, state_dict_of
 from mmseg.config.work_dir import work_dir_of
 from mmseg.errors import CheckpointError, ConfigError
-from mmseg.evaluation import IoUMetric, write_confusion_matrix
-from mmseg.visualization.confusion_matrix import draw_confusion_matrix
 
 TRAINING_KEYS = (
     "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "uda", "auto_scale_lr",
@@ -62,8 +58,9 @@ def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float
     if not cfg.test_evaluator:
         print_log(_reason(cfg, chosen), "current")
     scores = runner.test()
-    if is_main_process():
-        _write_scores(runner, chosen)
+    if chosen.out is not None and Path(chosen.out).suffix == ".json" and is_main_process():
+        Path(chosen.out).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(runner.work_dir) / "results.json", chosen.out)
     return scores
 
 
@@ -96,8 +93,10 @@ def test_config(cfg: Config, options: EvaluationOptions) -> Config:
 
 
 def _hooks(work_dir: Path, options: EvaluationOptions) -> list[dict]:
-    """What writes predictions."""
-    hooks = []
+    """What writes predictions and the confusion matrix."""
+    hooks: list[dict] = []
+    if options.confusion_matrix is not None:
+        hooks.append(dict(type="ConfusionMatrixHook", out_dir=str(options.confusion_matrix)))
     if options.show_dir is not None:
         out_dir = str(options.show_dir)
         hooks.append(dict(type="PredictionWriterHook", out_dir=out_dir, opacity=options.opacity))
@@ -136,27 +135,6 @@ def _reason(cfg: Config, options: EvaluationOptions) -> str:
     dataset = cfg.test_dataloader.dataset
     folder = Path(dataset.get("data_root", ""), dataset.get("img_dir", ""))
     return f"{folder}: there are no labels; predictions only, no scores are computed"
-
-
-def _write_scores(runner: Runner, options: EvaluationOptions) -> None:
-    """What is left of the scores beside ``results.json``."""
-    for metric in runner.test_evaluator.metrics:
-        if not isinstance(metric, IoUMetric) or metric.scores is None or metric.confusion is None:
-            continue
-        if math.isnan(metric.scores.accuracy):
-            print_log(
-                "No pixel has a label, as in many published test splits: there are no scores", "current"
-            )
-        if options.confusion_matrix is not None:
-            folder = Path(options.confusion_matrix)
-            folder.mkdir(parents=True, exist_ok=True)
-            write_confusion_matrix(folder / "confusion_matrix.csv", metric.confusion, metric.classes)
-            picture = folder / "confusion_matrix.png"
-            draw_confusion_matrix(metric.confusion.numpy(), metric.classes, picture)
-            print_log(f"Confusion matrix: {picture}", "current")
-    if options.out is not None and Path(options.out).suffix == ".json":
-        Path(options.out).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(Path(runner.work_dir) / "results.json", options.out)
 
 
 def teacher_prefix(checkpoint: str | Path) -> str:

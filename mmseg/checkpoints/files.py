@@ -1,5 +1,6 @@
 """The files of a run: its config, its checkpoints, and which of those is the last one that is whole."""
 
+import json
 import re
 import sys
 import zipfile
@@ -13,8 +14,6 @@ POINTER = "last_checkpoint"
 LATEST = "latest.pth"
 """What the published code links to its last checkpoint."""
 NUMBERED = re.compile(r"iter_(\d+)\.pth")
-NO_CONFIGS = {"results.json", "calibration.json", "run_state.json"}
-"""What tests and launchers write beside the config."""
 DAMAGES = (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
@@ -104,19 +103,24 @@ def find_checkpoint(run_dir: Path) -> Path:
     )
 
 
+def _is_config(path: Path) -> bool:
+    """Whether a file is a config: what metrics and launchers write beside it has neither network nor base."""
+    if path.suffix != ".json" or path.name.endswith(".log.json"):
+        return path.suffix == ".py"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return True  # its damage is told when it is read
+    return isinstance(content, dict) and ("model" in content or "_base_" in content)
+
+
 def find_config(run_dir: Path) -> Path:
     """The config file in a run folder; of several the one that is named like the folder, or ends like it.
 
     Raises:
         ConfigError: There is none, or it is not clear which.
     """
-    configs = sorted(
-        path
-        for path in run_dir.iterdir()
-        if path.suffix in (".py", ".json")
-        and not path.name.endswith(".log.json")
-        and path.name not in NO_CONFIGS
-    )
+    configs = sorted(filter(_is_config, run_dir.iterdir()))
     name = run_dir.resolve().name
     ending = name.rpartition("_")[2]
     namesakes = [path for path in configs if path.stem == name]

@@ -5,7 +5,7 @@ from mmseg.engine.hooks.debug_pictures import DebugPicturesHook
 from mmseg.engine.hooks.iteration_randomness import IterationRandomnessHook
 from mmseg.engine.hooks.predictions import PredictionArchiveHook, PredictionWriterHook, SubmissionHook
 from mmseg.engine.hooks.preemption import PreemptionHook
-from mmseg.engine.hooks.results import ResultsHook
+from mmseg.engine.hooks.results import ConfusionMatrixHook, ResultsHook
 from mmseg.engine.hooks.runtime_info import BufferedRuntimeInfoHook
 from mmseg.engine.optim_wrapper import SegmentationOptimWrapper
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
@@ -15,6 +15,7 @@ from mmseg.engine.train_loop import SafeTrainLoop
 
 __all__ = [
     "BufferedRuntimeInfoHook",
+    "ConfusionMatrixHook",
     "DebugPicturesHook",
     "GroupedOptimWrapperConstructor",
     "IterationRandomnessHook",

@@ -3,17 +3,15 @@
 Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import mmengine.dist as dist
 import torch
-from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from mmseg.errors import ConfigError, DataError
-from mmseg.evaluation.iou_metric import is_last_repeated
+from mmseg.errors import ConfigError
+from mmseg.evaluation.counting_metric import CountingMetric, label_of
 from mmseg.registry import METRICS
 
 FIXED_POINT = 2**24
@@ -78,17 +76,12 @@ def count_by_confidence(
 
 
 @METRICS.register_module()
-class CalibrationMetric(BaseMetric):
-    """Expected calibration error over all labelled pixels of a data set, accumulated where the predictions
-    are.
-
-    Each data sample is a dict with ``pred``, ``gt`` and ``confidence``, all (H, W), and ``img_path``.
+class CalibrationMetric(CountingMetric):
+    """Expected calibration error over all labelled pixels of a data set.
 
     Args:
         num_bins: Number of bins of equal width.
         ignore_index: Label of pixels that do not count.
-        collect_device: See mmengine; counts are summed whatever it is.
-        prefix: Put before the name of the score.
 
     Attributes:
         reliability: Of the last evaluation; None before.
@@ -97,77 +90,44 @@ class CalibrationMetric(BaseMetric):
         ConfigError: There is no bin.
     """
 
-    default_prefix = ""
-
-    def __init__(
-        self,
-        num_bins: int = 15,
-        ignore_index: int = 255,
-        collect_device: str = "cpu",
-        prefix: str | None = None,
-    ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+    def __init__(self, num_bins: int = 15, ignore_index: int = 255) -> None:
+        super().__init__()
         if num_bins < 1:
             raise ConfigError(f"CalibrationMetric: num_bins={num_bins}; expected at least 1")
         self.num_bins = num_bins
         self.ignore_index = ignore_index
         self.reliability: Reliability | None = None
-        self._reset()
 
-    def _reset(self) -> None:
-        self._images = 0
-        self._counts = torch.zeros(self.num_bins + 1, 3, dtype=torch.int64)
-        self._last_image = self._counts
+    def no_counts(self) -> Tensor:
+        return torch.zeros(self.num_bins + 1, 3, dtype=torch.int64)
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Count the pixels of a batch.
+    def count(self, sample: Mapping[str, Any]) -> Tensor:
+        """Pixels of an image by confidence, see :func:`count_by_confidence`.
 
         Raises:
-            DataError: An image has no label.
+            DataError: The image has no label, or one of another size.
             ConfigError: The network gives no confidence.
         """
-        for sample in data_samples:
-            if "confidence" not in sample:
-                raise ConfigError(
-                    "CalibrationMetric: predictions have no confidence; set model.test_cfg.confidence=True"
-                )
-            pred, gt = sample["pred"], sample.get("gt")
-            if gt is None or gt.shape != pred.shape:
-                found = "no label" if gt is None else f"a label of size {tuple(gt.shape)}"
-                raise DataError(
-                    f"{sample['img_path']}: {found} for a prediction of size {tuple(pred.shape)}; "
-                    "calibration needs labels of the same size"
-                )
-            gt = gt.to(pred.device, non_blocking=True)
-            self._last_image = count_by_confidence(
-                sample["confidence"], pred, gt, self.num_bins, self.ignore_index
+        if "confidence" not in sample:
+            raise ConfigError(
+                "CalibrationMetric: predictions have no confidence; set model.test_cfg.confidence=True"
             )
-            self._counts = self._counts.to(pred.device, non_blocking=True) + self._last_image
-            self._images += 1
+        return count_by_confidence(
+            sample["confidence"], sample["pred"], label_of(sample), self.num_bins, self.ignore_index
+        )
 
-    def evaluate(self, size: int) -> dict[str, float]:
-        """The error in percent, summed over all processes, as ``ECE``; all processes return the same.
-
-        Args:
-            size: Number of images of the data set; see :meth:`IoUMetric.evaluate`.
-        """
-        counts = self._counts.clone()
-        if is_last_repeated(self._images, size):
-            counts -= self._last_image
-        dist.all_reduce(counts)
-        self._reset()
-        metrics = self._compute(counts)
-        return {f"{self.prefix}/{key}": value for key, value in metrics.items()} if self.prefix else metrics
-
-    def compute_metrics(self, results: list) -> dict[str, float]:
-        """The error of the images processed so far by this process, in percent.
+    def compute_metrics(self, results: list[Tensor]) -> dict[str, float]:
+        """The error in percent, rounded to two decimals, as ``ECE``; NaN without a labelled pixel.
 
         Args:
-            results: Not used: the counts are all that is kept.
+            results: The counts, shape (num_bins + 1, 3).
         """
-        return self._compute(self._counts)
-
-    def _compute(self, counts: Tensor) -> dict[str, float]:
-        pixels, correct, confidence = counts[: self.num_bins].cpu().unbind(dim=1)
+        pixels, correct, confidence = results[0][: self.num_bins].cpu().unbind(dim=1)
         self.reliability = Reliability(pixels, correct, confidence.double() / FIXED_POINT)
         return {"ECE": round(100 * self.reliability.expected_error, 2)}
+
+    def report(self) -> dict[str, Any]:
+        """The error of the last evaluation, not rounded, and the table of bins (``calibration``)."""
+        assert self.reliability is not None, "nothing has been evaluated"
+        error = 100 * self.reliability.expected_error
+        return {"ECE": error, "calibration": {"ECE": error, "bins": self.reliability.rows()}}

@@ -4,53 +4,29 @@ import torch
 from torch import Tensor
 
 
-class ConfusionMatrix:
-    """Pixels counted by label and prediction, on the device of the predictions.
+def count_confusion(pred: Tensor, gt: Tensor, num_classes: int, ignore_index: int = 255) -> Tensor:
+    """Count the pixels of an image by label and prediction, without waiting for the device.
 
-    Memory does not depend on the number of images, and no update waits for the device: pixels that do not
-    count get rows of their own instead of being selected away, which would need their number on the host.
+    Pixels that do not count get rows of their own instead of being selected away, which would need their
+    number on the host.
 
     Args:
+        pred: Predicted classes, integers of any shape.
+        gt: Labels of the same shape on the same device.
         num_classes: Number of classes C.
         ignore_index: Label of pixels that do not count.
 
-    Attributes:
-        counts: int64, shape (C + 2, C + 1). Rows are the labels 0 … C-1, then ignored pixels, then labels
-            that do not exist. Columns are the predictions 0 … C-1, then anything else.
+    Returns:
+        int64 of shape (C + 2, C + 1). Rows are the labels 0 … C-1, then ignored pixels, then labels that do
+        not exist. Columns are the predictions 0 … C-1, then anything else.
     """
-
-    def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
-        self.counts = torch.zeros(num_classes + 2, num_classes + 1, dtype=torch.int64)
-
-    def update(self, pred: Tensor, gt: Tensor) -> Tensor:
-        """Add one image.
-
-        Args:
-            pred: Predicted classes, integers of any shape.
-            gt: Labels of the same shape, on any device.
-
-        Returns:
-            The counts of this image alone, shape (C + 2, C + 1).
-
-        Raises:
-            ValueError: The shapes differ.
-        """
-        if pred.shape != gt.shape:
-            raise ValueError(
-                f"prediction of shape {tuple(pred.shape)} for a label of shape {tuple(gt.shape)}"
-            )
-        classes = self.num_classes
-        column = pred.flatten().int()
-        column = column.masked_fill((column < 0) | (column >= classes), classes)
-        label = gt.to(pred.device, non_blocking=True).flatten().int()
-        row = label.masked_fill((label < 0) | (label >= classes), classes + 1)
-        row = row.masked_fill_(label == self.ignore_index, classes)
-        index = row.mul_(classes + 1).add_(column)
-        image = _count(index, self.counts.numel()).view_as(self.counts)
-        self.counts = self.counts.to(pred.device, non_blocking=True) + image
-        return image
+    column = pred.flatten().int()
+    column = column.masked_fill((column < 0) | (column >= num_classes), num_classes)
+    label = gt.flatten().int()
+    row = label.masked_fill((label < 0) | (label >= num_classes), num_classes + 1)
+    row = row.masked_fill_(label == ignore_index, num_classes)
+    index = row.mul_(num_classes + 1).add_(column)
+    return _count(index, (num_classes + 2) * (num_classes + 1)).view(num_classes + 2, num_classes + 1)
 
 
 def _count(index: Tensor, number: int) -> Tensor:

@@ -1,18 +1,18 @@
 """The metric of the training and test loops."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mmengine.dist as dist
 import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 from torch import Tensor
 
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.errors import ConfigError, DataError
-from mmseg.evaluation.confusion_matrix import ConfusionMatrix
+from mmseg.evaluation.confusion_matrix import count_confusion
+from mmseg.evaluation.counting_metric import CountingMetric, label_of
 from mmseg.evaluation.metrics import (
     MEAN_SCORES,
     NOT_IN_SUBSET,
@@ -20,40 +20,20 @@ from mmseg.evaluation.metrics import (
     class_subset,
     segmentation_scores,
 )
-from mmseg.evaluation.report import log_scores
 from mmseg.registry import METRICS
 
 MAX_NAMED_FILES = 10
 
 
-def is_last_repeated(own_images: int, size: int) -> bool:
-    """Whether the last image of this process was only added to give all processes equally many.
-
-    Samplers deal images out in turns, so that process r of n has images r, r + n, r + 2n, ….
-
-    Args:
-        own_images: Images that this process has seen.
-        size: Number of images of the data set.
-    """
-    processes = dist.get_world_size()
-    return processes > 1 and own_images > math.ceil((size - dist.get_rank()) / processes)
-
-
 @METRICS.register_module()
-class IoUMetric(BaseMetric):
-    """Intersection over union and accuracy over a data set, accumulated where the predictions are.
-
-    Each data sample is a dict with ``pred`` (H, W) and ``gt`` (H, W), integer tensors on any device, and
-    ``img_path``. Processes of a distributed evaluation add their confusion matrices, so the result is that of
-    one process.
+class IoUMetric(CountingMetric):
+    """Intersection over union and accuracy over a data set, from one confusion matrix.
 
     Args:
-        metrics: What to report: any of ``mIoU``, ``mDice`` and ``mFscore``.
+        metrics: What to show: any of ``mIoU``, ``mDice`` and ``mFscore``. All are stored.
         class_subsets: Mean IoUs to report beside that over all classes: '16' and '13' of Synthia. They apply
             when the classes are the 19 of Cityscapes.
         ignore_index: Label of pixels that do not count.
-        collect_device: See mmengine; matrices are summed whatever it is.
-        prefix: Put before the names of the scores, as ``prefix/mIoU``.
 
     Attributes:
         scores: Scores of the last evaluation, not rounded; None before.
@@ -64,17 +44,10 @@ class IoUMetric(BaseMetric):
         ConfigError: A metric or class subset is unknown.
     """
 
-    default_prefix = ""
-
     def __init__(
-        self,
-        metrics: Sequence[str] = ("mIoU",),
-        class_subsets: Sequence[str] = (),
-        ignore_index: int = 255,
-        collect_device: str = "cpu",
-        prefix: str | None = None,
+        self, metrics: Sequence[str] = ("mIoU",), class_subsets: Sequence[str] = (), ignore_index: int = 255
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__()
         for name, found, known in (
             ("metrics", metrics, MEAN_SCORES),
             ("class_subsets", class_subsets, NOT_IN_SUBSET),
@@ -87,11 +60,9 @@ class IoUMetric(BaseMetric):
         self.ignore_index = ignore_index
         self.scores: SegmentationScores | None = None
         self.confusion: Tensor | None = None
-        self._reset()
 
     def _reset(self) -> None:
-        self._matrix: ConfusionMatrix | None = None
-        self._last_image: Tensor | None = None
+        super()._reset()
         self._paths: list[str] = []
         self._invalid_pixels: list[Tensor] = []
 
@@ -104,56 +75,26 @@ class IoUMetric(BaseMetric):
             )
         return tuple(self.dataset_meta["classes"])
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Count the pixels of a batch.
+    def no_counts(self) -> Tensor:
+        classes = len(self.classes)
+        return torch.zeros(classes + 2, classes + 1, dtype=torch.int64)
+
+    def count(self, sample: Mapping[str, Any]) -> Tensor:
+        """The confusion matrix of an image, see :func:`count_confusion`.
 
         Raises:
-            DataError: An image has no label, or one of another size.
+            DataError: The image has no label, or one of another size.
         """
-        for sample in data_samples:
-            pred, gt, path = sample["pred"], sample.get("gt"), str(sample["img_path"])
-            if gt is None:
-                raise DataError(
-                    f"{path}: there is no label to score the prediction with; set ann_dir of the test set, "
-                    "or write predictions only, with tools/test.py --format-only or demo/image_demo.py"
-                )
-            if pred.shape != gt.shape:
-                raise DataError(
-                    f"{path}: prediction of size {tuple(pred.shape)}, label of size {tuple(gt.shape)}; "
-                    "image and label file must have the same height and width"
-                )
-            if self._matrix is None:
-                self._matrix = ConfusionMatrix(len(self.classes), self.ignore_index)
-            self._last_image = self._matrix.update(pred, gt)
-            self._paths.append(path)
-            self._invalid_pixels.append(self._last_image[-1].sum())
+        counts = count_confusion(sample["pred"], label_of(sample), len(self.classes), self.ignore_index)
+        self._paths.append(str(sample["img_path"]))
+        self._invalid_pixels.append(counts[-1].sum())
+        return counts
 
-    def evaluate(self, size: int) -> dict[str, float]:
-        """Sum over all processes and compute the scores. All processes return the same.
+    def compute_metrics(self, results: list[Tensor]) -> dict[str, float]:
+        """Scores of a confusion matrix.
 
         Args:
-            size: Number of images of the data set. Samplers repeat images until every process has equally
-                many; repeated ones are left out.
-
-        Raises:
-            DataError: See :meth:`compute_metrics`.
-        """
-        matrix = self._matrix or ConfusionMatrix(len(self.classes), self.ignore_index)
-        counts = matrix.counts.clone()
-        if self._last_image is not None and is_last_repeated(len(self._paths), size):
-            counts -= self._last_image
-        dist.all_reduce(counts)
-        gathered = dist.all_gather_object(self._invalid_images())
-        invalid = sorted({entry for entries in gathered for entry in entries})
-        self._reset()
-        metrics = self._compute(counts, invalid)
-        return {f"{self.prefix}/{key}": value for key, value in metrics.items()} if self.prefix else metrics
-
-    def compute_metrics(self, results: list) -> dict[str, float]:
-        """Scores of the images processed so far by this process.
-
-        Args:
-            results: Not used: the matrix is all that is kept.
+            results: The counts, shape (C + 2, C + 1).
 
         Returns:
             aAcc, the means of what is reported (by default mIoU and mAcc), the mean IoU of each class subset,
@@ -163,29 +104,31 @@ class IoUMetric(BaseMetric):
         Raises:
             DataError: A label has values that are neither a class nor ignored.
         """
-        matrix = self._matrix or ConfusionMatrix(len(self.classes), self.ignore_index)
-        return self._compute(matrix.counts, self._invalid_images())
-
-    def _compute(self, counts: Tensor, invalid: list[tuple[str, int]]) -> dict[str, float]:
-        if invalid:
-            self._raise_invalid(invalid)
+        self._refuse_invalid_labels()
         classes = self.classes
         names = self.class_subsets if classes == CITYSCAPES_CLASSES else ()
         subsets = {name: class_subset(name, classes) for name in names}
-        self.confusion = counts[: len(classes)].cpu()
+        self.confusion = results[0][: len(classes)].cpu()
         self.scores = segmentation_scores(self.confusion, classes, subsets, self.reported)
-        if dist.is_main_process():
-            log_scores(self.scores)
+        if not self.confusion.any():
+            print_log(
+                "No pixel has a label, as in many published test splits: there are no scores", "current"
+            )
         return {name: float(np.round(value, 2)) for name, value in self.scores.percent().items()}
 
-    def _invalid_images(self) -> list[tuple[str, int]]:
-        """Images whose label has values outside the classes, with the number of these pixels."""
-        if not self._invalid_pixels:
-            return []
-        pixels = torch.stack(self._invalid_pixels).tolist()  # the only time the host waits for the device
-        return [(path, count) for path, count in zip(self._paths, pixels, strict=True) if count]
+    def report(self) -> dict[str, float]:
+        """Every score of every class and all means of the last evaluation in percent, not rounded."""
+        assert self.scores is not None, "nothing has been evaluated"
+        means = {f"m{score}": 100 * self.scores.mean(score) for score in self.scores.per_class}
+        return self.scores.percent(tuple(self.scores.per_class)) | means
 
-    def _raise_invalid(self, invalid: list[tuple[str, int]]) -> None:
+    def _refuse_invalid_labels(self) -> None:
+        """Name the images, of all processes, whose label has values outside the classes."""
+        pixels = torch.stack(self._invalid_pixels).tolist() if self._invalid_pixels else []
+        own = [(path, count) for path, count in zip(self._paths, pixels, strict=True) if count]
+        invalid = sorted({entry for entries in dist.all_gather_object(own) for entry in entries})
+        if not invalid:
+            return
         files = "".join(f"\n  {path}: {count} pixels" for path, count in invalid[:MAX_NAMED_FILES])
         unnamed = len(invalid) - MAX_NAMED_FILES
         more = f"\n  and {unnamed} further images" if unnamed > 0 else ""

@@ -1,92 +1,114 @@
-"""Scores for people (a table) and for programs (JSON)."""
+"""Scores for people (a table) and for programs (JSON).
+
+What a metric of an evaluator (any :class:`mmengine.evaluator.BaseMetric`) says of itself:
+
+- ``compute_metrics`` returns numbers by name, those of a class as ``IoU.road``. They are logged, shown in the
+  tables of an evaluation and stored in ``results.json``.
+- ``report()``, which a metric need not have, returns what is stored beyond them after an evaluation. A number
+  becomes a further entry of ``results.json``, or replaces the entry of its name (as by its value before
+  rounding); a table, a dict or list, becomes a file ``NAME.json`` beside it.
+- ``confusion``, which it need not have, are the counts that a confusion matrix is drawn of.
+"""
 
 import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from mmseg.evaluation.metrics import SegmentationScores
+
+def format_scores(scores: Mapping[str, Any], classes: Sequence[str]) -> str:
+    """What metrics return, as plain text: a table of the classes and one row of all other numbers.
+
+    Args:
+        scores: Number by name; of a class as ``IoU.road``. '-' stands for NaN.
+        classes: Names of the classes.
+    """
+    of_class: dict[str, dict[str, str]] = {name: {} for name in classes}
+    summary: dict[str, str] = {}
+    for name, value in _plain(dict(scores)).items():
+        if isinstance(value, dict | list):
+            continue
+        score, _, cls = name.partition(".")
+        row, column = (of_class[cls], score) if cls in of_class else (summary, name)
+        row[column] = _cell(value)
+    columns = list(dict.fromkeys(score for row in of_class.values() for score in row))
+    rows = [[name, *(row.get(score, "-") for score in columns)] for name, row in of_class.items()]
+    tables = [_table(["Class", *columns], rows)] if columns else []
+    return "\n\n".join([*tables, _table(list(summary), [list(summary.values())])])
 
 
-def per_class_table(scores: SegmentationScores) -> Table:
-    """What is reported of each class in percent; '-' for classes that do not occur."""
-    table = Table("Class", box=box.MARKDOWN)
-    columns = []
-    for score in scores.reported_per_class:
-        table.add_column(score, justify="right")
-        columns.append(scores.per_class[score].tolist())
-    for name, *values in zip(scores.classes, *columns, strict=True):
-        table.add_row(name, *map(_percent, values))
-    return table
-
-
-def summary_table(scores: SegmentationScores) -> Table:
-    """The means in percent, in one row."""
-    summary = dict(scores.summary())
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     table = Table(box=box.MARKDOWN)
-    for name in summary:
-        table.add_column(name, justify="right")
-    table.add_row(*map(_percent, summary.values()))
-    return table
-
-
-def format_scores(scores: SegmentationScores) -> str:
-    """Both tables as plain text."""
-    return f"{_as_text(per_class_table(scores))}\n\n{_as_text(summary_table(scores))}"
-
-
-def _as_text(table: Table) -> str:
+    for name in header:
+        table.add_column(name, justify="left" if name == "Class" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
     with io.StringIO() as text:
-        Console(file=text, width=100, color_system=None, markup=False, emoji=False).print(table)
+        Console(file=text, width=10_000, color_system=None, markup=False, emoji=False).print(table)
         return text.getvalue().strip()
 
 
-def log_scores(scores: SegmentationScores) -> None:
-    """Write both tables to the terminal and the log file of the run."""
-    print_log("\n" + format_scores(scores), logger="current")
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}" if round(value, 2) == value else f"{value:.5g}"
+    return "-" if value is None else str(value)
 
 
-def write_scores(
-    path: str | Path,
-    scores: SegmentationScores,
-    iteration: int | None = None,
-    further: Mapping[str, float] | None = None,
+def log_scores(scores: Mapping[str, Any], classes: Sequence[str]) -> None:
+    """Write :func:`format_scores` to the terminal and the log file of the run."""
+    print_log("\n" + format_scores(scores, classes), logger="current")
+
+
+def write_results(
+    folder: str | Path, iteration: int | None, scores: Mapping[str, Any], metrics: Iterable[BaseMetric]
 ) -> None:
-    """Write all scores in percent with full precision as JSON.
+    """Write what is stored of an evaluation.
 
-    The file holds the iteration, the means and every score of every class (``IoU.road``, ``Dice.road``, …).
-    Classes that occur neither in the labels nor in the predictions are null.
+    ``results.json`` holds the iteration, what the metrics returned and what they report beyond it; NaN, as of
+    classes that occur neither in the labels nor in the predictions, is null. Each table that a metric reports
+    is a file beside it.
 
     Args:
-        path: File to write.
-        scores: Scores to write.
+        folder: Folder of the files.
         iteration: Of the training, None after it.
-        further: Scores of other metrics.
+        scores: What the metrics returned.
+        metrics: The metrics.
     """
-    values = scores.percent(tuple(scores.per_class))
-    means = {f"m{score}": 100 * scores.mean(score) for score in scores.per_class}
-    write_json(path, {"iteration": iteration, **values, **means, **(further or {})})
+    values: dict[str, Any] = {"iteration": iteration, **scores}
+    for metric in metrics:
+        prefix = f"{metric.prefix}/" if metric.prefix else ""
+        for name, value in getattr(metric, "report", dict)().items():
+            values[prefix + name] = value
+    values = _plain(values)
+    tables = [name for name, value in values.items() if isinstance(value, dict | list)]
+    for name in tables:
+        write_json(Path(folder, name.replace("/", "_") + ".json"), values.pop(name))
+    write_json(Path(folder, "results.json"), values)
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write values as indented JSON; NaN, which JSON does not have, becomes null."""
-    Path(path).write_text(json.dumps(_without_nan(content), indent=2) + "\n", encoding="utf-8")
+    """Write numbers, texts, lists and dicts as indented JSON; NaN, which JSON does not have, becomes null."""
+    Path(path).write_text(json.dumps(_plain(content), indent=2) + "\n", encoding="utf-8")
 
 
-def _without_nan(content: Any) -> Any:
+def _plain(content: Any) -> Any:
+    """Python's own numbers and lists instead of tensors and arrays, None instead of NaN."""
     if isinstance(content, dict):
-        return {name: _without_nan(value) for name, value in content.items()}
-    if isinstance(content, list):
-        return [_without_nan(value) for value in content]
+        return {name: _plain(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_plain(value) for value in content]
+    if hasattr(content, "tolist"):
+        return _plain(content.tolist())
     return None if isinstance(content, float) and math.isnan(content) else content
 
 
@@ -106,7 +128,3 @@ def write_confusion_matrix(path: str | Path, counts: Tensor, classes: Sequence[s
         rows.writerow(["label \\ prediction", *columns])
         for name, row in zip(classes, counts[:, : len(columns)].tolist(), strict=True):
             rows.writerow([name, *row])
-
-
-def _percent(fraction: float) -> str:
-    return "-" if math.isnan(fraction) else f"{100 * fraction:.2f}"

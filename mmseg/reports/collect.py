@@ -38,6 +38,11 @@ class RunResult:
         """Names of the classes."""
         return [name.removeprefix(CLASS_PREFIX) for name in self.scores if name.startswith(CLASS_PREFIX)]
 
+    @property
+    def means(self) -> list[str]:
+        """Names of the scores that are not those of a class."""
+        return [name for name in self.scores if name.partition(".")[2] not in self.classes]
+
 
 def read_result(run_dir: Path) -> RunResult:
     """The scores of a run's last evaluation.
@@ -67,7 +72,8 @@ def read_result(run_dir: Path) -> RunResult:
     name = plain_name(cfg.get("name") or run_dir.name)
     in_name = SEED.search(name)
     seed = (cfg.get("randomness") or {}).get("seed", int(in_name[1]) if in_name else None)
-    return RunResult(SEED.sub("", name), seed, run_dir, scores)
+    numbers = {key: value for key, value in scores.items() if isinstance(value, float | int | None)}
+    return RunResult(SEED.sub("", name), seed, run_dir, numbers)
 
 
 def _config_of(run_dir: Path) -> Config:

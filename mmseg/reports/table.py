@@ -6,12 +6,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmseg.evaluation.metrics import NOT_IN_SUBSET
 from mmseg.experiments.paper_results import paper_result
 from mmseg.reports.collect import CLASS_PREFIX, RunResult
 
-MEANS = ("mIoU", *(f"mIoU{subset}" for subset in NOT_IN_SUBSET))
-"""Means over classes in the order of the columns; those that no run has are left out."""
+ALWAYS_STORED = {"aAcc", "mAcc", "mDice", "mFscore", "mPrecision", "mRecall"}
+"""Means that every evaluation stores beside mIoU; a table over runs does not show them."""
 Rows = list[list[str]]
 
 
@@ -79,11 +78,12 @@ def group_by_name(results: Sequence[RunResult]) -> tuple[list[Group], list[str]]
 
 
 def columns_of(groups: Sequence[Group], per_class: bool) -> list[str]:
-    """Scores to show: the means that any run has, and with ``per_class`` the IoU of every class."""
+    """Scores to show: mIoU, its class subsets and the scores of further metrics that any run has; with
+    ``per_class`` also the IoU of every class."""
     runs = [run for group in groups for run in group.runs]
-    means = [name for name in MEANS if name == "mIoU" or any(name in run.scores for run in runs)]
+    means = {"mIoU": None} | {name: None for run in runs for name in run.means if name not in ALWAYS_STORED}
     classes = dict.fromkeys(name for run in runs for name in run.classes)
-    return means + [f"{CLASS_PREFIX}{name}" for name in classes if per_class]
+    return [*means, *(f"{CLASS_PREFIX}{name}" for name in classes if per_class)]
 
 
 def table_rows(groups: Sequence[Group], per_class: bool = False) -> Rows:

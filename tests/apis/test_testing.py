@@ -128,7 +128,7 @@ def test_config_and_checkpoint_of_a_run_folder(tmp_path):
     with pytest.raises(ConfigError, match=r"expected one config file .* found none"):
         find_config(tmp_path)
     for name in ("config.py", "results.json", "20220101_1200.log.json"):
-        (tmp_path / name).write_text("")
+        (tmp_path / name).write_text("{}")
     assert find_config(tmp_path) == tmp_path / "config.py"
     (tmp_path / "other.json").write_text("")
     with pytest.raises(ConfigError, match=r"found config\.py, other\.json"):

@@ -219,7 +219,7 @@ def test_logs_pictures_and_scores_that_cannot_be_written(uda_run, toy_data, tmp_
 
     monkeypatch.setattr("mmengine.visualization.vis_backend.LocalVisBackend._dump", full_disk)
     monkeypatch.setattr("mmseg.engine.hooks.debug_pictures.draw_step", full_disk)
-    monkeypatch.setattr("mmseg.engine.hooks.results.write_scores", full_disk)
+    monkeypatch.setattr("mmseg.engine.hooks.results.write_results", full_disk)
     run_training(uda_config(toy_data, tmp_path))
     assert_same_end(tmp_path, uda_run.work_dir, 4)
     printed = "".join(capfd.readouterr())

@@ -16,6 +16,7 @@ from mmseg.engine.hooks.runtime_info import summary_of
 from mmseg.evaluation import IoUMetric
 from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.registry import HOOKS
+from mmseg.visualization.grid import GAP, LINE_HEIGHT, MIN_WIDTH
 
 
 def numbers_of_iteration(seed, iteration):
@@ -101,9 +102,9 @@ def test_debug_pictures_are_drawn_at_the_interval(tmp_path):
     names = sorted(path.name for path in (tmp_path / "debug").iterdir())
     assert names == ["000001_0.png", "000001_1.png", "000003_0.png", "000003_1.png"]
     grid = cv2.imread(str(tmp_path / "debug" / names[0]))[..., ::-1]
-    assert grid.shape == (18 + 8 + 2, 4 * (12 + 2), 3)
-    middle = [grid[22, 14 * column + 6].tolist() for column in range(4)]
-    assert middle == [[255, 0, 0], [10, 20, 30], [127, 127, 127], [255, 255, 255]]
+    assert grid.shape == (LINE_HEIGHT + 8, 3 * MIN_WIDTH + 2 * GAP, 3)
+    middle = [grid[22, (MIN_WIDTH + GAP) * column + 6].tolist() for column in range(3)]
+    assert middle == [[255, 0, 0], [10, 20, 30], [127, 127, 127]]
 
 
 def test_results_are_written_after_each_evaluation(tmp_path, request):
@@ -115,7 +116,7 @@ def test_results_are_written_after_each_evaluation(tmp_path, request):
     drawn = {}
     visualizer = Visualizer.get_instance(request.node.name)
     visualizer.add_scalars = lambda scalars, step: drawn.update({step: scalars})
-    evaluator = SimpleNamespace(metrics=[metric])
+    evaluator = SimpleNamespace(metrics=[metric], dataset_meta=metric.dataset_meta)
     runner = SimpleNamespace(
         val_evaluator=evaluator,
         test_evaluator=evaluator,

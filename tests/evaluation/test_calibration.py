@@ -114,7 +114,7 @@ def test_memory_does_not_grow_and_each_evaluation_starts_anew():
     metric.process(None, samples)
     assert metric.evaluate(3) == repeated
     metric.process(None, samples[:1])
-    assert metric.compute_metrics([]) == evaluated(samples[:1])[0]
+    assert metric.evaluate(1) == evaluated(samples[:1])[0]
 
 
 def test_wrong_use_is_explained():
@@ -123,9 +123,9 @@ def test_wrong_use_is_explained():
     one = random_samples(0)[0]
     with pytest.raises(ConfigError, match=r"set model\.test_cfg\.confidence=True"):
         CalibrationMetric().process(None, [{key: one[key] for key in ("pred", "gt", "img_path")}])
-    with pytest.raises(DataError, match=r"0\.png: no label for a prediction of size \(6, 7\)"):
+    with pytest.raises(DataError, match=r"0\.png: there is no label to score"):
         CalibrationMetric().process(None, [one | dict(gt=None)])
-    with pytest.raises(DataError, match=r"0\.png: a label of size \(5, 7\)"):
+    with pytest.raises(DataError, match=r"0\.png: prediction of size \(6, 7\), label of size \(5, 7\)"):
         CalibrationMetric().process(None, [one | dict(gt=one["gt"][1:])])
 
 
