@@ -12,8 +12,6 @@ from mmseg.registry import DATASETS, MODELS
 
 PUBLISHED_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 """Of test-time augmentation, each also mirrored."""
-CLASS_SUBSETS_OF: dict[str, tuple[str, ...]] = {"SynthiaDataset": ("16", "13")}
-"""Class subsets that belong to a source."""
 
 
 @dataclass(frozen=True)
@@ -206,5 +204,5 @@ def set_evaluator(cfg: Config, options: EvaluationOptions) -> None:
 def _subsets_of_source(cfg: Config) -> tuple[str, ...]:
     """The class subsets that belong to the data set a network was trained on."""
     dataset = (cfg.get("train_dataloader") or {}).get("dataset") or {}
-    source: str = (dataset.get("source") or dataset).get("type", "")
-    return CLASS_SUBSETS_OF.get(source, ())
+    source = (dataset.get("source") or dataset).get("type")
+    return getattr(DATASETS.get(source), "class_subsets", ()) if source else ()

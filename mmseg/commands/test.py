@@ -78,7 +78,7 @@ def submission(args: argparse.Namespace, dataset: str) -> dict[str, str | None]:
     Raises:
         ConfigError: An option is not known, or contradicts another.
     """
-    from mmseg.evaluation.server_formats import format_of_dataset
+    from mmseg.registry import DATASETS
 
     published = dict(option.partition("=")[::2] for option in args.eval_options)
     unknown = sorted(published.keys() - {"imgfile_prefix", "to_label_id"})
@@ -99,7 +99,8 @@ def submission(args: argparse.Namespace, dataset: str) -> dict[str, str | None]:
             f"--format {args.format} with to_label_id={published['to_label_id']}, which is --format "
             f"{by_ids}; leave one of them out"
         )
-    return dict(submission=args.format or by_ids or format_of_dataset(dataset), submission_dir=folder)
+    of_dataset = getattr(DATASETS.get(dataset), "server_format", "cityscapes")
+    return dict(submission=args.format or by_ids or of_dataset, submission_dir=folder)
 
 
 @command

@@ -16,3 +16,4 @@ class ACDCDataset(CityscapesDataset):
     default_seg_map_suffix = "_gt_labelTrainIds.png"
     margin_reference_size = (1080, 1920)
     converter = None
+    server_format = "trainids"

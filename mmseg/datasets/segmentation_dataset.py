@@ -81,6 +81,10 @@ class SegmentationDataset(Dataset):
     """(height, width) of the images that ``crop_pseudo_margins`` is given for."""
     converter: ClassVar[str | None] = None
     """Name of the script in ``tools/convert_datasets`` that writes train ids and class statistics."""
+    server_format: ClassVar[str] = "cityscapes"
+    """What its server takes, one of :data:`mmseg.evaluation.server_formats.SERVER_FORMATS`."""
+    class_subsets: ClassVar[tuple[str, ...]] = ()
+    """Mean IoUs over fewer classes that a network trained with it is scored by as well, '16' and '13'."""
 
     def __init__(
         self,

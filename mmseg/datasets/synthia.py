@@ -20,3 +20,4 @@ class SynthiaDataset(SegmentationDataset):
     default_classes = CITYSCAPES_CLASSES
     default_palette = CITYSCAPES_PALETTE
     converter = "synthia"
+    class_subsets = ("16", "13")

@@ -51,14 +51,6 @@ SERVER_FORMATS = {
 """``cityscapes``: label ids, as the Cityscapes server takes them; ``trainids``: train ids, in the zip file in
 a folder ``labelTrainIds``."""
 
-FORMATS_OF_DATASETS = {"ACDCDataset": "trainids", "DarkZurichDataset": "trainids"}
-"""What the server of a data set takes, where it is not the format ``cityscapes``."""
-
-
-def format_of_dataset(name: str) -> str:
-    """Name of the format that the server of a data set takes, by the type of the data set."""
-    return FORMATS_OF_DATASETS.get(name, "cityscapes")
-
 
 def server_format(name: str, classes: Sequence[str]) -> ServerFormat:
     """The format of a name, for predictions of the given classes.

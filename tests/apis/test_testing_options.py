@@ -24,9 +24,11 @@ from mmseg import apis
 from mmseg.apis import init_segmentor
 from mmseg.apis.evaluation_options import EvaluationOptions, set_evaluator
 from mmseg.checkpoints.weights import load_checkpoint
+from mmseg.commands.test import parse_args, submission
+from mmseg.datasets import SegmentationDataset
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.datasets.transforms.loading import read_image
-from mmseg.registry import MODELS
+from mmseg.registry import DATASETS, MODELS
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +146,24 @@ def test_synthia_as_source_adds_the_means_of_its_classes(toy_data, tmp_path):
     cfg.test_evaluator = dict(type="IoUMetric")
     set_evaluator(cfg, EvaluationOptions())
     assert cfg.test_evaluator[0].class_subsets == ["16", "13"]
+
+
+def test_a_data_set_of_a_users_own_says_its_class_subsets_and_its_server(toy_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(DATASETS, "_module_dict", dict(DATASETS.module_dict))
+    own = type("RainyStreets", (SegmentationDataset,), dict(class_subsets=("13",), server_format="trainids"))
+    DATASETS.register_module(module=own)
+    cfg = toy_config("daformer", toy_data, tmp_path)
+    cfg.train_dataloader.dataset.source.type = "RainyStreets"
+    set_evaluator(cfg, EvaluationOptions())
+    assert cfg.test_evaluator[0].class_subsets == ["13"]
+    cfg.pop("train_dataloader")
+    cfg.test_evaluator = dict(type="IoUMetric")
+    set_evaluator(cfg, EvaluationOptions())
+    assert cfg.test_evaluator[0].class_subsets == []
+    args = parse_args(["config.py", "weights.pth", "--format-only"])
+    formats = {"RainyStreets": "trainids", "ACDCDataset": "trainids", "DarkZurichDataset": "trainids"}
+    for name, expected in (formats | {"CityscapesDataset": "cityscapes"}).items():
+        assert submission(args, name)["submission"] == expected
 
 
 def test_class_subsets_on_the_command_line(source_run, tmp_path):
