@@ -4,7 +4,10 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 
+import torch
+import torch.distributed as dist
 from mmengine.dist import all_reduce_params, broadcast, get_world_size
 from torch import nn
 
@@ -20,7 +23,8 @@ def shelter_worker(number: int, initialise: Callable[[int], None] | None = None)
         initialise: What else the worker starts with.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):  # a handler would not learn who has sent the signal
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_exit_when_parent_asks, daemon=True).start()
@@ -47,3 +51,20 @@ def average_buffers(model: nn.Module) -> None:
     """
     if get_world_size() > 1:
         all_reduce_params([buffer for buffer in model.buffers() if buffer.is_floating_point()], op="mean")
+
+
+def in_any_process(flag: bool) -> bool:
+    """Whether a flag is set in any process; all of them have to ask together.
+
+    The hosts exchange it among themselves: no GPU has to finish its work for that.
+    """
+    if get_world_size() == 1:
+        return flag
+    value = torch.tensor(int(flag))
+    dist.all_reduce(value, op=dist.ReduceOp.MAX, group=_group_of_hosts(dist.group.WORLD))
+    return bool(value)
+
+
+@lru_cache(maxsize=1)
+def _group_of_hosts(world: dist.ProcessGroup) -> dist.ProcessGroup:
+    return world if dist.get_backend(world) == "gloo" else dist.new_group(backend="gloo")

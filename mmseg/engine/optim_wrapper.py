@@ -24,17 +24,25 @@ class SegmentationOptimWrapper(OptimWrapper):
     gradients of all of them are averaged over the processes once, right before the optimizer steps; no
     wrapper around the network is needed.
 
+    A step with a loss or gradient that is not finite never reaches the weights. The device alone knows of
+    it: the host reads :attr:`grad_norm` later, together with the losses
+    (:class:`~mmseg.engine.BufferedRuntimeInfoHook`), and then ends the run.
+
     Args:
         optimizer: The optimizer.
         precision: ``'fp32'``, ``'bf16'`` or ``'fp16'`` (with dynamic loss scaling; needs a GPU) for the
             forward passes; weights, losses and optimizer stay in float32.
         accumulative_counts: Iterations whose mean gradient makes one step.
         clip_grad: ``dict(max_norm=…)``: limit of the gradients' norm.
-        skip_nonfinite: Leave out a step whose gradients are not finite instead of spoiling the weights; costs
-            one device synchronisation per step.
+        skip_nonfinite: Leave out steps that are not finite and go on; costs a device synchronisation per step
+            with an optimizer that is not ``fused``. ``'fp16'`` always leaves them out.
+
+    Attributes:
+        grad_norm: Norm of the gradients of all processes before clipping, a scalar on the device; not finite
+            also when a loss is not; the largest of several steps. None in an iteration without a step.
 
     Raises:
-        ConfigError: The precision is unknown or not supported by the device.
+        ConfigError: The precision is unknown or not supported by the device, or ``clip_grad`` has no limit.
     """
 
     def __init__(
@@ -52,11 +60,13 @@ class SegmentationOptimWrapper(OptimWrapper):
         self.device_type = get_device().split(":")[0]
         if precision == "fp16" and self.device_type == "cpu":
             raise ConfigError("optim_wrapper: precision='fp16' needs a GPU; take 'bf16' on a CPU")
+        if clip_grad and "max_norm" not in clip_grad:
+            raise ConfigError(f"optim_wrapper: clip_grad={clip_grad!r}; expected dict(max_norm=1.0)")
         super().__init__(optimizer, accumulative_counts, dict(clip_grad) if clip_grad else None)
         self.dtype = PRECISIONS[precision]
         self.scaler = torch.amp.GradScaler(self.device_type) if precision == "fp16" else None
-        self.skip_nonfinite = skip_nonfinite
-        self.skipped_steps = 0
+        self.leaves_out_nonfinite = skip_nonfinite or self.scaler is not None
+        self.grad_norm: Tensor | None = None
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
@@ -70,15 +80,18 @@ class SegmentationOptimWrapper(OptimWrapper):
         Returns:
             How many steps have been made when a new one begins, otherwise None.
         """
+        self.grad_norm = None
         steps, accumulated = divmod(self._inner_count, self._accumulative_counts)
         if accumulated:
             return None
         self.optimizer.zero_grad(set_to_none=True)
+        self._loss = torch.zeros(1, device=self.optimizer.param_groups[0]["params"][0].device)
         return steps
 
     def backward(self, loss: Tensor, **kwargs) -> None:
         """Add the gradients of a loss."""
         loss = loss / self._accumulative_counts
+        self._loss += loss.detach()
         (loss if self.scaler is None else self.scaler.scale(loss)).backward(**kwargs)
 
     def end_iteration(self) -> bool:
@@ -106,36 +119,48 @@ class SegmentationOptimWrapper(OptimWrapper):
         self.end_iteration()
 
     def step(self, **kwargs) -> None:
-        """Average over the processes, clip, and change the weights; without gradients nothing happens."""
-        gradients = [
-            parameter.grad
+        """Average over the processes, clip, and change the weights if loss and gradients are finite.
+
+        Without gradients nothing happens.
+        """
+        parameters = [
+            parameter
             for group in self.optimizer.param_groups
             for parameter in group["params"]
             if parameter.grad is not None
         ]
-        if not gradients:
+        if not parameters:
             return
+        gradients = [parameter.grad for parameter in parameters]
         if get_world_size() > 1:
-            all_reduce_params(gradients, op="mean")
-        if self.scaler is None:
-            if self.skip_nonfinite and not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
-                self.skipped_steps += 1
-                self.message_hub.update_scalar("train/skipped_steps", self.skipped_steps)
-                return
-            self._clip(gradients)
-            self.optimizer.step(**kwargs)
-        else:
-            if self.clip_grad_kwargs:
-                self.scaler.unscale_(self.optimizer)
-                self._clip(gradients)
+            all_reduce_params([*gradients, self._loss], op="mean")
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        clip = self.clip_grad_kwargs or {}
+        norm = torch.nn.utils.get_total_norm(gradients, clip.get("norm_type", 2.0))
+        checked = norm + 0 * self._loss.sum()  # 0 * inf is not a number
+        self.grad_norm = checked if self.grad_norm is None else torch.maximum(self.grad_norm, checked)
+        if clip:
+            torch.nn.utils.clip_grads_with_norm_(parameters, clip["max_norm"], norm)
+        if self.scaler is not None:
             self.scaler.step(self.optimizer, **kwargs)
             self.scaler.update()
+        else:
+            self._step_if(torch.isfinite(checked), gradients, **kwargs)
 
-    def _clip(self, gradients: list[Tensor]) -> None:
-        if self.clip_grad_kwargs:
-            limit = self.clip_grad_kwargs["max_norm"]
-            norm = torch.nn.utils.get_total_norm(gradients, self.clip_grad_kwargs.get("norm_type", 2.0))
-            torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))
+    def _step_if(self, finite: Tensor, gradients: list[Tensor], **kwargs) -> None:
+        """Step unless a flag on the device forbids it; without reading the flag, where that is possible."""
+        fused = all(group.get("fused") for group in self.optimizer.param_groups)
+        if fused and self.optimizer.state:  # left out so, a first step leaves SGD's momentum undefined
+            self.optimizer.found_inf = (~finite).float()
+            self.optimizer.step(**kwargs)
+            del self.optimizer.found_inf
+        elif not self.leaves_out_nonfinite:  # the run is going to end: the weights only have to stay finite
+            for gradient in gradients:
+                gradient.masked_fill_(~finite, 0.0)
+            self.optimizer.step(**kwargs)
+        elif finite:
+            self.optimizer.step(**kwargs)
 
     def state_dict(self) -> dict:
         """Of the optimizer, the position within an accumulation, and the loss scale."""

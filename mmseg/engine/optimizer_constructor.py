@@ -6,7 +6,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmseg.errors import ConfigError
-from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS, accepted_arguments
 
 
 def multipliers(name: str, custom_keys: dict[str, dict]) -> tuple[float, float]:
@@ -27,7 +27,7 @@ class GroupedOptimWrapperConstructor:
 
     Parameters that take no gradient (teacher, ImageNet branch) are left out, and of a UDA method those of
     networks with an optimizer of their own. Few groups let the optimizer update all parameters of a group in
-    one fused operation.
+    one fused operation, which is what optimizers of torch do here unless their config says otherwise.
 
     Args:
         optim_wrapper_cfg: ``type`` of the wrapper, ``optimizer`` config and further arguments of the wrapper.
@@ -66,5 +66,9 @@ class GroupedOptimWrapperConstructor:
             dict(params=parameters, lr=base_lr * lr_mult, weight_decay=base_decay * decay_mult)
             for (lr_mult, decay_mult), parameters in groups.items()
         ]
+        cls = self.optimizer_cfg["type"]
+        cls = OPTIMIZERS.get(cls) if isinstance(cls, str) else cls
+        if "foreach" not in self.optimizer_cfg and "fused" in accepted_arguments(cls)[0]:
+            self.optimizer_cfg.setdefault("fused", True)
         optimizer = OPTIMIZERS.build(self.optimizer_cfg)
         return OPTIM_WRAPPERS.build(dict(self.wrapper_cfg), default_args=dict(optimizer=optimizer))

@@ -12,7 +12,7 @@ from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 
 from mmseg.checkpoints.atomic import claim
-from mmseg.engine.distributed import average_buffers
+from mmseg.engine.distributed import average_buffers, in_any_process
 from mmseg.engine.hooks.checkpoint import SafeCheckpointHook
 from mmseg.errors import CheckpointError, TrainingError
 from mmseg.registry import LOOPS
@@ -31,8 +31,9 @@ class SafeTrainLoop(IterBasedTrainLoop):
                 evaluate()
 
     When loading data or evaluating fails, the steps done so far are saved before the error is raised: both
-    happen between two steps, where the state is whole. A resumed run first makes up for an evaluation that
-    was due and did not take place.
+    happen between two steps, where the state is whole. A step begins when every process has its batch; if one
+    cannot load it, all of them end. A resumed run first makes up for an evaluation that was due and did not
+    take place.
     """
 
     def run(self) -> nn.Module:
@@ -42,7 +43,10 @@ class SafeTrainLoop(IterBasedTrainLoop):
             CheckpointError: Another process trains in the folder of the run.
         """
         with alone_in(Path(self.runner.work_dir)):
-            return self._run()
+            try:
+                return self._run()
+            finally:
+                self.runner.call_hook("leave_train")
 
     def _run(self) -> nn.Module:
         wrapper = self.runner.optim_wrapper
@@ -56,9 +60,7 @@ class SafeTrainLoop(IterBasedTrainLoop):
             if self._iter > 0 and self._evaluation_due() and not self._evaluated():
                 self._evaluate()
             while self._iter < self._max_iters and not self.stop_training:
-                with self._saving_progress():
-                    batch = next(self.dataloader_iterator)
-                self.run_iter(batch)
+                self.run_iter(self._next_batch())
                 self._decide_current_val_interval()
                 if self._evaluation_due():
                     self._evaluate()
@@ -79,21 +81,35 @@ class SafeTrainLoop(IterBasedTrainLoop):
         return results.get("iteration") == self._iter
 
     def _evaluate(self) -> None:
+        self.runner.call_hook("check_steps")
         average_buffers(self.runner.model)
-        with self._saving_progress():
+        try:
             self.runner.val_loop.run()
+        except Exception:
+            for hook in self._checkpoint_hooks():
+                hook.write(self.runner, self._iter)
+            raise
         self.runner.model.train()
 
-    @contextmanager
-    def _saving_progress(self) -> Iterator[None]:
-        """Write a checkpoint of the finished steps, unless there is one, before an error leaves the loop."""
+    def _next_batch(self) -> dict:
+        """The next batch of this process; all processes raise an error when one cannot load its own."""
+        failure: Exception | None = None
         try:
-            yield
-        except Exception:
-            for hook in self.runner.hooks:
-                if isinstance(hook, SafeCheckpointHook) and self._iter > hook.saved:
-                    hook.save(self.runner, self._iter)
-            raise
+            batch = next(self.dataloader_iterator)
+        except Exception as error:
+            failure = error
+        if not in_any_process(failure is not None):
+            return batch
+        for hook in self._checkpoint_hooks():
+            hook.save(self.runner, self._iter)
+        in_any_process(False)  # nobody leaves, and has the others killed, while the first process is writing
+        raise failure or TrainingError(
+            f"another process could not load its data after iteration {self._iter} and says why; remove the "
+            "cause, then continue with --resume"
+        )
+
+    def _checkpoint_hooks(self) -> list[SafeCheckpointHook]:
+        return [hook for hook in self.runner.hooks if isinstance(hook, SafeCheckpointHook)]
 
 
 @contextmanager

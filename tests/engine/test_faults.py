@@ -281,6 +281,52 @@ def test_loss_that_is_not_a_number_stops_the_run_and_is_named(toy_data, tmp_path
     assert not (tmp_path / "iter_4.pth").exists(), "spoilt weights are not saved"
 
 
+class InfiniteGradient(torch.autograd.Function):
+    """The identity, whose gradient is infinite."""
+
+    @staticmethod
+    def forward(ctx, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * float("inf")
+
+
+@pytest.fixture
+def infinite_gradient_in_iteration_3(monkeypatch):
+    from mmseg.models.losses.cross_entropy_loss import CrossEntropyLoss
+
+    forward, calls = CrossEntropyLoss.forward, []
+
+    def spoil(self, *args, **kwargs):
+        calls.append(1)
+        loss = forward(self, *args, **kwargs)
+        return InfiniteGradient.apply(loss) if len(calls) == 3 else loss
+
+    monkeypatch.setattr(CrossEntropyLoss, "forward", spoil)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"default_hooks.logger.interval": 10, **WITHOUT_VALIDATION},
+        {"default_hooks.logger.interval": 1, **WITHOUT_VALIDATION},
+        {"default_hooks.logger.interval": 10, "train_cfg.val_interval": 3},
+    ],
+    ids=["checkpoint", "log line", "evaluation"],
+)
+def test_finite_loss_with_an_infinite_gradient_stops_the_run(
+    options, toy_data, tmp_path, infinite_gradient_in_iteration_3
+):
+    signals = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(TrainingError, match=r"iteration 3: the norm of the gradients is (inf|nan); .*\.png"):
+        run_training(toy_config("source_only", toy_data, tmp_path, options))
+    assert {path.name for path in tmp_path.glob("*.pth")} == {"iter_2.pth"}
+    assert all(torch.isfinite(v).all() for v in weights(tmp_path / "iter_2.pth").values())
+    assert signal.getsignal(signal.SIGTERM) is signals, "handlers are given back"
+
+
 def test_steps_that_are_not_finite_can_be_left_out(toy_data, tmp_path, monkeypatch):
     from mmseg.models.losses.cross_entropy_loss import CrossEntropyLoss
 

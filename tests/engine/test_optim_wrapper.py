@@ -1,10 +1,12 @@
 """Precision, accumulation, clipping and skipped steps of an optimizer's step."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
-from mmseg.engine import SegmentationOptimWrapper
+from mmseg.engine import GroupedOptimWrapperConstructor, SegmentationOptimWrapper
 from mmseg.errors import ConfigError
 
 
@@ -78,18 +80,89 @@ def test_bf16_covers_the_forward_pass_only():
         assert model(torch.randn(4, 3)).dtype == torch.float32
 
 
-def test_a_step_that_is_not_finite_is_left_out():
-    model, wrapper = linear(skip_nonfinite=True)
+class InfiniteGradient(torch.autograd.Function):
+    """The identity, whose gradient is infinite."""
+
+    @staticmethod
+    def forward(ctx, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * float("inf")
+
+
+def infinite_loss(loss):
+    """An infinite loss with a finite gradient."""
+    return loss + float("inf")
+
+
+SPOILT = [InfiniteGradient.apply, infinite_loss, lambda loss: loss * float("nan")]
+OPTIMIZERS = [
+    dict(type="AdamW", weight_decay=0.1), dict(type="SGD", momentum=0.9), dict(type="SGD", foreach=False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", SPOILT, ids=["gradient", "loss", "both"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["AdamW", "SGD", "not fused"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_step_that_is_not_finite_leaves_no_trace(spoil, optimizer, first):
+    """Left out: the step after it is the one that would have been made without it."""
+
+    def steps(spoilt):
+        torch.manual_seed(0)
+        model = nn.Linear(3, 2)
+        settings = dict(type="SegmentationOptimWrapper", optimizer=dict(lr=0.1, **optimizer))
+        wrapper = GroupedOptimWrapperConstructor(dict(settings, skip_nonfinite=True))(model)
+        norms = []
+        for change in spoilt:
+            wrapper.update_params(change(loss_of(model, slice(0, 4))))
+            norms.append(float(wrapper.grad_norm))
+        return model, norms
+
+    def fine(loss):
+        return loss
+
+    expected, _ = steps([fine, fine])
+    model, norms = steps([spoil, fine, fine] if first else [fine, spoil, fine])
+    assert [math.isfinite(norm) for norm in norms] == ([False, True, True] if first else [True, False, True])
+    for found, value in zip(model.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(found, value)
+
+
+@pytest.mark.parametrize("spoil", SPOILT, ids=["gradient", "loss", "both"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["AdamW", "SGD", "not fused"])
+def test_weights_stay_finite_until_the_run_ends(spoil, optimizer):
+    torch.manual_seed(0)
+    model = nn.Linear(3, 2)
+    settings = dict(type="SegmentationOptimWrapper", optimizer=dict(lr=0.1, **optimizer))
+    wrapper = GroupedOptimWrapperConstructor(dict(settings, clip_grad=dict(max_norm=1.0)))(model)
+    for change in (spoil, lambda loss: loss, spoil):
+        wrapper.update_params(change(loss_of(model, slice(0, 4))))
+        assert all(torch.isfinite(value).all() for value in model.parameters())
+    assert not torch.isfinite(wrapper.grad_norm)
+
+
+@pytest.mark.parametrize("limit", [None, 0.01])
+def test_loss_scaling_skips_an_overflow_and_is_otherwise_invisible(limit):
+    clip = dict(clip_grad=dict(max_norm=limit)) if limit else {}
+    plain, wrapper = linear(**clip)
+    wrapper.update_params(loss_of(plain, slice(0, 4)))
+    norm = wrapper.grad_norm
+    model, wrapper = linear(**clip)
+    wrapper.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     before = model.weight.clone()
-    wrapper.update_params(loss_of(model, slice(0, 4)) * float("nan"))
-    assert torch.equal(model.weight, before) and wrapper.skipped_steps == 1
+    wrapper.update_params(InfiniteGradient.apply(loss_of(model, slice(0, 4))))
+    assert torch.equal(model.weight, before) and wrapper.scaler.get_scale() == 512
     wrapper.update_params(loss_of(model, slice(0, 4)))
-    assert not torch.equal(model.weight, before)
+    torch.testing.assert_close(model.weight, plain.weight)
+    torch.testing.assert_close(wrapper.grad_norm, norm)
 
 
 @pytest.mark.parametrize(
     "settings, message",
     [
+        (dict(clip_grad=dict(type="value", clip_value=1.0)), "clip_grad=.*; expected dict\\(max_norm=1.0\\)"),
         (dict(precision="half"), "precision='half' is unknown; expected one of fp32, bf16, fp16"),
         pytest.param(
             dict(precision="fp16"), "fp16.*needs a GPU; take 'bf16'",

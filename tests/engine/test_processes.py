@@ -28,6 +28,52 @@ MASKING = dict(
     mask_mode="separatetrgaug", mask_alpha=0.5, mask_generator=dict(mask_ratio=0.7, mask_block_size=16)
 )
 METHODS = ("source_only", "daformer", "mic", "advseg", "minent")
+TRAIN_WITH_FAILURES = """
+import sys
+import torch
+from mmengine.dist import get_rank
+from mmseg.apis import train
+from mmseg.config.load import load_config
+from mmseg.errors import DataError, TrainingError
+from mmseg.engine import SafeTrainLoop
+from mmseg.models.losses.cross_entropy_loss import CrossEntropyLoss
+
+DATA, GRADIENT = sys.argv[1:]
+loss = CrossEntropyLoss.forward
+
+class Failing:
+    def __init__(self, batches):
+        self.batches, self.given = batches, 0
+    def __next__(self):
+        self.given += 1
+        if get_rank() == 1 and self.given == 3:
+            raise DataError("a.png: cannot be read")
+        return next(self.batches)
+    def skip_iter(self, n):
+        self.batches.skip_iter(n)
+
+before = SafeTrainLoop.run
+def run(self):
+    self.dataloader_iterator = Failing(self.dataloader_iterator)
+    return before(self)
+SafeTrainLoop.run = run
+try:
+    train(load_config(DATA))
+except (DataError, TrainingError) as error:
+    print(f"{get_rank()} data: {error}")
+SafeTrainLoop.run = before
+
+calls = []
+def spoil(self, *args, **kwargs):
+    calls.append(1)
+    value = loss(self, *args, **kwargs)
+    return value * float("inf") if get_rank() == 1 and len(calls) == 3 else value
+CrossEntropyLoss.forward = spoil
+try:
+    train(load_config(GRADIENT))
+except TrainingError as error:
+    print(f"{get_rank()} gradient: {error}")
+"""
 TRAIN_ALL = """
 import sys
 import torch
@@ -78,6 +124,18 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def in_two_processes(program, cfgs, folder):
+    """Run a program with the paths of config files as arguments."""
+    (folder / "program.py").write_text(program)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
+    command += [f"--master_port={free_port()}", str(folder / "program.py")]
+    for name, cfg in cfgs.items():
+        cfg.launcher = "pytorch"
+        command.append(str(write_config(cfg, folder / f"{name}.py")))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+
+
 @pytest.fixture(scope="module")
 def work_dirs(data, start, tmp_path_factory):
     """Number of processes -> folder with the run of each method, trained with two samples per step."""
@@ -97,14 +155,7 @@ def work_dirs(data, start, tmp_path_factory):
     }
     for cfg in cfgs[1]:
         run_training(cfg)
-    (folder / "train_all.py").write_text(TRAIN_ALL)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
-    command += [f"--master_port={free_port()}", str(folder / "train_all.py")]
-    for name, cfg in zip(METHODS, cfgs[2], strict=True):
-        cfg.launcher = "pytorch"
-        command.append(str(write_config(cfg, folder / f"{name}.py")))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = in_two_processes(TRAIN_ALL, dict(zip(METHODS, cfgs[2], strict=True)), folder)
     assert done.returncode == 0, done.stderr[-3000:]
     return {processes: folder / str(processes) for processes in (1, 2)}
 
@@ -157,3 +208,21 @@ def test_evaluation_counts_each_image_once(work_dirs):
 
 def training_lines(work_dir):
     return [line for line in log_entries(work_dir) if "lr" in line or "student.lr" in line]
+
+
+def test_what_fails_in_one_process_ends_both_and_loses_no_step(data, tmp_path):
+    """The second process cannot load its third batch; in another run its third loss is infinite."""
+    options = WITHOUT_BATCH_STATISTICS | {"train_cfg.max_iters": 8, "train_cfg.val_interval": 8}
+    options |= {"default_hooks.checkpoint.interval": 5, "default_hooks.logger.interval": 50}
+    cfgs = {name: toy_config("source_only", data, tmp_path / name, options) for name in ("data", "gradient")}
+    cfgs["gradient"].default_hooks.checkpoint.interval = 2
+    done = in_two_processes(TRAIN_WITH_FAILURES, cfgs, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "1 data: a.png: cannot be read" in done.stdout
+    assert "0 data: another process could not load its data after iteration 2" in done.stdout
+    assert [path.name for path in (tmp_path / "data").glob("*.pth")] == ["iter_2.pth"]
+    for rank in (0, 1):
+        assert f"{rank} gradient: iteration 3: " in done.stdout
+    assert [path.name for path in (tmp_path / "gradient").glob("*.pth")] == ["iter_2.pth"]
+    state = read_checkpoint(tmp_path / "gradient" / "iter_2.pth")["state_dict"]
+    assert all(torch.isfinite(value).all() for value in state.values())

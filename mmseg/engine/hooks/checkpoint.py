@@ -67,16 +67,24 @@ class SafeCheckpointHook(Hook):
         finished = batch_idx + 1
         last = finished == runner.max_iters
         if finished % self.interval == 0 or (last and self.save_last):
-            average_buffers(runner.model)
             self.save(runner, finished, required=last)
 
-    @master_only
     def save(self, runner, finished: int, required: bool = False) -> None:
-        """Write the checkpoint of ``finished`` iterations and remove the outdated ones.
+        """Check the steps and :meth:`write` the checkpoint; all processes call it together.
 
         Raises:
             CheckpointError: It cannot be written, and it is ``required``.
+            TrainingError: A step since the last check was not finite.
         """
+        average_buffers(runner.model)
+        runner.call_hook("check_steps")
+        self.write(runner, finished, required)
+
+    @master_only
+    def write(self, runner, finished: int, required: bool = False) -> None:
+        """Write the checkpoint of ``finished`` iterations, unless there is one; remove the outdated ones."""
+        if finished <= self.saved:
+            return
         work_dir = Path(runner.work_dir)
         name = f"iter_{finished}.pth"
         runner.logger.info(f"Saving checkpoint at {finished} iterations")

@@ -8,12 +8,12 @@ from mmengine.device import get_device
 from mmengine.dist import all_reduce, barrier, get_world_size, is_main_process
 from mmengine.hooks import Hook
 
-from mmseg.engine.distributed import average_buffers
+from mmseg.engine.distributed import in_any_process
 from mmseg.engine.hooks.checkpoint import SafeCheckpointHook
 from mmseg.errors import Preempted
 from mmseg.registry import HOOKS
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]  # Windows: one
 
 
 @HOOKS.register_module()
@@ -39,13 +39,10 @@ class PreemptionHook(Hook):
         # an interrupt only if it is neither ignored, as in the background of a shell, nor handled by others
         ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
         try:
-            for number in (*SIGNALS, signal.SIGINT) if ours else SIGNALS:
+            for number in [*SIGNALS, signal.SIGINT] if ours else SIGNALS:
                 self._handlers[number] = signal.signal(number, self._receive)
         except ValueError:  # not in the main thread: the program around us handles signals
             runner.logger.warning("training outside of the main thread: signals do not stop it in order")
-
-    def after_train(self, runner) -> None:
-        self._restore()
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         if self._agreed(batch_idx):
@@ -71,28 +68,23 @@ class PreemptionHook(Hook):
 
     def _agreed(self, batch_idx: int) -> bool:
         """Whether any process was asked to stop; all of them come to the same answer."""
-        if get_world_size() == 1:
-            return self.received is not None
-        if (batch_idx + 1) % self.interval:
+        if get_world_size() > 1 and (batch_idx + 1) % self.interval:
             return False
-        asked = torch.tensor(int(self.received is not None), device=get_device())
-        all_reduce(asked, op="max")
-        return bool(asked)
+        return in_any_process(self.received is not None)
 
     def _leave(self, runner, finished: int) -> None:
-        average_buffers(runner.model)
         for hook in runner.hooks:
-            if isinstance(hook, SafeCheckpointHook) and finished > hook.saved:
+            if isinstance(hook, SafeCheckpointHook):
                 hook.save(runner, finished, required=True)
         barrier()  # nobody leaves, and has the others killed, while the first process is writing
         interrupted = self.received == signal.SIGINT
         name = "another process's signal" if self.received is None else signal.Signals(self.received).name
-        self._restore()
         if interrupted:
             raise KeyboardInterrupt
         raise Preempted(f"{name}: stopped after iteration {finished}; continue with --resume")
 
-    def _restore(self) -> None:
+    def leave_train(self, runner) -> None:
+        """Give the signals back, however the training ends."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}

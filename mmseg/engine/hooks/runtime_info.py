@@ -1,16 +1,19 @@
-"""Values of training steps in the log, and the check that losses are finite."""
+"""Values of training steps in the log, and the end of a run whose losses or gradients are not finite."""
 
 import math
-import resource
 from dataclasses import dataclass
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import LoggerHook, RuntimeInfoHook
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 
+from mmseg.engine.environment import peak_memory
 from mmseg.errors import TrainingError
 from mmseg.registry import HOOKS
+
+NORM = "grad_norm"
+MANY = 20  # steps without an end: fp16 needs a few to find its scale
 
 
 def summary_of(metrics: dict | None) -> dict:
@@ -25,32 +28,36 @@ def file_names(data_batch: dict | None) -> list[str]:
     return [meta["img_path"] for meta in metas]
 
 
-def not_finite(name: str, value: float, step: "StepRecord") -> str:
-    """Message about a loss that is not a number or infinite."""
-    return (
-        f"iteration {step.iteration}: {name} is {value}; the batch was {', '.join(step.files) or 'unknown'}. "
-        "The checkpoint before is not affected. Lower the learning rate, use bf16 instead of fp16, limit the "
+def not_finite(place: str, files: list[str]) -> TrainingError:
+    """About a step whose loss or gradient is not a number or infinite."""
+    return TrainingError(
+        f"{place}; the batch was {', '.join(files) or 'unknown'}. The step did not change the weights, the "
+        "checkpoint before is not affected. Lower the learning rate, use bf16 instead of fp16, limit the "
         "gradients (optim_wrapper.clip_grad=dict(max_norm=1.0)) or leave such steps out "
         "(optim_wrapper.skip_nonfinite=True), then continue with --resume"
     )
 
 
-def skips_steps(optim_wrapper) -> bool:
-    """Whether steps that are not finite are left out instead of ending the run."""
-    wrappers = optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]
-    return all(getattr(wrapper, "skip_nonfinite", False) for wrapper in wrappers)
+def named_wrappers(optim_wrapper) -> dict[str, OptimWrapper]:
+    """Prefix of the names in the log -> optimizer wrapper."""
+    if isinstance(optim_wrapper, OptimWrapperDict):
+        return {f"{name}.": wrapper for name, wrapper in optim_wrapper.items()}
+    return {"": optim_wrapper}
 
 
 @HOOKS.register_module()
 class BufferedRuntimeInfoHook(RuntimeInfoHook):
     """mmengine's :class:`RuntimeInfoHook` without its device synchronisation in every iteration.
 
-    Scalars of a step stay on the device and are read together when a log line is due.
+    Scalars of a step stay on the device and are read together when a log line is due. Before each checkpoint
+    and evaluation every process looks at them for itself: all see the same norm of the gradients
+    (:attr:`~mmseg.engine.SegmentationOptimWrapper.grad_norm`), so all stop together.
     """
 
     def __init__(self) -> None:
         self._pending: list[StepRecord] = []
         self._interval = 1
+        self._left_out = self._in_a_row = 0
 
     def before_train(self, runner) -> None:
         super().before_train(runner)
@@ -59,15 +66,16 @@ class BufferedRuntimeInfoHook(RuntimeInfoHook):
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
         scalars = {k: v for k, v in (outputs or {}).items() if isinstance(v, torch.Tensor) and v.numel() == 1}
+        for prefix, wrapper in named_wrappers(runner.optim_wrapper).items():
+            if (norm := getattr(wrapper, "grad_norm", None)) is not None:
+                scalars[f"{prefix}{NORM}"] = norm
         self._pending.append(StepRecord(batch_idx + 1, scalars, file_names(data_batch)))
         if (batch_idx + 1) % self._interval == 0 or batch_idx + 1 == runner.max_iters:
             self._flush(runner)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        if get_world_size() == 1:
+        if get_world_size() == 1:  # else the other processes are not here to average the log values with
             self._flush(runner)
-        else:  # the other processes are not here to average the log values with
-            self._check(runner, self._read())
         checkpoint["message_hub"] = runner.message_hub.state_dict()
 
     def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
@@ -87,18 +95,28 @@ class BufferedRuntimeInfoHook(RuntimeInfoHook):
         numbers = iter(stacked.tolist())
         return [[next(numbers) for _ in step.scalars] for step in self._pending]
 
-    def _check(self, runner, values: list[list[float]]) -> None:
-        """Refuse losses that are not finite.
+    def check_steps(self, runner) -> None:
+        """Refuse steps that are not finite, before anything is made of the weights.
 
         Raises:
-            TrainingError: Names the loss, the iteration and the images.
+            TrainingError: Names the loss or the gradient, the iteration and the images.
         """
-        if skips_steps(runner.optim_wrapper):
-            return
-        for step, row in zip(self._pending, values, strict=False):
-            for name, value in zip(step.scalars, row, strict=True):
-                if ".loss" in name and not math.isfinite(value):
-                    raise TrainingError(not_finite(name, value, step))
+        self._check(runner, self._read())
+
+    def _check(self, runner, values: list[list[float]]) -> None:
+        wrappers = named_wrappers(runner.optim_wrapper)
+        ending = {f"{p}{NORM}" for p, w in wrappers.items() if not getattr(w, "leaves_out_nonfinite", False)}
+        steps = zip(self._pending, values, strict=False)
+        bad = [
+            (name, value, step)
+            for step, row in steps
+            for name, value in zip(step.scalars, row, strict=True)
+            if not math.isfinite(value) and (".loss" in name or name.endswith(NORM))
+        ]
+        if any(name in ending for name, _, _ in bad):
+            name, value, step = bad[0]
+            what = name.replace(NORM, "the norm of the gradients")
+            raise not_finite(f"iteration {step.iteration}: {what} is {value}", step.files)
 
     def _flush(self, runner) -> None:
         """Hand the pending scalars, averaged over the processes, to the log."""
@@ -107,10 +125,16 @@ class BufferedRuntimeInfoHook(RuntimeInfoHook):
         for step, row in zip(self._pending, values, strict=False):
             for name, value in zip(step.scalars, row, strict=True):
                 runner.message_hub.update_scalar(f"train/{name}", value)
+                if name.endswith(NORM):
+                    self._in_a_row = 0 if math.isfinite(value) else self._in_a_row + 1
+                    self._left_out += self._in_a_row > 0
+        if self._left_out:
+            runner.message_hub.update_scalar("train/skipped_steps", self._left_out)
+        if self._in_a_row >= MANY:
+            runner.logger.warning(f"the last {self._in_a_row} steps were left out: they were not finite")
         self._pending = []
         if not torch.cuda.is_available():  # with a GPU mmengine logs its peak memory
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            runner.message_hub.update_scalar("train/memory", peak)  # MB
+            runner.message_hub.update_scalar("train/memory", peak_memory())
 
 
 @dataclass(frozen=True)
