@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import resource
 import shutil
 import statistics
 import time
@@ -112,8 +111,8 @@ def read_costs(folder: Path) -> list[dict[str, float]]:
 
 def children_seconds() -> float:
     """CPU time of the processes that were started here and have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 # --------------------------------------------------------------------------------------------------- pictures

@@ -4,16 +4,15 @@ Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019, section 3
 """
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import Scale
 from torch import Tensor, nn
-from torch.amp import is_autocast_available
 
 from mmseg.models.decode_heads.base_decode_head import BaseDecodeHead
+from mmseg.models.layers.precision import without_autocast
 from mmseg.registry import MODELS
 
 
@@ -60,8 +59,7 @@ class ChannelAttention(nn.Module):
         maps = feature_map.flatten(2)
         # Similarities are sums over all pixels: their differences, which the softmax looks at, are lost in
         # half precision.
-        device = feature_map.device.type
-        with torch.autocast(device, enabled=False) if is_autocast_available(device) else nullcontext():
+        with without_autocast(feature_map.device):
             exact = maps.to(torch.promote_types(maps.dtype, torch.float32))
             attention = (-(exact @ exact.transpose(1, 2))).softmax(dim=-1)
         attended = attention.to(maps.dtype) @ maps
