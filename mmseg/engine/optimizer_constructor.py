@@ -8,6 +8,9 @@ from torch import nn
 from mmseg.errors import ConfigError
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS, accepted_arguments
 
+FUSED_ON = ("cpu", "cuda")
+"""Where torch has fused optimizers; not for ``meta`` tensors."""
+
 
 def multipliers(name: str, custom_keys: dict[str, dict]) -> tuple[float, float]:
     """(lr_mult, decay_mult) of a parameter.
@@ -68,7 +71,10 @@ class GroupedOptimWrapperConstructor:
         ]
         cls = self.optimizer_cfg["type"]
         cls = OPTIMIZERS.get(cls) if isinstance(cls, str) else cls
-        if "foreach" not in self.optimizer_cfg and "fused" in accepted_arguments(cls)[0]:
+        can_fuse = all(
+            parameter.device.type in FUSED_ON for parameters in groups.values() for parameter in parameters
+        )
+        if can_fuse and "foreach" not in self.optimizer_cfg and "fused" in accepted_arguments(cls)[0]:
             self.optimizer_cfg.setdefault("fused", True)
         optimizer = OPTIMIZERS.build(self.optimizer_cfg)
         return OPTIM_WRAPPERS.build(dict(self.wrapper_cfg), default_args=dict(optimizer=optimizer))

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from mmseg import models  # noqa: F401  (fills the registry)
-from mmseg.config.base import BASE, base
+from mmseg.config.base import CONFIGS, base
 from mmseg.errors import ConfigError
 from mmseg.experiments.make_config import DETAIL_OPTIONS, make_config
 from mmseg.experiments.names import Axes, Detail
@@ -52,7 +52,10 @@ def test_base_config_of_a_decoder_is_one_of_its_networks(decoder):
 
 
 def test_segformer_on_a_cnn_is_its_base_config():
-    assert network("segformer_r101v1c") == Config.fromfile(BASE / "models/segformer_r101.py").model.to_dict()
+    assert (
+        network("segformer_r101v1c")
+        == Config.fromfile(CONFIGS / "_base_/models/segformer_r101.py").model.to_dict()
+    )
 
 
 @pytest.mark.parametrize("decoder", OF_ONE_LEVEL)

@@ -132,13 +132,17 @@ def test_startup_test_shortens_the_runs_of_the_first_seed(trained):
 
 
 def test_debugging_and_options(trained):
-    options = ["uda.alpha=0.5", "train_cfg.val_interval=7", *SMALL_NETWORK]
+    options = ["uda.masking.alpha=0.5", "train_cfg.val_interval=7", *SMALL_NETWORK]
     assert run_experiments.main(["--exp", "85", "--debug", "--cfg-options", *options]) == 0
     for cfg in trained:
         intervals = {hook.type: hook.get("interval") for hook in cfg.custom_hooks}
         assert intervals["DebugPicturesHook"] == cfg.default_hooks.logger.interval == 10
         assert cfg.train_cfg.val_interval == 7, "options of the command line win"
-        assert cfg.uda.alpha == 0.5 and cfg.model.backbone.type == "mit_b0" and cfg.model.pretrained is None
+        assert (
+            cfg.uda.masking.alpha == 0.5
+            and cfg.model.backbone.type == "mit_b0"
+            and cfg.model.pretrained is None
+        )
         check_config(cfg)
     trained.clear()
     assert run_experiments.main(["--exp", "85", "--debug"]) == 0
