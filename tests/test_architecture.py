@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "apis": FOUNDATION | {"config", "datasets", "engine", "evaluation", "visualization"}
     | {"models", "models.segmentors", "models.uda"},
     "reports": FOUNDATION | {"apis", "config", "datasets", "evaluation", "visualization"}
-    | {"experiments", "launch", "models", "toy"},
+    | {"experiments", "models", "toy"},
     "launch": FOUNDATION | {"apis", "cli", "config", "experiments", "reports"},
     "commands": FOUNDATION | {"apis", "cli", "config", "datasets", "evaluation", "models.segmentors"}
     | {"toy", "visualization"},
