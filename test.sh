@@ -38,4 +38,4 @@ done
 echo "Config File: $config"
 echo "Checkpoint File: $checkpoint"
 echo "Predictions Output Directory: $preds"
-exec "$PYTHON" "$root/tools/test.py" "$config" "$checkpoint" --eval mIoU --show-dir "$preds" --opacity 1 "$@"
+exec "$PYTHON" "$root/tools/test.py" "$config" "$checkpoint" --show-dir "$preds" --opacity 1 "$@"

@@ -47,10 +47,10 @@ MAY_IMPORT = {
     "apis": FOUNDATION | {"config", "datasets", "engine", "evaluation", "visualization"}
     | {"models", "models.segmentors", "models.uda"},
     "reports": FOUNDATION | {"apis", "config", "datasets", "evaluation", "visualization"}
-    | {"experiments", "models", "toy"},
+    | {"experiments", "legacy", "models", "toy"},
     "launch": FOUNDATION | {"apis", "cli", "config", "experiments", "reports"},
     "commands": FOUNDATION | {"apis", "cli", "config", "datasets", "evaluation", "models.segmentors"}
-    | {"toy", "visualization"},
+    | {"legacy", "toy", "visualization"},
 }  # fmt: skip
 
 

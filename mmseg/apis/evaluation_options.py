@@ -7,8 +7,9 @@ from pathlib import Path, PurePosixPath
 from mmengine.config import Config, ConfigDict
 
 from mmseg.errors import ConfigError
+from mmseg.evaluation.iou_metric import IoUMetric
 from mmseg.models.segmentors import HRDAEncoderDecoder
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS, METRICS, MODELS
 
 PUBLISHED_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 """Of test-time augmentation, each also mirrored."""
@@ -19,7 +20,8 @@ class EvaluationOptions:
     """What to compute and to write.
 
     Args:
-        scores: Any of ``mIoU``, ``mDice`` and ``mFscore``.
+        scores: What ``IoUMetric`` shows, any of ``mIoU``, ``mDice`` and ``mFscore``; None = as in the config.
+            Other metrics of the config are shown anyway.
         class_subsets: Mean IoUs over fewer classes, ``16`` and ``13``; by default those of the evaluator, or
             both where the source is Synthia.
         calibration: Measure the expected calibration error, and write its table to
@@ -39,7 +41,7 @@ class EvaluationOptions:
             the detail alone, or ``ATT``, the attention as grey pictures instead of predictions.
     """
 
-    scores: Sequence[str] = ("mIoU",)
+    scores: Sequence[str] | None = None
     class_subsets: Sequence[str] | None = None
     calibration: bool = False
     confusion_matrix: str | Path | None = None
@@ -188,17 +190,33 @@ def has_labels(dataset: ConfigDict) -> bool:
 
 
 def set_evaluator(cfg: Config, options: EvaluationOptions) -> None:
-    """Change what the evaluator of a config computes."""
+    """Change what the evaluator of a config computes.
+
+    Raises:
+        ConfigError: Scores of an ``IoUMetric`` are asked for, and there is none.
+    """
     evaluator = cfg.get("test_evaluator") or dict(type="IoUMetric")
     metrics = [ConfigDict(metric) for metric in (evaluator if isinstance(evaluator, list) else [evaluator])]
-    for metric in metrics:
-        if metric.type == "IoUMetric":
+    asked = [metric for metric in metrics if _shows_iou(metric)]
+    if not asked and (options.scores or options.class_subsets):
+        names = ", ".join(str(metric.type) for metric in metrics)
+        raise ConfigError(
+            f"--eval and --class-subsets name scores of IoUMetric; the evaluator of the config is {names}; "
+            "leave them out, or add dict(type='IoUMetric')"
+        )
+    for metric in asked:
+        if options.scores:
             metric.metrics = list(options.scores)
-            subsets = options.class_subsets or metric.get("class_subsets") or _subsets_of_source(cfg)
-            metric.class_subsets = list(subsets)
+        subsets = options.class_subsets or metric.get("class_subsets") or _subsets_of_source(cfg)
+        metric.class_subsets = list(subsets)
     if options.calibration:
         metrics.append(ConfigDict(type="CalibrationMetric"))
     cfg.test_evaluator = metrics
+
+
+def _shows_iou(metric: ConfigDict) -> bool:
+    kind = METRICS.get(metric.type)
+    return kind is not None and issubclass(kind, IoUMetric)
 
 
 def _subsets_of_source(cfg: Config) -> tuple[str, ...]:

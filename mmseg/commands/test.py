@@ -6,9 +6,7 @@ from mmseg.cli import add_cfg_options, command
 from mmseg.config.load import load_config
 from mmseg.config.work_dir import work_dir_of_test
 from mmseg.errors import ConfigError
-
-LABEL_IDS = {"true": "cityscapes", "false": "trainids"}
-"""Formats by the published option ``to_label_id``."""
+from mmseg.legacy.options import todays_test_options
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -26,7 +24,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add_cfg_options(parser)
 
     scores = parser.add_argument_group("scores")
-    scores.add_argument("--eval", nargs="+", default=["mIoU"], choices=MEAN_SCORES, help="what to report")
+    scores.add_argument(
+        "--eval", nargs="+", choices=MEAN_SCORES,
+        help="what IoUMetric shows (default: as in the config); other metrics of the config are shown anyway",
+    )  # fmt: skip
     scores.add_argument(
         "--class-subsets", nargs="+", choices=NOT_IN_SUBSET,
         help="also the mean IoU of the 16 or 13 classes of Synthia (default: where Synthia is the source)",
@@ -65,42 +66,25 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help="cityscapes: label ids; trainids: train ids (default for ACDC and Dark Zurich)",
     )
     data.add_argument("--format-dir", metavar="DIR", help="folder of these files; the zip file is beside it")
-    data.add_argument(
-        "--eval-options", "--eval-option", nargs="+", default=[], metavar="KEY=VALUE",
-        help="published spelling: imgfile_prefix=DIR is --format-dir, to_label_id=False is --format trainids",
-    )  # fmt: skip
-    return parser.parse_args(argv)
+    return parser.parse_args(todays_test_options(argv))
 
 
 def submission(args: argparse.Namespace, dataset: str) -> dict[str, str | None]:
     """Format and folder of the files for the server of a data set.
 
     Raises:
-        ConfigError: An option is not known, or contradicts another.
+        ConfigError: Options for these files without ``--format-only``.
     """
     from mmseg.registry import DATASETS
 
-    published = dict(option.partition("=")[::2] for option in args.eval_options)
-    unknown = sorted(published.keys() - {"imgfile_prefix", "to_label_id"})
-    label_ids = published.get("to_label_id", "").lower()
-    if unknown or ("to_label_id" in published and label_ids not in LABEL_IDS):
-        raise ConfigError(
-            f"--eval-options {' '.join(args.eval_options)}: expected imgfile_prefix=DIR and "
-            "to_label_id=True or False"
-        )
-    folder = args.format_dir or published.get("imgfile_prefix")
     if not args.format_only:
-        if args.format or folder or published:
-            raise ConfigError("--format, --format-dir and --eval-options go with --format-only; add it")
+        if args.format or args.format_dir:
+            raise ConfigError(
+                "--format and --format-dir (published: --eval-options) go with --format-only; add it"
+            )
         return {}
-    by_ids = LABEL_IDS.get(label_ids)
-    if args.format and by_ids and args.format != by_ids:
-        raise ConfigError(
-            f"--format {args.format} with to_label_id={published['to_label_id']}, which is --format "
-            f"{by_ids}; leave one of them out"
-        )
     of_dataset = getattr(DATASETS.get(dataset), "server_format", "cityscapes")
-    return dict(submission=args.format or by_ids or of_dataset, submission_dir=folder)
+    return dict(submission=args.format or of_dataset, submission_dir=args.format_dir)
 
 
 @command

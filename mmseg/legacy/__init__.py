@@ -1,4 +1,4 @@
-"""The one door for configs and checkpoints of mmsegmentation 0.x: DAFormer, HRDA and MIC as published."""
+"""The one door for configs, logs and options of mmsegmentation 0.x: DAFormer, HRDA and MIC as published."""
 
 from mmseg.legacy.translate import Translation, is_legacy, translate
 from mmseg.legacy.uda import todays_uda

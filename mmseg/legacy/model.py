@@ -146,7 +146,12 @@ def translate_head(old: OldPart) -> dict[str, Any]:
         head["decoder_params"] = translate_decoder(old.part("decoder_params"), "UniHead" in (kind, shared))
     losses = old.take("loss_decode")
     if losses is not None:
-        head["loss_decode"] = translate_loss(old, losses)
+        several = isinstance(losses, Sequence) and len(losses) > 1
+        found = [
+            translate_loss(old.inner(loss, "loss_decode"), named=several)
+            for loss in (losses if isinstance(losses, Sequence) else [losses])
+        ]
+        head["loss_decode"] = found if several else found[0]
     return head | old.values
 
 
@@ -176,23 +181,22 @@ def translate_decoder(old: OldPart, early: bool) -> dict[str, Any]:
     return layers | old.values
 
 
-def translate_loss(head: OldPart, losses: Mapping | Sequence[Mapping]) -> dict[str, Any]:
-    """The one loss of a head.
+def translate_loss(loss: OldPart, named: bool) -> dict[str, Any]:
+    """A loss of a head.
+
+    Args:
+        loss: Its config.
+        named: It is one of several, whose names in the log stay.
 
     Raises:
-        ConfigError: There are several, or it is of a kind that was never published.
+        ConfigError: It is of a kind that was never published.
     """
-    if isinstance(losses, Sequence):
-        if len(losses) != 1:
-            raise ConfigError(f"old config: {head.name('loss_decode')}: {len(losses)} losses, expected one")
-        losses = losses[0]
-    loss = head.inner(losses, "loss_decode")
     loss.expect("use_sigmoid", False, because="classes exclude each other")
     loss.expect("use_mask", False, because="labels are maps of classes")
     loss.expect("avg_non_ignore", False, because="the mean is over all pixels")
-    loss.ignore("loss_name")
+    name = loss.take("loss_name")
     check_part(loss.values, MODELS, loss.place)
-    return loss.values
+    return loss.values | (dict(loss_name=name) if named and name else {})
 
 
 def with_tuples(value: Any, key: str = "") -> Any:

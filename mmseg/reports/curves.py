@@ -8,11 +8,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mmseg.errors import DataError
+from mmseg.legacy.logs import todays_line
 
-SCORES = ("aAcc", "mIoU", "mAcc", "IoU", "Acc")
 NOT_LOGGED = {"iter", "step", "epoch"}
 OF_TRAINING = {"time", "data_time", "memory", "lr", "base_lr"}
 """Names that evaluations log as well, of themselves."""
@@ -93,7 +92,7 @@ def _read(file: Path, problems: list[str]) -> Iterator[Entry]:
         if not isinstance(values, dict) or not {"step", "mode"} & set(values):
             continue  # as the environment that 0.x writes first
         if "mode" in values:
-            values = _from_old(values, iteration, interval)
+            values = todays_line(values, iteration, interval)
         step = int(values["step"])
         if "iter" in values:  # a line of training
             interval, iteration = step - iteration, step
@@ -107,17 +106,3 @@ def _read(file: Path, problems: list[str]) -> Iterator[Entry]:
                 if name not in NOT_LOGGED and isinstance(value, int | float)
             },
         )
-
-
-def _from_old(values: dict[str, Any], last: int, interval: int) -> dict[str, Any]:
-    """A line of 0.x as we write it.
-
-    Its scores are fractions. An evaluation is logged instead of the next line of training, sometimes with the
-    number of images in place of the iteration.
-    """
-    mode, iteration = values.pop("mode"), int(values.pop("iter", 0))
-    if mode == "train":
-        return {**values, "iter": iteration, "step": iteration}
-    scores = {name: 100 * value for name, value in values.items() if name.split(".")[0] in SCORES}
-    is_iteration = last < iteration <= last + interval or not interval
-    return {**scores, "step": iteration if is_iteration else last + interval}

@@ -28,7 +28,9 @@ from mmseg.commands.test import parse_args, submission
 from mmseg.datasets import SegmentationDataset
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.datasets.transforms.loading import read_image
-from mmseg.registry import DATASETS, MODELS
+from mmseg.errors import ConfigError
+from mmseg.evaluation import IoUMetric
+from mmseg.registry import DATASETS, METRICS, MODELS
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +166,23 @@ def test_a_data_set_of_a_users_own_says_its_class_subsets_and_its_server(toy_dat
     formats = {"RainyStreets": "trainids", "ACDCDataset": "trainids", "DarkZurichDataset": "trainids"}
     for name, expected in (formats | {"CityscapesDataset": "cityscapes"}).items():
         assert submission(args, name)["submission"] == expected
+
+
+def test_what_is_asked_of_scores_reaches_every_kind_of_iou_metric(toy_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(METRICS, "_module_dict", dict(METRICS.module_dict))
+    METRICS.register_module(module=type("MyIoU", (IoUMetric,), {}))
+    cfg = toy_config("source_only", toy_data, tmp_path)
+    cfg.test_evaluator = [dict(type="MyIoU", metrics=["mDice"]), dict(type="CalibrationMetric")]
+    set_evaluator(cfg, EvaluationOptions())
+    assert cfg.test_evaluator[0].metrics == ["mDice"], "as in the config"
+    set_evaluator(cfg, EvaluationOptions(scores=("mFscore",), class_subsets=("13",)))
+    assert cfg.test_evaluator[0] == dict(type="MyIoU", metrics=["mFscore"], class_subsets=["13"])
+    cfg.test_evaluator = dict(type="CalibrationMetric")
+    set_evaluator(cfg, EvaluationOptions())
+    assert cfg.test_evaluator == [dict(type="CalibrationMetric")]
+    for asked in (dict(scores=("mIoU",)), dict(class_subsets=("16",))):
+        with pytest.raises(ConfigError, match="the evaluator of the config is CalibrationMetric"):
+            set_evaluator(cfg, EvaluationOptions(**asked))
 
 
 def test_class_subsets_on_the_command_line(source_run, tmp_path):

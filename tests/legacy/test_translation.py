@@ -192,6 +192,21 @@ def test_names_before_publication(load):
     assert built(load(config).model).crop_coord_divisible == 1
 
 
+def test_several_losses_of_a_head(daformer, load):
+    first = dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=1.0, loss_name="loss_ce")
+    second = dict(first, class_weight=[0.5] * 19, loss_name="loss_rare")
+    single = load(changed(daformer, "model.decode_head.loss_decode", [first])).model.decode_head.loss_decode
+    assert single == dict(type="CrossEntropyLoss", loss_weight=1.0)
+    cfg = load(changed(daformer, "model.decode_head.loss_decode", [first, second]))
+    assert cfg.model.decode_head.loss_decode == [
+        dict(type="CrossEntropyLoss", loss_weight=1.0, loss_name="loss_ce"),
+        dict(type="CrossEntropyLoss", loss_weight=1.0, class_weight=[0.5] * 19, loss_name="loss_rare"),
+    ]
+    assert built(cfg.model).decode_head.loss_names == ["loss_ce", "loss_rare"]
+    with pytest.raises(ConfigError, match="DiceLoss"):
+        load(changed(daformer, "model.decode_head.loss_decode", [first, dict(type="DiceLoss")]))
+
+
 def built(model: dict[str, Any]) -> Any:
     """The network of a config, without memory for its weights."""
     with torch.device("meta"):
