@@ -38,6 +38,8 @@ STARTUP_TEST: dict[str, Any] = {
 }
 DEBUG: dict[str, Any] = {"default_hooks.logger.interval": 10, "train_cfg.val_interval": 200}
 DEBUG_PICTURES = 10
+SLURM_OPTIONS = ("time", "partition", "account", "qos", "mem", "gpus", "cpus")
+"""Options of the command line that are settings of :mod:`mmseg.launch.slurm`."""
 
 
 def mode_settings(cfg: Config, args: argparse.Namespace, others_start_here: bool = False) -> dict[str, Any]:
@@ -252,18 +254,17 @@ class ExperimentLauncher:
             ConfigError: A setting does not fit, or Slurm is not there.
         """
         args = self.args
-        names = ("time", "partition", "account", "qos", "mem", "gpus", "cpus")
-        options = {name: getattr(args, name) for name in names}
+        options = {name: getattr(args, name) for name in SLURM_OPTIONS}
         settings = slurm.read_settings(args.profile, {**options, "extra": args.slurm})
         if any(run.start for run in runs):
             raise ConfigError(
                 f"--exp {self.exp_id} --launcher slurm: its runs start from the weights of others and are "
                 "small; train them with --launcher local"
             )
-        slurm.check_cluster()
-        args.gpus = settings.gpus
+        executor = slurm.executor_for(settings, self.exp, args.max_parallel)
+        args.gpus = settings["gpus"]
         jobs = [self.prepare(run, found[run.name]) for run in runs]
-        numbers = slurm.submit(jobs, self.exp, settings, args.max_parallel) if jobs else []
+        numbers = slurm.submit(jobs, executor) if jobs else []
         for job, number in zip(jobs, numbers, strict=True):
             print(f"Submitted {job.name} as {number}")
         return 0

@@ -8,74 +8,32 @@ signal, SIGUSR2, would kill the trainer. On SIGTERM (``scancel``, preemption) th
 well, but whether the job comes back is left to Slurm.
 """
 
-import os
 import re
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
 
-from mmseg.config.load import closest_hint
 from mmseg.errors import ConfigError, Preempted
 from mmseg.launch.local import TrainingFailed
 from mmseg.launch.process import Job, Stop, train_in_a_process
 from mmseg.launch.run_folders import ROOT
 from mmseg.launch.run_state import JOB_FILE, QUEUED, RunState, read_state, write_state
 
+if TYPE_CHECKING:
+    from submitit import SlurmExecutor
+
 WARNING_SIGNAL = "USR1"
+DEFAULTS: dict[str, Any] = {"time": 24 * 60, "gpus": 1, "warn_seconds": 300, "max_requeues": 20}
+RENAMED = {"gpus": "gpus_per_node", "cpus": "cpus_per_task", "extra": "additional_parameters"}
+"""Settings that submitit calls otherwise; all its other parameters are settings under their own names."""
 DURATION = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
-
-
-@dataclass(frozen=True)
-class SlurmSettings:
-    """What a run asks Slurm for.
-
-    Attributes:
-        time: Time limit: minutes, or ``HH:MM:SS``, ``D-HH``, ``D-HH:MM``, ``D-HH:MM:SS``.
-        gpus: GPUs of each run; more than one make a run of several processes.
-        cpus: CPU cores of each run; None = as Slurm decides.
-        partition, account, qos, mem: As in sbatch; None = as Slurm decides.
-        warn_seconds: How long before the limit the run is asked to write its checkpoint.
-        max_requeues: How often a run comes back after its time limit.
-        setup: Shell commands before the run, as ``module load cuda``.
-        extra: Further options of sbatch, name -> value.
-    """
-
-    time: int | str = 24 * 60
-    gpus: int = 1
-    cpus: int | None = None
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-    mem: str | None = None
-    warn_seconds: int = 300
-    max_requeues: int = 20
-    setup: Sequence[str] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        limit = minutes(self.time)
-        for name, least in (("gpus", 0), ("warn_seconds", 1), ("max_requeues", 0), ("cpus", 1)):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < least):
-                raise ConfigError(
-                    f"Slurm settings: {name}={value!r}; expected a whole number from {least} on"
-                )
-        if self.warn_seconds >= 60 * limit:
-            raise ConfigError(
-                f"Slurm settings: warn_seconds={self.warn_seconds} is not shorter than the time limit of "
-                f"{limit} minutes; nothing would be trained"
-            )
-        if isinstance(self.setup, str):
-            raise ConfigError("Slurm settings: setup is a text; expected a list of shell commands")
-        if not isinstance(self.extra, Mapping):
-            raise ConfigError(f"Slurm settings: extra={self.extra!r}; expected names and values")
 
 
 def minutes(time: int | str) -> int:
@@ -84,27 +42,27 @@ def minutes(time: int | str) -> int:
     Raises:
         ConfigError: It is none.
     """
-    match = DURATION.fullmatch(str(time).strip())
-    with_days = match is not None and match[1] is not None
-    days, first, second, third = (int(part or 0) for part in match.groups()) if match else (0, 0, 0, 0)
-    if with_days or (match and match[4]):  # D-HH, D-HH:MM, D-HH:MM:SS, HH:MM:SS
-        total = 86400 * days + 3600 * first + 60 * second + third
-    else:  # MM, MM:SS
-        total = 60 * first + second
+    total = 0
+    if match := DURATION.fullmatch(str(time).strip()):
+        days, *clock = (part and int(part) for part in match.groups())
+        numbers = [number for number in clock if number is not None]
+        units = (60, 1) if days is None and len(numbers) < 3 else (3600, 60, 1)
+        seconds = sum(number * unit for number, unit in zip(numbers, units, strict=False))
+        total = -(-(86400 * (days or 0) + seconds) // 60)
     if total == 0:
         raise ConfigError(f"time limit {time!r}: expected minutes, HH:MM:SS or D-HH:MM:SS")
-    return -(-total // 60)
+    return total
 
 
-def read_settings(profile: str | Path | None, options: Mapping[str, Any]) -> SlurmSettings:
-    """Settings of a profile file (YAML, or Python with one variable each); those of the command line win.
+def read_settings(profile: str | Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What each run asks Slurm for: a profile file (YAML, or Python with one variable each) and options.
 
     Args:
-        profile: The file; names are those of :class:`SlurmSettings`.
-        options: The same names; None = not given. ``extra`` is merged.
+        profile: The file; its names are in docs/many_runs.md.
+        options: Settings of the command line, which win; None = not given. ``extra`` is merged.
 
     Raises:
-        ConfigError: The file cannot be read, or a setting is unknown or does not fit.
+        ConfigError: The file cannot be read, or a setting that is used here does not fit.
     """
     content: dict[str, Any] = {}
     if profile is not None:
@@ -116,47 +74,33 @@ def read_settings(profile: str | Path | None, options: Mapping[str, Any]) -> Slu
             raise ConfigError(
                 f"--profile {profile}: cannot be read: {type(error).__name__}: {error}"
             ) from error
-    known = {each.name for each in fields(SlurmSettings)}
-    for name in content:
-        if name not in known:
-            raise ConfigError(f"--profile {profile}: unknown setting {name!r}{closest_hint(name, known)}")
-    extra = {**(content.get("extra") or {}), **(options.get("extra") or {})}
     given = {name: value for name, value in options.items() if value is not None}
-    return SlurmSettings(**{**content, **given, "extra": extra})
+    extra = {**(content.get("extra") or {}), **given.get("extra", {})}
+    settings = {**DEFAULTS, **content, **given, "extra": extra}
+    for name, least in (("gpus", 0), ("warn_seconds", 1), ("max_requeues", 0)):
+        if not isinstance(settings[name], int) or settings[name] < least:
+            raise ConfigError(
+                f"Slurm settings: {name}={settings[name]!r}; expected a whole number from {least} on"
+            )
+    limit = settings["time"] = minutes(settings["time"])
+    if settings["warn_seconds"] >= 60 * limit:
+        raise ConfigError(
+            f"Slurm settings: warn_seconds={settings['warn_seconds']} is not shorter than the time limit of "
+            f"{limit} minutes; nothing would be trained"
+        )
+    return settings
 
 
-def executor_parameters(settings: SlurmSettings, name: str, max_parallel: int | None) -> dict[str, Any]:
-    """The settings in submitit's words."""
-    further: dict[str, Any] = {
-        "signal": f"{WARNING_SIGNAL}@{settings.warn_seconds}",  # in place of submitit's USR2
-        "requeue": True,
-        "chdir": str(Path.cwd()),
-        **settings.extra,
-    }
-    optional = dict(
-        partition=settings.partition, account=settings.account, qos=settings.qos, mem=settings.mem,
-        cpus_per_task=settings.cpus, gpus_per_node=settings.gpus or None, array_parallelism=max_parallel,
-    )  # fmt: skip
-    return {
-        "job_name": name,
-        "time": minutes(settings.time),
-        "nodes": 1,
-        "ntasks_per_node": 1,
-        "setup": [
-            f'export PYTHONPATH="{ROOT}${{PYTHONPATH:+:$PYTHONPATH}}"',
-            f"export SUBMITIT_PREEMPT_SIGNAL={WARNING_SIGNAL}",
-            *settings.setup,
-        ],
-        "additional_parameters": further,
-        **{key: value for key, value in optional.items() if value is not None},
-    }
+def executor_for(settings: Mapping[str, Any], exp: str, max_parallel: int | None = None) -> "SlurmExecutor":
+    """What submits runs; nothing is written yet.
 
-
-def check_cluster() -> None:
-    """See that runs can be submitted from here, before anything is written.
+    Args:
+        settings: See :func:`read_settings`.
+        exp: Folder in work_dirs; submitit's files and the output of the jobs go to ``slurm`` in it.
+        max_parallel: How many runs are trained at a time; None = as Slurm likes.
 
     Raises:
-        ConfigError: submitit is missing, or this is no cluster.
+        ConfigError: submitit is missing, this is no cluster, or a setting is unknown.
     """
     if find_spec("submitit") is None:
         raise ConfigError("--launcher slurm needs submitit; run: pip install -e '.[slurm]'")
@@ -165,16 +109,41 @@ def check_cluster() -> None:
             raise ConfigError(
                 f"--launcher slurm: found no {program} here; start it on a login node of the cluster"
             )
+    import submitit
+
+    parameters = {RENAMED.get(name, name): value for name, value in settings.items() if value is not None}
+    setup, warn_seconds = parameters.pop("setup", []), parameters.pop("warn_seconds")
+    executor = submitit.SlurmExecutor(Path("work_dirs", exp, "slurm"), parameters.pop("max_requeues"))
+    further = {
+        "signal": f"{WARNING_SIGNAL}@{warn_seconds}",  # in place of submitit's USR2
+        "requeue": True,
+        "chdir": str(Path.cwd()),
+    }
+    parameters |= {
+        "setup": [
+            f'export PYTHONPATH="{ROOT}${{PYTHONPATH:+:$PYTHONPATH}}"',
+            f"export SUBMITIT_PREEMPT_SIGNAL={WARNING_SIGNAL}",
+            *([setup] if isinstance(setup, str) else setup),
+        ],
+        "additional_parameters": further | parameters["additional_parameters"],
+    }
+    if not parameters["gpus_per_node"]:
+        del parameters["gpus_per_node"]
+    if max_parallel is not None:
+        parameters["array_parallelism"] = max_parallel
+    try:
+        executor.update_parameters(**{"job_name": exp, "nodes": 1, "ntasks_per_node": 1, **parameters})
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"Slurm settings: {error}") from error
+    return executor
 
 
-def submit(jobs: Sequence[Job], exp: str, settings: SlurmSettings, max_parallel: int | None) -> list[str]:
+def submit(jobs: Sequence[Job], executor: "SlurmExecutor") -> list[str]:
     """Submit runs as one job array.
 
     Args:
         jobs: What to train; all of them may run at the same time.
-        exp: Folder in work_dirs; submitit's files and the output of the jobs go to ``slurm`` in it.
-        settings: What each run asks for.
-        max_parallel: How many run at a time; None = as Slurm likes.
+        executor: See :func:`executor_for`.
 
     Returns:
         The Slurm job of each run.
@@ -182,29 +151,22 @@ def submit(jobs: Sequence[Job], exp: str, settings: SlurmSettings, max_parallel:
     Raises:
         ConfigError: sbatch refuses.
     """
-    import submitit
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-    executor = submitit.SlurmExecutor(Path("work_dirs", exp, "slurm"), settings.max_requeues)
-    executor.update_parameters(**executor_parameters(settings, exp, max_parallel))
     before = {job.work_dir: read_state(job.work_dir) for job in jobs}
     for job in jobs:  # before the submission: a job may start at once and then writes its own state
         state = before[job.work_dir] or RunState(QUEUED, job.max_iters)
         (job.work_dir / JOB_FILE).unlink(missing_ok=True)
         write_state(job.work_dir, replace(state, phase=QUEUED, scheduler_job="", exit_status=None, error=""))
     try:
-        submitted = executor.submit_array([SlurmRun(_absolute(job)) for job in jobs])
-        numbers = [job.job_id for job in submitted]
-    except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
+        numbers = [job.job_id for job in executor.submit_array([SlurmRun(job) for job in jobs])]
+    except (FailedJobError, FailedSubmissionError) as error:
         for job in jobs:
             _forget(job, before[job.work_dir])
         raise ConfigError(f"sbatch refused the job: {str(error).strip()}") from error
     for job, number in zip(jobs, numbers, strict=True):
         (job.work_dir / JOB_FILE).write_text(f"{number}\n")
     return numbers
-
-
-def _absolute(job: Job) -> Job:
-    return replace(job, config=job.config.resolve(), work_dir=job.work_dir.resolve())
 
 
 def _forget(job: Job, before: RunState | None) -> None:
@@ -231,11 +193,13 @@ class SlurmRun:
         self.job = job
 
     def __call__(self) -> str:
+        import submitit
+
         stop = Stop()
         signal.signal(signal.SIGTERM, lambda *_: stop.ask.set())  # in place of submitit's, which ignores it
         # in a thread, so that checkpoint() can wait for it from within submitit's signal handler
         with ThreadPoolExecutor(1) as thread:
-            number = job_number(os.environ)
+            number = submitit.JobEnvironment().job_id
             training = thread.submit(train_in_a_process, self.job, stop=stop, scheduler_job=number)
             self.stop, self.training = stop, training
             error = training.result()
@@ -262,9 +226,3 @@ class SlurmRun:
 def _was_preempted(job: Job) -> bool:
     state = read_state(job.work_dir)
     return state is not None and state.exit_status == Preempted.exit_code
-
-
-def job_number(environment: Mapping[str, str]) -> str:
-    """The Slurm job that this process belongs to, ``<array>_<index>`` in an array."""
-    array = environment.get("SLURM_ARRAY_JOB_ID")
-    return f"{array}_{environment['SLURM_ARRAY_TASK_ID']}" if array else environment.get("SLURM_JOB_ID", "")

@@ -313,12 +313,13 @@ def test_status_and_what_is_on_its_way(trained, capsys):
 def test_slurm_gets_the_open_runs(trained, monkeypatch, capsys):
     submitted = {}
 
-    def submit(jobs, exp, settings, max_parallel):
+    def submit(jobs, executor):
+        settings, exp, max_parallel = executor
         submitted.update(jobs=jobs, exp=exp, settings=settings, max_parallel=max_parallel)
         return [f"5_{index}" for index in range(len(jobs))]
 
     monkeypatch.setattr(slurm, "submit", submit)
-    monkeypatch.setattr(slurm, "check_cluster", lambda: None)
+    monkeypatch.setattr(slurm, "executor_for", lambda *arguments: arguments)
     names = [run.name for run in runs(7)]
     finish(names[1], "local-exp7")
     words = ["--exp", "7", "--launcher", "slurm", "--max-parallel", "2", "--gpus", "2", "--time", "8:00:00"]
@@ -328,7 +329,7 @@ def test_slurm_gets_the_open_runs(trained, monkeypatch, capsys):
         cfg = load_config(job.config)
         assert cfg.work_dir == str(job.work_dir) and (job.processes, job.max_iters) == (2, 40000)
     settings = submitted["settings"]
-    assert (settings.gpus, settings.time, dict(settings.extra)) == (2, "8:00:00", {"constraint": "a100"})
+    assert (settings["gpus"], settings["time"], settings["extra"]) == (2, 480, {"constraint": "a100"})
     assert (submitted["exp"], submitted["max_parallel"]) == ("local-exp7", 2)
     assert f"Submitted {names[2]} as 5_1\n" in capsys.readouterr().out
     assert run_experiments.main(["--exp", "0", "--launcher", "slurm"]) == 1

@@ -15,7 +15,7 @@ import run_experiments
 from mmseg.errors import ConfigError
 from mmseg.launch import process
 from mmseg.launch.run_state import JOB_FILE, read_state
-from mmseg.launch.slurm import SlurmSettings, check_cluster, job_number, minutes, read_settings, submit
+from mmseg.launch.slurm import executor_for, minutes, read_settings, submit
 
 pytest.importorskip("submitit")
 ROOT = Path(__file__).parents[2]
@@ -38,6 +38,11 @@ def cluster(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(process, "TRAIN", (str(write_trainer(tmp_path)),))
     return tmp_path
+
+
+def usual(**settings):
+    """An executor with default settings but for those that are given."""
+    return executor_for(read_settings(None, settings), "local-exp7")
 
 
 def options_of(script: str) -> dict[str, str]:
@@ -77,21 +82,22 @@ def test_the_command_line_wins_over_the_profile(tmp_path):
     options = dict(partition="short", account=None, extra={"nice": 9})
     for profile in (yaml, python):
         settings = read_settings(profile, options)
-        assert (settings.partition, settings.gpus, settings.account) == ("short", 2, None)
-        assert minutes(settings.time) == 1440 and list(settings.setup) == ["module load cuda"]
-        assert settings.extra == {"constraint": "a100", "nice": 9}
+        assert (settings["partition"], settings["gpus"], settings.get("account")) == ("short", 2, None)
+        assert settings["time"] == 1440 and settings["setup"] == ["module load cuda"]
+        assert settings["extra"] == {"constraint": "a100", "nice": 9}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("partitoin: a", "did you mean 'partition'"), ("gpus: -1", "gpus=-1"), ("gpus: two", "gpus='two'"),
-     ("time: soon", "time limit 'soon'"), ("setup: module load cuda", "list of shell commands"),
-     ("{", "cannot be read"), ("time: 5", "nothing would be trained")],
+    [("partitoin: a", r"(?s)\['partitoin'\].*- partition "), ("gpus: -1", "gpus=-1"),
+     ("gpus: two", "gpus='two'"), ("time: soon", "time limit 'soon'"), ("{", "cannot be read"),
+     ("time: 5", "nothing would be trained")],
 )  # fmt: skip
-def test_profiles_that_make_no_sense(text, message, tmp_path):
-    (tmp_path / "cluster.yaml").write_text(text)
+def test_profiles_that_make_no_sense(text, message, cluster):
+    (cluster / "cluster.yaml").write_text(text)
     with pytest.raises(ConfigError, match=message):
-        read_settings(tmp_path / "cluster.yaml", {})
+        executor_for(read_settings(cluster / "cluster.yaml", {}), "local-exp7")
+    assert not (cluster / "work_dirs").exists(), "nothing is written"
 
 
 # ------------------------------------------------------------------------------------------------ submission
@@ -99,18 +105,20 @@ def test_profiles_that_make_no_sense(text, message, tmp_path):
 
 def test_runs_are_one_job_array(cluster):
     jobs = [write_job(cluster, name) for name in "abc"]
-    settings = SlurmSettings(
+    settings = dict(
         time="1-00:00:00", gpus=2, cpus=12, partition="long", account="vision", qos="high", mem="64G",
         warn_seconds=200, setup=["module load cuda"], extra={"constraint": "a100", "mail-user": "a@b.c"},
+        nodelist="node7",  # one of submitit's own
     )  # fmt: skip
-    assert submit(jobs, "local-exp7", settings, 2) == ["4711_0", "4711_1", "4711_2"]
+    executor = executor_for(read_settings(None, settings), "local-exp7", max_parallel=2)
+    assert submit(jobs, executor) == ["4711_0", "4711_1", "4711_2"]
     script = (cluster / "submitted.sh").read_text()
     options = options_of(script)
     expected = {
         "array": "0-2%2", "time": "1440", "gpus-per-node": "2", "cpus-per-task": "12", "partition": "long",
         "account": "vision", "qos": "high", "mem": "64G", "signal": "USR1@200", "constraint": "a100",
         "mail-user": "a@b.c", "chdir": str(cluster), "job-name": "local-exp7", "ntasks-per-node": "1",
-        "nodes": "1", "requeue": "", "open-mode": "append",
+        "nodes": "1", "requeue": "", "open-mode": "append", "nodelist": "node7",
     }  # fmt: skip
     assert {name: options.get(name) for name in expected} == expected
     assert {"module load cuda", "export SUBMITIT_PREEMPT_SIGNAL=USR1"} < set(script.splitlines())
@@ -124,25 +132,16 @@ def test_a_refused_submission_leaves_nothing_behind(cluster):
     (cluster / "bin" / "sbatch").write_text("#!/bin/sh\necho 'invalid partition: nowhere' >&2; exit 1\n")
     job = write_job(cluster, "a")
     with pytest.raises(ConfigError, match="invalid partition: nowhere"):
-        submit([job], "local-exp7", SlurmSettings(), None)
+        submit([job], usual())
     assert not job.work_dir.exists() and not job.config.exists()
 
 
 def test_away_from_a_cluster(cluster, monkeypatch):
     (cluster / "bin" / "sbatch").unlink()
     with pytest.raises(ConfigError, match="found no sbatch here"):
-        check_cluster()
+        usual()
     assert run_experiments.main(["--exp", "7", "--launcher", "slurm"]) == 1
     assert not list(cluster.rglob("*exp7*")), "nothing is written"
-
-
-@pytest.mark.parametrize(
-    ("environment", "number"),
-    [({"SLURM_JOB_ID": "8"}, "8"), ({}, ""),
-     ({"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "8", "SLURM_ARRAY_TASK_ID": "1"}, "8_1")],
-)  # fmt: skip
-def test_job_number(environment, number):
-    assert job_number(environment) == number
 
 
 # ------------------------------------------------------------------------------------------------------ jobs
@@ -175,14 +174,14 @@ def wait_for_iterations(job) -> None:
         time.sleep(0.05)
 
 
-SHORT = SlurmSettings(time=5, warn_seconds=60, max_requeues=1)
+SHORT = dict(time=5, warn_seconds=60, max_requeues=1)
 """Limits of less than ten minutes count as over whenever the signal comes."""
 
 
 def test_time_is_over_and_the_job_comes_back(cluster):
     """SIGUSR1 → checkpoint → requeue → the same job again, which continues; max_requeues times."""
     jobs = [write_job(cluster, name, iterations=400, seconds=0.1) for name in "ab"]
-    submit(jobs, "local-exp7", SHORT, None)
+    submit(jobs, usual(**SHORT))
     running = start_job(cluster, 1)
     wait_for_iterations(jobs[1])
     running.send_signal(signal.SIGUSR1)
@@ -211,7 +210,7 @@ def test_time_is_over_and_the_job_comes_back(cluster):
 def test_a_cancelled_job_does_not_come_back(cluster):
     """The checkpoint is there, the rest is the user's choice."""
     job, _ = jobs = [write_job(cluster, name, iterations=400, seconds=0.1) for name in "ab"]
-    submit(jobs, "local-exp7", SHORT, None)
+    submit(jobs, usual(**SHORT))
     running = start_job(cluster, 0)
     wait_for_iterations(job)
     running.send_signal(signal.SIGTERM)
@@ -224,6 +223,6 @@ def test_a_cancelled_job_does_not_come_back(cluster):
 @pytest.mark.slow
 def test_a_failing_job(cluster):
     jobs = [write_job(cluster, "a", fails="data: missing"), write_job(cluster, "b")]
-    submit(jobs, "local-exp7", SlurmSettings(), None)
+    submit(jobs, usual())
     assert start_job(cluster, 0).wait(60) == 1
     assert read_state(jobs[0].work_dir).error == "data: missing"
