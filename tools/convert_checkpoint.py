@@ -8,7 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseg.checkpoints.export import NETWORKS, check_out, extract_network, write_weights
+from mmseg.checkpoints.export import check_out, extract_network, write_weights
+from mmseg.checkpoints.networks import NETWORKS
 from mmseg.cli import command
 
 

@@ -18,16 +18,14 @@ from mmseg.apis.evaluation_options import (
     use_test_split,
 )
 from mmseg.apis.training import build_runner
-from mmseg.checkpoints.weights import load_checkpoint, read_checkpoint, require_file, state_dict_of
+from mmseg.checkpoints.weights import load_checkpoint, require_file
 from mmseg.config.work_dir import work_dir_of
-from mmseg.errors import CheckpointError, ConfigError
+from mmseg.errors import ConfigError
 
 TRAINING_KEYS = (
     "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "uda", "auto_scale_lr",
     "val_dataloader", "val_cfg", "val_evaluator",
 )  # fmt: skip
-TEACHERS = ("ema_model", "mic.teacher.ema_model")
-"""Prefixes of the teacher's weights in checkpoints: of the self-training, of masked consistency alone."""
 
 
 def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float]:
@@ -50,11 +48,10 @@ def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float
     """
     chosen = EvaluationOptions(**options)
     require_file(checkpoint)
-    network = "model" if chosen.which == "student" else teacher_prefix(checkpoint)
     cfg = test_config(cfg, chosen)
     runner = build_runner(cfg)
     model: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    load_checkpoint(model, checkpoint, network)
+    load_checkpoint(model, checkpoint, chosen.which)
     if not cfg.test_evaluator:
         print_log(_reason(cfg, chosen), "current")
     scores = runner.test()
@@ -135,19 +132,3 @@ def _reason(cfg: Config, options: EvaluationOptions) -> str:
     dataset = cfg.test_dataloader.dataset
     folder = Path(dataset.get("data_root", ""), dataset.get("img_dir", ""))
     return f"{folder}: there are no labels; predictions only, no scores are computed"
-
-
-def teacher_prefix(checkpoint: str | Path) -> str:
-    """How the weights of the teacher are named in a checkpoint.
-
-    Raises:
-        CheckpointError: It holds no teacher.
-    """
-    names = state_dict_of(read_checkpoint(checkpoint), checkpoint)
-    for prefix in TEACHERS:
-        if any(name.startswith(f"{prefix}.") for name in names):
-            return prefix
-    raise CheckpointError(
-        f"{checkpoint}: holds no teacher (no weights 'ema_model.*'); runs without self-training have none, "
-        "test the student"
-    )

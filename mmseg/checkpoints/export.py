@@ -10,19 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mmseg.checkpoints.weights import count_networks, entries_of, read_checkpoint, state_dict_of
+from mmseg.checkpoints.networks import find_network, split_networks
+from mmseg.checkpoints.weights import read_checkpoint, state_dict_of
 from mmseg.errors import CheckpointError
 from mmseg.models.backbones import weight_names
 from mmseg.models.backbones.timm_backbone import NETWORK
-
-NETWORKS = {
-    "student": "model",
-    "teacher": "ema_model",
-    "imagenet": "imnet_model",
-    "masking-teacher": "mic.teacher.ema_model",
-    "discriminators": "model_D",
-}
-"""Networks of an adaptation, by the prefix of their entries."""
 
 KEPT = ("iter", "epoch", "seed", "experiment_name")
 """Entries of ``meta`` that say where weights come from; environment and paths are left out."""
@@ -38,8 +30,8 @@ def extract_network(path: str | Path, network: str = "student") -> dict[str, Any
 
     Args:
         path: Checkpoint of the published code or of this framework.
-        network: A key of :data:`NETWORKS`, or ``'all'`` for every network with its prefix. Entries without a
-            prefix, as in a run without adaptation, are the student's.
+        network: A key of :data:`~mmseg.checkpoints.networks.NETWORKS`, or ``'all'`` for every network
+            with its prefix.
 
     Returns:
         ``meta`` and ``state_dict``.
@@ -50,15 +42,9 @@ def extract_network(path: str | Path, network: str = "student") -> dict[str, Any
     content = read_checkpoint(path)
     everything = state_dict_of(content, path)
     state = {name: value for name, value in everything.items() if not name.endswith(EXTRA_STATE)}
-    counts = count_networks(state)
     if network != "all":
-        prefix = NETWORKS[network]
-        state = entries_of(state, prefix)
-        if not state:
-            known = [name for name, known_prefix in NETWORKS.items() if known_prefix in counts] or ["student"]
-            raise CheckpointError(
-                f"{path}: holds no {network} (no entry starts with '{prefix}.'); it has {', '.join(known)}"
-            )
+        networks = split_networks(state)
+        state = networks[find_network(network, networks, path)]
     meta = content.get("meta")
     return {
         "meta": todays_meta(meta if isinstance(meta, Mapping) else {}),

@@ -10,8 +10,7 @@ import math
 import pickle
 import re
 import urllib.parse
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,10 @@ from torch import Tensor, nn
 
 from mmseg.checkpoints.atomic import claim
 from mmseg.checkpoints.download import download
+from mmseg.checkpoints.networks import find_network, split_networks
 from mmseg.errors import CheckpointError
 
 MIN_FITTING_SHARE = 0.9
-NETWORKS = ("model", "ema_model", "imnet_model", "mic.teacher.ema_model", "model_D")
-"""First parts of the names of a checkpoint's entries: student, teacher, ImageNet branch, teacher of masked
-consistency, discriminators."""
 CLASSIFIERS = ("head.", "fc.", "classifier.")
 TIMM_WEIGHTS = "timm"
 """As ``pretrained``: what timm itself downloads for its network."""
@@ -176,16 +173,15 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadRepor
     return report
 
 
-def load_checkpoint(model: nn.Module, path: str | Path, network: str = "model") -> dict[str, Any]:
-    """Load a trained segmentor.
+def load_checkpoint(model: nn.Module, path: str | Path, network: str = "student") -> dict[str, Any]:
+    """Load a trained segmentor; logs what was used of the file.
 
-    Takes checkpoints of this framework and those published with DAFormer, HRDA and MIC. Where a file holds
-    several networks (student ``model.*``, teacher ``ema_model.*``, …), one of them is taken.
+    Takes checkpoints of this framework and those published with DAFormer, HRDA and MIC.
 
     Args:
         model: The segmentor.
         path: Checkpoint file.
-        network: Prefix of the network to take from a file of several.
+        network: Which one to take, a key of :data:`~mmseg.checkpoints.networks.NETWORKS`.
 
     Returns:
         The whole content of the file.
@@ -194,11 +190,9 @@ def load_checkpoint(model: nn.Module, path: str | Path, network: str = "model") 
         CheckpointError: The file is missing or unreadable, or holds another network than ``model``.
     """
     checkpoint = read_checkpoint(path)
-    everything = state_dict_of(checkpoint, path)
-    state = entries_of(everything, network)
-    if not state:
-        raise CheckpointError(f"{path}: {_what_instead(everything, network)}")
-    state = own_names(model, state)
+    networks = split_networks(state_dict_of(checkpoint, path))
+    prefix = find_network(network, networks, path)
+    state = own_names(model, networks.pop(prefix))
     report = compare(model, state)
     if report.missing or report.mismatched or report.unexpected:
         raise CheckpointError(
@@ -206,53 +200,17 @@ def load_checkpoint(model: nn.Module, path: str | Path, network: str = "model") 
             "Use the config that was stored with the checkpoint"
         )
     model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
-    print_log(f"{path}: {_account(model, report.loaded, everything, network)}", "current")
+    missing = sorted(model.state_dict().keys() - set(report.loaded))
+    left_over = [
+        f"{other}.* {len(entries)}" if other else f"other {_some(list(entries))}"
+        for other, entries in networks.items()
+    ]
+    print_log(
+        f"{path}: loaded {len(report.loaded)} weights{f' of {prefix}.*' if prefix else ''}; "
+        f"missing: {_some(missing)}; left over: {', '.join(left_over) or 'none'}",
+        "current",
+    )
     return checkpoint
-
-
-def network_of(name: str) -> str:
-    """The network that an entry of a checkpoint belongs to by its prefix; '' for none."""
-    return next((network for network in NETWORKS if name.startswith(f"{network}.")), "")
-
-
-def count_networks(names: Iterable[str]) -> dict[str, int]:
-    """How many entries of a checkpoint belong to each of its networks; '' stands for entries of none."""
-    return dict(Counter(map(network_of, names)))
-
-
-def entries_of(state: Mapping[str, Tensor], network: str) -> dict[str, Tensor]:
-    """The entries of one network of a checkpoint, without its prefix; a student may have none."""
-    found = select_prefix(state, f"{network}.")
-    if found or network != "model":
-        return found
-    return {name: value for name, value in state.items() if not network_of(name)}
-
-
-def _what_instead(names: Iterable[str], network: str) -> str:
-    """That a checkpoint does not hold a network, and what it holds."""
-    if network != "model":
-        return f"no entry starts with '{network}.'; take 'model' for the student"
-    others = count_networks(names)
-    teacher = "ema_model" in others or "mic.teacher.ema_model" in others
-    return f"holds no student, all entries start with {' or '.join(f'{name!r}' for name in others)}; " + (
-        "use --which teacher" if teacher else "name the checkpoint of a whole run"
-    )
-
-
-def _account(model: nn.Module, loaded: list[str], everything: Mapping[str, Tensor], network: str) -> str:
-    """What was loaded of a checkpoint, what of the network is missing in it, and what was left over."""
-    counts = count_networks(everything)
-    source = network if network in counts else ""
-    counts.pop(source)
-    others = [name for name in everything if not network_of(name)] if counts.pop("", 0) else []
-    left_over = [f"{name}.* {count}" for name, count in counts.items()]
-    if others:
-        left_over.append(f"other {_some(others)}")
-    missing = sorted(model.state_dict().keys() - set(loaded))
-    return (
-        f"loaded {len(loaded)} weights{f' of {source}.*' if source else ''}; missing: {_some(missing)}; "
-        f"left over: {', '.join(left_over) or 'none'}"
-    )
 
 
 def _some(names: list[str]) -> str:

@@ -30,7 +30,8 @@ def start_from(config: Path, finished: Path) -> None:
     Raises:
         CheckpointError: That run has no checkpoint.
     """
-    from mmseg.checkpoints.weights import entries_of, read_checkpoint, state_dict_of
+    from mmseg.checkpoints.networks import find_network, split_networks
+    from mmseg.checkpoints.weights import read_checkpoint, state_dict_of
 
     cfg = load_config(config)
     weights = find_checkpoint(finished)
@@ -38,7 +39,8 @@ def start_from(config: Path, finished: Path) -> None:
     if cfg.get("uda") and cfg.model.get("pretrained") is None:
         cfg.model.pretrained = str(weights)  # the feature distance holds on to them
     if cfg.model.type == "HRDAEncoderDecoder":
-        trained = entries_of(state_dict_of(read_checkpoint(weights), weights), "model")
+        networks = split_networks(state_dict_of(read_checkpoint(weights), weights))
+        trained = networks[find_network("student", networks, weights)]
         if not any(name.startswith(SCALE_SHARED_HEAD) for name in trained):
             cfg.load_from = str(Path(cfg.work_dir) / HRDA_START)
             write_hrda_start(cfg, trained)

@@ -202,7 +202,7 @@ def test_teacher(uda_run, toy_data, tmp_path):
     assert run_tool(uda_run, "--which", "teacher", "--show-dir", preds, "--opacity", 1) == 0
     assert results(uda_run, "test_teacher")["aAcc"] != results_in_training(uda_run)["aAcc"]
     teacher = init_segmentor(uda_run.work_dir / "daformer.py", device="cpu")
-    load_checkpoint(teacher, uda_run.checkpoint, "ema_model")
+    load_checkpoint(teacher, uda_run.checkpoint, "teacher")
     student = init_segmentor(uda_run.work_dir / "daformer.py", uda_run.checkpoint, device="cpu")
     image = val_images(toy_data)[0]
     for model, agrees in ((teacher, True), (student, False)):
@@ -212,7 +212,8 @@ def test_teacher(uda_run, toy_data, tmp_path):
 
 def test_run_without_teacher_is_explained(source_run, capsys):
     assert run_tool(source_run, "--which", "teacher") == 1
-    assert "iter_4.pth: holds no teacher (no weights 'ema_model.*')" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "iter_4.pth: holds no teacher (no entry starts with 'ema_model.'); it has student" in message
 
 
 def test_augmented_prediction_is_the_mean_of_explicit_passes(source_run, toy_data, tmp_path):

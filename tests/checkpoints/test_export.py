@@ -17,8 +17,9 @@ from released_runs import as_json, checkpoint
 from safetensors import safe_open
 
 from mmseg.apis import init_segmentor
-from mmseg.checkpoints.export import NETWORKS, dataset_meta, extract_network
-from mmseg.checkpoints.weights import count_networks, read_checkpoint
+from mmseg.checkpoints.export import dataset_meta, extract_network
+from mmseg.checkpoints.networks import NETWORKS, split_networks
+from mmseg.checkpoints.weights import read_checkpoint
 from mmseg.config.load import load_config
 from mmseg.errors import CheckpointError
 from mmseg.registry import MODELS
@@ -101,10 +102,13 @@ def test_no_command_in_a_checkpoint_is_run(tmp_path, place, zipped, capsys):
     assert os.system(f"touch {ran}") == 0 and ran.exists()  # the command would have worked
 
 
-def test_networks_of_a_checkpoint_are_counted(tmp_path):
-    state = read_checkpoint(old_checkpoint(tmp_path / "latest.pth"))["state_dict"]
-    assert count_networks(state) == {**dict.fromkeys(PREFIXES, 1), "model_D": 1}
-    assert count_networks(["backbone.w", "model_x.w"]) == {"": 2}
+def test_entries_of_a_checkpoint_by_network(tmp_path):
+    networks = split_networks(read_checkpoint(old_checkpoint(tmp_path / "latest.pth"))["state_dict"])
+    assert {prefix: list(entries) for prefix, entries in networks.items()} == {
+        **{prefix: ["conv.weight"] for prefix in PREFIXES}, "model_D": ["main.conv1.weight"]
+    }  # fmt: skip
+    plain = {"backbone.w": torch.ones(1), "model_x.w": torch.zeros(1)}
+    assert split_networks(plain) == {"": plain}
 
 
 # ---------------------------------------------------------------------------------------------------- writing
@@ -151,6 +155,13 @@ def test_student_without_prefix_beside_a_teacher(tmp_path):
     torch.save(checkpoint({"w": torch.ones(1), "ema_model.w": torch.zeros(1)}), path)
     assert extract_network(path)["state_dict"] == {"w": torch.ones(1)}
     assert extract_network(path, "teacher")["state_dict"] == {"w": torch.zeros(1)}
+
+
+def test_teacher_of_masked_consistency_alone(tmp_path):
+    path = tmp_path / "latest.pth"
+    torch.save(checkpoint({"model.w": torch.ones(1), "mic.teacher.ema_model.w": torch.zeros(1)}), path)
+    for network in ("teacher", "masking-teacher"):
+        assert extract_network(path, network)["state_dict"] == {"w": torch.zeros(1)}
 
 
 def test_missing_network_and_file_are_explained(tmp_path, capsys):

@@ -199,10 +199,12 @@ def test_student_or_teacher_of_a_checkpoint(tmp_path: Path, wrapper: str) -> Non
     model = network()
     load_checkpoint(model, path)
     assert equal(model, student)
-    load_checkpoint(model, path, network="ema_model")
+    load_checkpoint(model, path, network="teacher")
     assert equal(model, teacher)
-    with pytest.raises(CheckpointError, match=r"no entry starts with .mic_model\.."):
-        load_checkpoint(model, path, network="mic_model")
+    with pytest.raises(
+        CheckpointError, match=r"no entry starts with 'model_D\.'.*it has student, teacher, ima"
+    ):
+        load_checkpoint(model, path, network="discriminators")
 
 
 def test_checkpoint_of_a_plain_run(tmp_path: Path) -> None:
@@ -213,7 +215,7 @@ def test_checkpoint_of_a_plain_run(tmp_path: Path) -> None:
     load_checkpoint(model, path)
     assert equal(model, state)
     with pytest.raises(CheckpointError, match=r"no entry starts with 'ema_model\.'"):
-        load_checkpoint(model, path, network="ema_model")
+        load_checkpoint(model, path, network="teacher")
 
 
 def test_student_without_prefix_beside_other_networks(tmp_path: Path) -> None:
@@ -222,17 +224,15 @@ def test_student_without_prefix_beside_other_networks(tmp_path: Path) -> None:
     model, path = network(), save({"state_dict": state}, tmp_path / "w.pth")
     load_checkpoint(model, path)
     assert equal(model, student)
-    load_checkpoint(model, path, network="ema_model")
+    load_checkpoint(model, path, network="teacher")
     assert equal(model, teacher)
 
 
-@pytest.mark.parametrize(
-    ("prefix", "remedy"), [("ema_model", "use --which teacher"), ("imnet_model", "checkpoint of a whole run")]
-)
-def test_checkpoint_without_student(tmp_path: Path, prefix: str, remedy: str) -> None:
+@pytest.mark.parametrize(("prefix", "held"), [("ema_model", "teacher"), ("imnet_model", "imagenet")])
+def test_checkpoint_without_student(tmp_path: Path, prefix: str, held: str) -> None:
     state = {f"{prefix}.{name}": value for name, value in network().state_dict().items()}
     path = save({"state_dict": state}, tmp_path / "w.pth")
-    with pytest.raises(CheckpointError, match=f"holds no student.*'{prefix}'.*{remedy}"):
+    with pytest.raises(CheckpointError, match=f"no student.*'model.'.*it has {held}; .*--which.*whole run"):
         load_checkpoint(network(), path)
 
 
@@ -361,8 +361,8 @@ def test_open_mmlab_names_are_files(tmp_path: Path, monkeypatch) -> None:
     assert require_file("open-mmlab://resnext50_32x4d") == renamed
 
 
-@pytest.mark.parametrize("network", ["model", "ema_model"])
-def test_published_checkpoint_of_a_cnn(tmp_path: Path, network: str) -> None:
+@pytest.mark.parametrize(("network", "prefix"), [("student", "model"), ("teacher", "ema_model")])
+def test_published_checkpoint_of_a_cnn(tmp_path: Path, network: str, prefix: str) -> None:
     head = dict(type="SegFormerHead", in_channels=[2048], in_index=[3], channels=8, num_classes=2)
     head["decoder_params"] = dict(embed_dim=8, conv_kernel_size=1)
     backbone = dict(type="TimmBackbone", name="resnet50c", output_stride=8)
@@ -373,7 +373,7 @@ def test_published_checkpoint_of_a_cnn(tmp_path: Path, network: str) -> None:
         tmp_path / "latest.pth",
     )
     load_checkpoint(model, path, network)
-    assert equal_published(model, states[network])
+    assert equal_published(model, states[prefix])
     report = compare(nn.ModuleDict({"model": model}), {f"model.{k}": v for k, v in states["model"].items()})
     assert not (report.missing or report.unexpected or report.mismatched)
 
