@@ -5,7 +5,6 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 from mmseg.errors import CheckpointError, ConfigError
@@ -64,17 +63,21 @@ def candidates(run_dir: str | Path) -> list[Path]:
     return [path for path in numbered if iteration_of(path) <= iteration_of(named)] or numbered
 
 
-def last_checkpoint(run_dir: str | Path, whole: Callable[[Path], bool] = is_intact) -> Path | None:
+def last_written(run_dir: str | Path) -> Path | None:
+    """The newest checkpoint that was written to its end; None where there is none.
+
+    To ask whether a run can be continued; who loads it takes :func:`last_checkpoint`, which reads it.
+    """
+    return next(filter(is_complete, candidates(run_dir)), None)
+
+
+def last_checkpoint(run_dir: str | Path) -> Path | None:
     """The checkpoint that a run continues from: the newest that is whole; None where there is none.
 
     Newer ones that are damaged are named on the terminal.
-
-    Args:
-        run_dir: Folder of the run.
-        whole: :func:`is_intact` before it is loaded; :func:`is_complete` to ask whether there is one.
     """
     for path in candidates(run_dir):
-        if whole(path):
+        if is_intact(path):
             return path
         print(f"warning: {path} is damaged and not used", file=sys.stderr)
     return None

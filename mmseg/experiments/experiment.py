@@ -19,7 +19,7 @@ class ConfigRow:
 
     Attributes:
         path: The config file.
-        title: What it is called in tables.
+        title: What it is called in tables, by default its name.
         meaning: What it is, for tables.
         start: Name of an earlier row; a run starts from the final weights of that row's run of the same seed.
         prefix: What the names of the runs begin with, before the name of the file.
@@ -48,12 +48,15 @@ class ConfigRow:
         return load_config(self.path, dict(self.settings))
 
 
+Row = Axes | ConfigRow
+
+
 @dataclass(frozen=True)
 class Run:
     """One training: the ID it belongs to, its row and its seed."""
 
     exp_id: int
-    row: Axes | ConfigRow
+    row: Row
     seed: int
 
     @property
@@ -97,7 +100,7 @@ class Experiment:
     """
 
     title: str
-    rows: Sequence[Axes | ConfigRow]
+    rows: Sequence[Row]
     seeds: Sequence[int] = (0, 1, 2)
     prepare: Callable[[], None] | None = None
     parallel: int = 1

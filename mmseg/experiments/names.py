@@ -90,6 +90,9 @@ class Axes:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     start: ClassVar[None] = None
     """These runs start from ImageNet weights."""
+    title: ClassVar[str] = ""
+    meaning: ClassVar[str] = ""
+    """Tables show the name."""
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmseg.checkpoints.atomic import claim
+from mmseg.checkpoints.files import last_written
 from mmseg.config.load import override
 from mmseg.config.work_dir import unique_name, work_dir_for
 from mmseg.errors import ConfigError
@@ -19,13 +20,7 @@ from mmseg.experiments.experiment import Experiment, Run, runs_of
 from mmseg.launch import slurm
 from mmseg.launch.local import PlannedRun, TrainedElsewhere, slots, train_all
 from mmseg.launch.process import Job
-from mmseg.launch.run_folders import (
-    config_in,
-    differing_sections,
-    finished_dir,
-    has_checkpoint,
-    write_config,
-)
+from mmseg.launch.run_folders import config_in, differing_sections, finished_dir, write_config
 from mmseg.launch.run_state import claim_run
 from mmseg.launch.status import FINISHED, RUNNING, STATES, Status, status_of
 
@@ -178,7 +173,7 @@ class ExperimentLauncher:
     def folder_to_continue(self, run: Run, status: Status) -> Path | None:
         """The folder of an interrupted or failed run that has a checkpoint and the settings of today."""
         folder = None if self.starts_anew else status.folder
-        if folder is None or not config_in(folder, self.exp) or not has_checkpoint(folder):
+        if folder is None or not config_in(folder, self.exp) or not last_written(folder):
             return None
         if differing := self.other_settings(run, folder):
             print(f"{run.name}: {folder} is not continued, it has other settings ({', '.join(differing)})")

@@ -15,7 +15,7 @@ from typing import IO
 
 import psutil
 
-from mmseg.checkpoints.files import is_complete, last_checkpoint
+from mmseg.checkpoints.files import last_written
 from mmseg.errors import Preempted
 from mmseg.launch.run_folders import ROOT
 from mmseg.launch.run_state import (
@@ -64,7 +64,7 @@ class Job:
     def command(self) -> list[str]:
         """The training command."""
         words = [*TRAIN, str(self.config)]
-        if last_checkpoint(self.work_dir, is_complete) is not None:  # the trainer reads it anyway
+        if last_written(self.work_dir):
             words.append("--resume")
         if self.processes == 1:
             return [sys.executable, *words]

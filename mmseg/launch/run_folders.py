@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg.checkpoints.files import find_config, is_complete, last_checkpoint
+from mmseg.checkpoints.files import find_config
 from mmseg.config.load import load_config
 from mmseg.config.work_dir import generated_config, plain_name, work_dir_for
 from mmseg.errors import ConfigError
@@ -111,8 +111,3 @@ def _comparable(content: dict[str, Any]) -> dict[str, Any]:
     if isinstance(content.get("model"), dict):
         content["model"] = {key: value for key, value in content["model"].items() if key != "pretrained"}
     return json.loads(json.dumps(content, default=repr))  # tuples are stored as tuples or lists
-
-
-def has_checkpoint(run_dir: Path) -> bool:
-    """Whether a run can be continued in this folder."""
-    return last_checkpoint(run_dir, is_complete) is not None

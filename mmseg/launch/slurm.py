@@ -44,11 +44,11 @@ def minutes(time: int | str) -> int:
     """
     total = 0
     if match := DURATION.fullmatch(str(time).strip()):
-        days, *clock = (part and int(part) for part in match.groups())
-        numbers = [number for number in clock if number is not None]
+        days, *clock = match.groups()
+        numbers = [int(part) for part in clock if part is not None]
         units = (60, 1) if days is None and len(numbers) < 3 else (3600, 60, 1)
         seconds = sum(number * unit for number, unit in zip(numbers, units, strict=False))
-        total = -(-(86400 * (days or 0) + seconds) // 60)
+        total = -(-(86400 * int(days or 0) + seconds) // 60)
     if total == 0:
         raise ConfigError(f"time limit {time!r}: expected minutes, HH:MM:SS or D-HH:MM:SS")
     return total

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from statistics import median
 
-from mmseg.checkpoints.files import is_complete, iteration_of, last_checkpoint, numbered_checkpoints
+from mmseg.checkpoints.files import iteration_of, last_written, numbered_checkpoints
 from mmseg.errors import DataError, Preempted
 from mmseg.launch.process import logged_error
 from mmseg.launch.run_folders import folders_of, is_finished
@@ -117,7 +117,7 @@ def _progress(run_dir: Path, state: RunState) -> str:
 
 def _reached(run_dir: Path, iterations: int) -> str:
     logged = max(_timing(run_dir), default=0)
-    last = last_checkpoint(run_dir, is_complete)
+    last = last_written(run_dir)
     saved = iteration_of(last) if last else 0
     where = f"checkpoint of iteration {saved}" if saved else "no checkpoint"
     return f"iteration {max(logged, saved)} of {iterations}, {where}"
@@ -125,6 +125,7 @@ def _reached(run_dir: Path, iterations: int) -> str:
 
 def _score(run_dir: Path) -> str:
     try:
-        return f"mIoU {read_result(run_dir).scores['mIoU']:.1f}"
+        name, score = read_result(run_dir).first_score
     except DataError:
         return "not evaluated"
+    return f"{name} {score:.1f}"

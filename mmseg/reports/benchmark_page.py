@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmseg.apis import inference_segmentor, init_segmentor
 from mmseg.checkpoints.files import find_checkpoint, find_config
 from mmseg.datasets.transforms.loading import read_image
-from mmseg.experiments.experiment import ConfigRow, Run
+from mmseg.experiments.experiment import Row, Run
 from mmseg.registry import DATASETS
 from mmseg.visualization.grid import draw_comparison
 
@@ -50,9 +50,9 @@ def report(runs: Mapping[Run, Path | None], out: Path, page: Path | None) -> Non
         print(f"{page} written")
 
 
-def rows_of(runs: Iterable[Run]) -> list[ConfigRow]:
+def rows_of(runs: Iterable[Run]) -> list[Row]:
     """The rows of some runs, each once."""
-    return list(dict.fromkeys(run.row for run in runs if isinstance(run.row, ConfigRow)))
+    return list(dict.fromkeys(run.row for run in runs))
 
 
 # ------------------------------------------------------------------------------------------------------ table
@@ -63,7 +63,7 @@ def mean_iou(run_dir: Path) -> float:
     return json.loads((run_dir / "results.json").read_text())["mIoU"]
 
 
-def markdown(rows: Iterable[ConfigRow], finished: Finished, costs: Sequence[Mapping[str, float]]) -> str:
+def markdown(rows: Iterable[Row], finished: Finished, costs: Sequence[Mapping[str, float]]) -> str:
     """The table, and what it took.
 
     Args:
@@ -78,7 +78,7 @@ def markdown(rows: Iterable[ConfigRow], finished: Finished, costs: Sequence[Mapp
         mean = f"{statistics.mean(values):.1f}" if values else "–"
         spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
         each = ", ".join(f"{value:.1f}" for value in values)
-        lines.append(f"| {row.title} | {row.meaning} | {mean}{spread} | {each} |")
+        lines.append(f"| {row.title or row.name} | {row.meaning} | {mean}{spread} | {each} |")
     minutes, cpu_minutes = (round(sum(cost[key] for cost in costs) / 60) for key in ("wall", "cpu"))
     machine = f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, torch {torch.__version__}"
     return "\n".join(lines) + (
@@ -132,9 +132,10 @@ def draw(finished: Finished, folder: Path) -> Path:
     for row in rows_of(shown):
         (run_dir,) = (each for run, each in shown.items() if run.row == row)
         model = init_segmentor(find_config(run_dir), find_checkpoint(run_dir), device="cpu")
-        columns[row.title] = inference_segmentor(model, images)
-        path = folder / f"comparison_{Path(row.path).stem}.png"
-        draw_comparison(pixels, {"truth": truth, row.title: columns[row.title]}, palette, path)
+        title = row.title or row.name
+        columns[title] = inference_segmentor(model, images)
+        path = folder / f"comparison_{row.name}.png"
+        draw_comparison(pixels, {"truth": truth, title: columns[title]}, palette, path)
     path = folder / "comparison.png"
     draw_comparison(pixels, columns, palette, path, PAGE_TILE_WIDTH)
     return path

@@ -43,6 +43,12 @@ class RunResult:
         """Names of the scores that are not those of a class."""
         return [name for name in self.scores if name.partition(".")[2] not in self.classes]
 
+    @property
+    def first_score(self) -> tuple[str, float | None]:
+        """Name and value of the mIoU, or where there is none of the first score that is stored."""
+        name = "mIoU" if "mIoU" in self.scores else next(iter(self.scores))
+        return name, self.scores[name]
+
 
 def read_result(run_dir: Path) -> RunResult:
     """The scores of a run's last evaluation.
@@ -60,8 +66,7 @@ def read_result(run_dir: Path) -> RunResult:
     try:
         scores = json.loads(path.read_text(encoding="utf-8"))
         iteration = scores.pop("iteration", None)
-        scores["mIoU"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: expected scores as JSON ({type(error).__name__}: {error}); test the checkpoint again"
         ) from error
@@ -73,6 +78,8 @@ def read_result(run_dir: Path) -> RunResult:
     in_name = SEED.search(name)
     seed = (cfg.get("randomness") or {}).get("seed", int(in_name[1]) if in_name else None)
     numbers = {key: value for key, value in scores.items() if isinstance(value, float | int | None)}
+    if not numbers:
+        raise DataError(f"{path}: expected scores by name, found none; does the config name a metric?")
     return RunResult(SEED.sub("", name), seed, run_dir, numbers)
 
 

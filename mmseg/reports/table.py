@@ -6,11 +6,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmseg.evaluation.metrics import MEAN_SCORES
 from mmseg.experiments.paper_results import paper_result
 from mmseg.reports.collect import CLASS_PREFIX, RunResult
 
-ALWAYS_STORED = {"aAcc", "mAcc", "mDice", "mFscore", "mPrecision", "mRecall"}
-"""Means that every evaluation stores beside mIoU; a table over runs does not show them."""
+STORED_BESIDE = {"aAcc", *(f"m{score}" for scores in MEAN_SCORES.values() for score in scores)} - {"mIoU"}
+"""Means that ``IoUMetric`` always stores beside mIoU; a table over runs does not show them."""
 Rows = list[list[str]]
 
 
@@ -81,7 +82,9 @@ def columns_of(groups: Sequence[Group], per_class: bool) -> list[str]:
     """Scores to show: mIoU, its class subsets and the scores of further metrics that any run has; with
     ``per_class`` also the IoU of every class."""
     runs = [run for group in groups for run in group.runs]
-    means = {"mIoU": None} | {name: None for run in runs for name in run.means if name not in ALWAYS_STORED}
+    means = dict.fromkeys(name for run in runs for name in run.means if name not in STORED_BESIDE)
+    if "mIoU" in means or not means:
+        means = {"mIoU": None} | means
     classes = dict.fromkeys(name for run in runs for name in run.classes)
     return [*means, *(f"{CLASS_PREFIX}{name}" for name in classes if per_class)]
 

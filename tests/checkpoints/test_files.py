@@ -21,11 +21,11 @@ from mmseg.checkpoints.files import (
     is_complete,
     is_intact,
     last_checkpoint,
+    last_written,
 )
 from mmseg.config.checks import checkpoint_to_resume
 from mmseg.errors import CheckpointError
 from mmseg.launch.process import Job
-from mmseg.launch.run_folders import has_checkpoint
 
 
 def save(path):
@@ -101,13 +101,23 @@ def test_tests_and_resumed_runs_take_the_same_checkpoint(tmp_path, capsys):
         checkpoint_to_resume(cfg)
 
 
+def test_a_damaged_file_is_named_by_who_loads_it_alone(tmp_path, capsys):
+    older, newest = save(tmp_path / "iter_10.pth"), save(tmp_path / "iter_20.pth")
+    newest.write_bytes(newest.read_bytes()[:-100])
+    assert last_written(tmp_path) == older
+    assert "--resume" in Job("run", tmp_path / "config.py", tmp_path, 20).command()
+    assert not warnings(capsys)
+    newest.unlink(), older.unlink()
+    assert last_written(tmp_path) is None
+
+
 def test_a_start_reads_a_checkpoint_once(tmp_path, monkeypatch):
     """The launcher asks whether there is one; the trainer that is going to load it compares checksums."""
     save(tmp_path / "iter_9.pth"), save(tmp_path / "iter_10.pth")
     read = []
     compare = zipfile.ZipFile.testzip
     monkeypatch.setattr(zipfile.ZipFile, "testzip", lambda self: read.append(self.filename) or compare(self))
-    assert has_checkpoint(tmp_path)
+    assert last_written(tmp_path)
     command = Job("run", tmp_path / "config.py", tmp_path, 20).command()
     assert "--resume" in command and not read
     assert checkpoint_to_resume(Config(dict(work_dir=str(tmp_path)))) == tmp_path / "iter_10.pth"

@@ -19,6 +19,7 @@ from mmseg.apis import init_segmentor
 from mmseg.checkpoints.weights import read_checkpoint
 from mmseg.config.checks import check_config
 from mmseg.experiments.experiment import ConfigRow, Experiment, Run
+from mmseg.experiments.names import Axes
 from mmseg.launch.main import launch
 from mmseg.launch.start_weights import HRDA_START, start_from
 from mmseg.reports import benchmark_page
@@ -263,6 +264,13 @@ def test_table(tmp_path):
     assert lines[3].endswith("| – |  |")
     assert lines[8] == "| oracle | target labels | 31.2 | 31.2 |"
     assert "20 minutes of CPU time, 11 minutes on the clock" in lines[10]
+
+
+def test_rows_of_any_kind_are_in_the_table(tmp_path):
+    (tmp_path / "results.json").write_text(json.dumps({"mIoU": 50.0}))
+    axes, other = (Run(5, row, 0) for row in (Axes(), ConfigRow("configs/other.py")))
+    lines = benchmark_page.markdown(benchmark_page.rows_of([axes, other]), {axes: tmp_path}, []).splitlines()
+    assert lines[2:4] == [f"| {axes.row.name} |  | 50.0 | 50.0 |", "| other |  | – |  |"]
 
 
 def test_cost_counts_processes_also_when_they_are_interrupted(tmp_path):

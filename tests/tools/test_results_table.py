@@ -127,7 +127,7 @@ def test_of_a_repeated_run_the_last_counts(tmp_path):
         ({"mIoU": 1.0}, 36000, "not finished, its last evaluation is at 36000 of 40000"),
         ('{"iteration": 40000, "mI', None, "expected scores as JSON"),
         ("[]", None, "expected scores as JSON"),
-        ({"aAcc": 1.0}, 40000, "'mIoU'"),
+        ({}, 40000, "expected scores by name, found none"),
     ],
 )
 def test_what_is_no_result_is_explained(scores, iteration, message, tmp_path):
@@ -135,6 +135,15 @@ def test_what_is_no_result_is_explained(scores, iteration, message, tmp_path):
     with pytest.raises(DataError, match="run") as error:
         read_result(run_dir)
     assert message in str(error.value)
+
+
+def test_a_metric_of_the_users_own_alone(tmp_path):
+    for seed in range(2):
+        write_run(tmp_path / unique("a", seed), {"own/labelled": 90.0 + seed}, seed=seed)
+    groups, _ = group_by_name(collect_results(sorted(tmp_path.iterdir()))[0])
+    header, row = table_rows(groups)
+    assert header == ["run", "n", "own/labelled", "paper", "paper's source"]
+    assert row == ["a", "2", "90.50 ± 0.71", "-", ""]
 
 
 def test_scores_of_a_test_have_no_iteration(tmp_path):
