@@ -13,6 +13,7 @@ from benchmarks.step_program import Program, build_program
 from benchmarks.stopwatch import Phase, Stopwatch
 from benchmarks.worker import Worker
 from mmseg.engine.runner import compile_encoders
+from mmseg.engine.train_loop import MAX_COMPILED
 
 
 @dataclass
@@ -66,6 +67,7 @@ class StepRun:
         """Losses and accuracies of a step without dropout; to be called first, and once."""
         self.program.drop_rates.switch(on=False)
         if self.case.compile:
+            torch._dynamo.config.recompile_limit = MAX_COMPILED
             compile_encoders(self.program.method)
         losses = self.program.step()
         self.program.drop_rates.switch(on=True)

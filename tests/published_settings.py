@@ -157,8 +157,8 @@ def neutral_uda(cfg: dict) -> dict[str, Any] | None:
         uda["lambda_ent"] = uda.pop("lambda_ent_target")
         return uda
     assert uda.pop("published_double_update") is True
-    optimizer = dict(cfg["discriminator_optim_wrapper"]["optimizer"])
-    (schedule,) = cfg["discriminator_param_scheduler"]
+    optimizer = dict(cfg["other_networks"]["discriminator"]["optim_wrapper"]["optimizer"])
+    (schedule,) = cfg["other_networks"]["discriminator"]["param_scheduler"]
     rate, momenta = optimizer["lr"], tuple(optimizer["betas"])
     assert (optimizer["type"], momenta) == ("Adam", (0.9, 0.99)) and schedule.get("warmup_iters", 0) == 0
     return uda | dict(lr_D=rate, lr_D_power=schedule["power"], lr_D_min=schedule["min_lr"])

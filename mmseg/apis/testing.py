@@ -23,8 +23,8 @@ from mmseg.config.work_dir import work_dir_of
 from mmseg.errors import ConfigError
 
 TRAINING_KEYS = (
-    "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "uda", "auto_scale_lr",
-    "val_dataloader", "val_cfg", "val_evaluator",
+    "train_dataloader", "train_cfg", "optim_wrapper", "other_networks", "param_scheduler", "uda",
+    "auto_scale_lr", "val_dataloader", "val_cfg", "val_evaluator",
 )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def test_config(cfg: Config, options: EvaluationOptions) -> Config:
         set_evaluator(cfg, options)
     set_inference(cfg, options)
     for key in list(cfg):
-        if key in TRAINING_KEYS or key.endswith("_optim_wrapper"):
+        if key in TRAINING_KEYS:
             cfg.pop(key)
     cfg.model.pretrained = None
     cfg.load_from, cfg.resume = None, False

@@ -27,6 +27,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--amp", choices=["bf16", "fp16"], help="forward passes in this precision (fp16: with loss scaling)"
     )
+    parser.add_argument(
+        "--tf32", action=argparse.BooleanOptionalAction, default=None,
+        help="on a GPU, products and convolutions of float32 numbers in TF32 (default: convolutions only)",
+    )  # fmt: skip
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     add_cfg_options(parser)
     return parser.parse_args(argv)
@@ -54,6 +58,8 @@ def main(argv: list[str] | None = None) -> None:
         cfg.randomness = dict(cfg.get("randomness", {}), deterministic=True)
     if args.amp:
         cfg.merge_from_dict({"optim_wrapper.precision": args.amp})
+    if args.tf32 is not None:
+        cfg.merge_from_dict({"env_cfg.tf32": args.tf32})
     cfg.launcher = args.launcher
     train(cfg)
 

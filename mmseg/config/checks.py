@@ -39,9 +39,11 @@ LOADER_KEYS = {*inspect.signature(DataLoader.__init__).parameters, "num_batch_pe
 PLAIN_SECTIONS = {
     **dict.fromkeys(LOADERS, LOADER_KEYS),
     "randomness": set(inspect.signature(Runner.set_randomness).parameters) - {"self"},
-    "env_cfg": {"cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"},
+    "env_cfg": {"cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit", "tf32"},
 }
 """Sections that are no registered parts, with their keys."""
+NETWORK_KEYS = {"optim_wrapper", "param_scheduler"}
+"""Of each entry of ``other_networks``."""
 
 
 LAUNCHERS = {
@@ -157,8 +159,12 @@ def check_config(cfg: Config) -> None:
 
 def _optim_wrappers(cfg: Config) -> dict[str, dict]:
     """Section -> its content with what it takes over from the student's: ``optim_wrapper`` and those of other
-    networks, as ``discriminator_optim_wrapper``."""
-    return {key: {**cfg.optim_wrapper, **cfg[key]} for key in cfg if key.endswith("optim_wrapper")}
+    networks, as ``other_networks.discriminator.optim_wrapper``."""
+    further = {
+        f"other_networks.{name}.optim_wrapper": {**cfg.optim_wrapper, **network.get("optim_wrapper", {})}
+        for name, network in (cfg.get("other_networks") or {}).items()
+    }
+    return {"optim_wrapper": cfg.optim_wrapper, **further}
 
 
 def _check_accumulation(cfg: Config) -> None:
@@ -193,7 +199,7 @@ def _parts(cfg: Config) -> Iterator[tuple[str, Any, Registry]]:
     sections: dict[str, Registry] = {
         "custom_hooks": HOOKS,
         "default_hooks": HOOKS,
-        **{key: PARAM_SCHEDULERS for key in cfg if key.endswith("param_scheduler")},
+        "param_scheduler": PARAM_SCHEDULERS,
         "train_cfg": LOOPS,
         "val_cfg": LOOPS,
         "test_cfg": LOOPS,
@@ -201,8 +207,15 @@ def _parts(cfg: Config) -> Iterator[tuple[str, Any, Registry]]:
         "test_evaluator": METRICS,
         "visualizer": VISUALIZERS,
     }
+    content = {section: cfg.get(section) for section in sections}
+    for name, network in (cfg.get("other_networks") or {}).items():
+        section = f"other_networks.{name}"
+        for key in sorted(set(network) - NETWORK_KEYS):
+            raise ConfigError(f"config: {section} has no {key!r}{closest_hint(key, NETWORK_KEYS)}")
+        sections[f"{section}.param_scheduler"] = PARAM_SCHEDULERS
+        content[f"{section}.param_scheduler"] = network.get("param_scheduler")
     for section, registry in sections.items():
-        value = cfg.get(section)
+        value = content[section]
         if isinstance(value, list):
             yield from ((f"{section}.{index}", part, registry) for index, part in enumerate(value))
         elif isinstance(value, dict) and section == "default_hooks":

@@ -12,14 +12,14 @@ from mmengine.config import Config
 from mmseg.config.base import CONFIGS, base
 from mmseg.config.work_dir import work_dir_of_continuation
 from mmseg.errors import ConfigError
-from mmseg.legacy import is_legacy, todays_uda, translate
+from mmseg.legacy import is_legacy, todays_networks, todays_uda, translate
 from mmseg.registry import load_plugins
 
 TOP_LEVEL_KEYS = {
     "auto_scale_lr", "cfg", "compile", "custom_hooks", "custom_imports", "data_preprocessor", "default_hooks",
-    "default_scope", "discriminator_optim_wrapper", "discriminator_param_scheduler", "env_cfg", "exp",
-    "experiment_name", "git_rev", "launcher", "load_from", "log_level", "log_processor", "model",
-    "model_wrapper_cfg", "name", "optim_wrapper", "param_scheduler", "randomness", "resume", "sync_bn",
+    "default_scope", "env_cfg", "exp", "experiment_name", "git_rev", "launcher", "load_from", "log_level",
+    "log_processor", "model", "model_wrapper_cfg", "name", "optim_wrapper", "other_networks",
+    "param_scheduler", "randomness", "resume", "sync_bn",
     "test_cfg", "test_dataloader", "test_evaluator", "train_cfg", "train_dataloader", "uda", "val_cfg",
     "val_dataloader", "val_evaluator", "visualizer", "work_dir",
 }  # fmt: skip
@@ -72,6 +72,7 @@ def with_todays_names(cfg: Config) -> Config:
     """
     if not isinstance(cfg.get("uda"), dict):
         return cfg
+    cfg.merge_from_dict(todays_networks(cfg))
     uda = cfg.uda.to_dict()
     preprocessor = uda.pop("data_preprocessor", None)
     if preprocessor and cfg.model.setdefault("data_preprocessor", preprocessor) != preprocessor:

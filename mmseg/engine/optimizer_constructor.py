@@ -1,11 +1,14 @@
 """Parameter groups by name, as few as possible."""
 
 from collections import defaultdict
+from typing import Any
 
-from mmengine.optim import OptimWrapper
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 
 from mmseg.errors import ConfigError
+from mmseg.models.uda.uda_decorator import STUDENT
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS, accepted_arguments
 
 FUSED_ON = ("cpu", "cuda")
@@ -33,12 +36,16 @@ class GroupedOptimWrapperConstructor:
     one fused operation, which is what optimizers of torch do here unless their config says otherwise.
 
     Args:
-        optim_wrapper_cfg: ``type`` of the wrapper, ``optimizer`` config and further arguments of the wrapper.
+        optim_wrapper_cfg: ``type`` of the wrapper, ``optimizer`` config and further arguments of the wrapper;
+            ``other_networks``: name of a network that a UDA method trains beside the student -> what its
+            wrapper has in another way.
         paramwise_cfg: ``custom_keys``: substring -> ``dict(lr_mult=..., decay_mult=...)``.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         self.wrapper_cfg = dict(optim_wrapper_cfg)
+        self.others = self.wrapper_cfg.pop("other_networks", {})
+        self.shared = dict(self.wrapper_cfg)
         if "optimizer" not in self.wrapper_cfg:
             raise ConfigError(
                 "config: optim_wrapper has no 'optimizer'; expected e.g. dict(type='AdamW', lr=6e-5)"
@@ -57,7 +64,31 @@ class GroupedOptimWrapperConstructor:
                 f"config: paramwise_cfg knows 'custom_keys' only; found {', '.join(paramwise_cfg)}"
             )
 
-    def __call__(self, model: nn.Module) -> OptimWrapper:
+    def __call__(self, model: nn.Module) -> OptimWrapper | OptimWrapperDict:
+        """Build the optimizer, or those of the student and of the method's other networks.
+
+        Raises:
+            ConfigError: A network has no optimizer, or an optimizer no network.
+        """
+        method: Any = model.module if is_model_wrapper(model) else model
+        networks = getattr(method, "other_networks", {})
+        if self.others.keys() != networks.keys():
+            raise ConfigError(
+                f"config: {type(method).__name__} trains {sorted(networks) or 'no network'} beside the "
+                f"student; found {sorted(self.others)} in other_networks, expected {sorted(networks)} (see "
+                "configs/_base_/uda)"
+            )
+        student = self._build(method)
+        if not networks:
+            return student
+        wrappers = {STUDENT: student}
+        for name, network in networks.items():
+            settings = {**self.shared, **self.others[name]}
+            paramwise_cfg = settings.pop("paramwise_cfg", None)
+            wrappers[name] = type(self)(settings, paramwise_cfg)._build(network)
+        return OptimWrapperDict(**wrappers)
+
+    def _build(self, model: nn.Module) -> OptimWrapper:
         groups = defaultdict(list)
         named_parameters = getattr(model, "student_parameters", model.named_parameters)
         for name, parameter in named_parameters():

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.model import convert_sync_batchnorm, is_model_wrapper
-from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
@@ -20,22 +20,16 @@ from torch.utils.data import DataLoader
 from mmseg.checkpoints.weights import compare, load_checkpoint, read_checkpoint
 from mmseg.engine.distributed import broadcast_state, shelter_worker
 from mmseg.engine.environment import environment
+from mmseg.engine.optim_wrapper import SegmentationOptimWrapper
 from mmseg.errors import CheckpointError, ConfigError
 from mmseg.models.uda.uda_decorator import STUDENT
-from mmseg.registry import DATASETS, MODELS, check_part
+from mmseg.registry import DATASETS, MODELS, OPTIM_WRAPPERS, check_part
 
 EXTRA = "_extra_state"
 """Ends the names of the entries that hold no parameters."""
-WRAPPER, SCHEDULER = "_optim_wrapper", "_param_scheduler"
-"""End the keys of the config that belong to the optimizer of a further network."""
-
-
 WRITING = ("after_train_iter", "after_val_iter", "after_val_epoch", "after_train", "after_run")
 """Where the hooks of a training run write."""
 STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
-MAX_COMPILED = 64  # versions of a layer: stages, sizes, with and without gradient; torch stops at eight
-
-
 NOT_ON_THE_TERMINAL = (
     "Environment:",
     "Hooks will be executed",
@@ -70,7 +64,6 @@ def compile_encoders(method: nn.Module, **options: Any) -> None:
         method: A segmentor or UDA method.
         options: Arguments of ``torch.compile``.
     """
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MAX_COMPILED)
     for part in method.modules():
         encoder = getattr(part, "backbone", None)
         if isinstance(encoder, nn.Module):
@@ -133,45 +126,36 @@ class SegmentationRunner(Runner):
     def _maybe_compile(self, target: str) -> None:
         """Compile the encoders of a training when the config has ``compile``.
 
-        mmengine would compile the step as a whole, with its backward passes and generators. Evaluations run
-        without compiled code, in a training as well: their images may all differ in size.
+        mmengine would compile the step as a whole, with its backward passes and generators.
         """
         options = self.cfg.get("compile")
         if options and target == "train_step":
             compile_encoders(self.model, **({} if options is True else options))
-            self.model.val_step = torch.compiler.set_stance("force_eager")(self.model.val_step)
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
         """Build the student's optimizer and those of the other networks that the UDA method trains.
 
-        The config has a further optimizer as ``<name>_optim_wrapper``, which differs from the student's in
-        what it names, and its schedule as ``<name>_param_scheduler``.
+        The config has them in ``other_networks``: name -> ``dict(optim_wrapper=..., param_scheduler=...)``.
 
         Raises:
-            ConfigError: A network has no optimizer, or an optimizer no network.
+            ConfigError: A network has no optimizer, or an optimizer no network, or it is not one of ours.
         """
-        if isinstance(optim_wrapper, OptimWrapper):
+        if not isinstance(optim_wrapper, dict):
             return optim_wrapper
-        method = self.model.module if is_model_wrapper(self.model) else self.model
-        networks = getattr(method, "other_networks", {})
-        configs = {
-            name.removesuffix(WRAPPER): cfg for name, cfg in self.cfg.items() if name.endswith(WRAPPER)
-        }
-        if configs.keys() != networks.keys():
+        name = optim_wrapper.get("type", "OptimWrapper")
+        cls = OPTIM_WRAPPERS.get(name) if isinstance(name, str) else name
+        if not issubclass(cls, SegmentationOptimWrapper):
             raise ConfigError(
-                f"config: {type(method).__name__} trains {sorted(networks) or 'no network'} beside the "
-                f"student; found {sorted(name + WRAPPER for name in configs)}, expected "
-                f"{sorted(name + WRAPPER for name in networks)} (see configs/_base_/uda)"
+                f"config: optim_wrapper is a {cls.__name__}, which knows no step of several backward passes; "
+                "expected type='SegmentationOptimWrapper' with constructor='GroupedOptimWrapperConstructor' "
+                "(mixed precision: precision='bf16' or 'fp16')"
             )
-        if not networks:
-            return build_optim_wrapper(method, optim_wrapper)
-        shared = {name: value for name, value in optim_wrapper.items() if name != "paramwise_cfg"}
-        wrappers = {STUDENT: build_optim_wrapper(method, optim_wrapper)}
-        for name, network in networks.items():
-            wrappers[name] = build_optim_wrapper(network, {**shared, **configs[name]})
-        schedulers = {name: self.cfg.get(f"{name}{SCHEDULER}", []) for name in networks}
-        self.param_schedulers: dict = {STUDENT: self.param_schedulers or [], **schedulers}
-        return OptimWrapperDict(**wrappers)
+        if others := self.cfg.get("other_networks"):
+            further = {name: network.get("optim_wrapper", {}) for name, network in others.items()}
+            optim_wrapper = {**optim_wrapper, "other_networks": further}
+            schedulers = {name: network.get("param_scheduler", []) for name, network in others.items()}
+            self.param_schedulers: dict = {STUDENT: self.param_schedulers or [], **schedulers}
+        return build_optim_wrapper(self.model, optim_wrapper)
 
     @staticmethod
     def build_dataloader(
@@ -276,8 +260,12 @@ class SegmentationRunner(Runner):
     def setup_env(self, env_cfg: dict) -> None:
         """Set up the environment; on a machine without a GPU the process group is started with gloo.
 
-        mmengine selects a CUDA device whenever it starts a process group itself.
+        mmengine selects a CUDA device whenever it starts a process group itself. ``env_cfg.tf32`` says
+        whether products and convolutions in float32 may round their factors to TF32 on a GPU; without it torch
+        decides: convolutions may, products may not.
         """
+        if (tf32 := env_cfg.get("tf32")) is not None:
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         if self._launcher == "pytorch" and not dist.is_initialized() and not torch.cuda.is_available():
             dist.init_process_group(
                 "gloo", rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"])

@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
+import torch
 from mmengine.dist import is_main_process
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
@@ -17,6 +18,7 @@ from mmseg.engine.hooks.checkpoint import SafeCheckpointHook
 from mmseg.errors import CheckpointError, TrainingError
 from mmseg.registry import LOOPS
 
+MAX_COMPILED = 64  # versions of a layer: stages, sizes, with and without gradient; torch stops at eight
 DEAD_WORKER = re.compile(r"DataLoader worker \(pid.*(killed by signal|exited unexpectedly)")
 
 
@@ -42,7 +44,7 @@ class SafeTrainLoop(IterBasedTrainLoop):
         Raises:
             CheckpointError: Another process trains in the folder of the run.
         """
-        with alone_in(Path(self.runner.work_dir)):
+        with alone_in(Path(self.runner.work_dir)), self._compiled(True):
             try:
                 return self._run()
             finally:
@@ -68,6 +70,14 @@ class SafeTrainLoop(IterBasedTrainLoop):
         self.runner.call_hook("after_train")
         return self.runner.model
 
+    def _compiled(self, allowed: bool) -> AbstractContextManager:
+        """Where layers are compiled, and where not: the images of evaluations may all differ in size."""
+        if not self.runner.cfg.get("compile"):
+            return nullcontext()  # torch's compiler is not even imported
+        if allowed:
+            return torch._dynamo.config.patch(recompile_limit=MAX_COMPILED)
+        return torch.compiler.set_stance("force_eager")
+
     def _evaluation_due(self) -> bool:
         due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
         return self.runner.val_loop is not None and self._iter >= self.val_begin and due
@@ -84,7 +94,8 @@ class SafeTrainLoop(IterBasedTrainLoop):
         self.runner.call_hook("check_steps")
         average_buffers(self.runner.model)
         try:
-            self.runner.val_loop.run()
+            with self._compiled(False):
+                self.runner.val_loop.run()
         except Exception:
             for hook in self._checkpoint_hooks():
                 hook.write(self.runner, self._iter)

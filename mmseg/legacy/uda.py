@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from mmseg.errors import ConfigError
@@ -70,6 +70,13 @@ def todays_uda(old: Mapping[str, Any]) -> dict[str, Any]:
     return uda | {"masking": masking}
 
 
+def todays_networks(cfg: MutableMapping[str, Any]) -> dict[str, Any]:
+    """Take the keys that optimizer and schedule of AdvSeg's discriminators had, as ``other_networks``."""
+    parts = {key: cfg.pop(f"discriminator_{key}", None) for key in ("optim_wrapper", "param_scheduler")}
+    parts = {key: part for key, part in parts.items() if part is not None}
+    return dict(other_networks=dict(discriminator=parts)) if parts else {}
+
+
 def translate_uda(old: OldPart) -> tuple[dict[str, Any], int | None]:
     """Today's sections of an adaptation method.
 
@@ -118,10 +125,8 @@ def translate_discriminator(old: OldPart) -> dict[str, Any]:
     """Optimizer and schedule of AdvSeg's discriminators, which were settings of the method."""
     rate, power, final = old.take("lr_D", 1e-4), old.take("lr_D_power", 0.9), old.take("lr_D_min", 0.0)
     schedule = dict(type="PolyWarmupLR", by_epoch=False, power=power, min_lr=final, warmup_iters=0)
-    return dict(
-        discriminator_optim_wrapper=dict(optimizer=dict(type="Adam", lr=rate, betas=(0.9, 0.99))),
-        discriminator_param_scheduler=[schedule],
-    )
+    wrapper = dict(optimizer=dict(type="Adam", lr=rate, betas=(0.9, 0.99)))
+    return dict(other_networks=dict(discriminator=dict(optim_wrapper=wrapper, param_scheduler=[schedule])))
 
 
 def translate_masking(old: OldPart, augmentation: dict[str, Any]) -> dict[str, Any] | None:

@@ -9,7 +9,16 @@ from networks import model_config
 from uda_steps import NO_AUGMENTATION, batch, optim_wrapper
 
 from mmseg.engine.runner import SegmentationRunner, compile_encoders
+from mmseg.engine.train_loop import MAX_COMPILED, SafeTrainLoop
 from mmseg.models.uda import DACS
+
+
+@pytest.fixture(autouse=True)
+def limit():
+    """As a training sets it, with nothing compiled before."""
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(recompile_limit=MAX_COMPILED):
+        yield
 
 
 def method() -> DACS:
@@ -49,14 +58,21 @@ def test_a_compiled_step_equals_the_eager_one(backend):
 
 def test_evaluations_run_without_compiled_code():
     model = method()
-    SegmentationRunner._maybe_compile(
-        SimpleNamespace(cfg=dict(compile=dict(backend="eager")), model=model), "train_step"
+    meta = dict(img_shape=(128, 128), ori_shape=(128, 128), img_path="a.png")
+    data = dict(img=batch(0)["img"][:1], img_metas=[meta])
+    runner = SimpleNamespace(
+        cfg=dict(compile=dict(backend="eager")),
+        model=model,
+        call_hook=lambda *_: None,
+        val_loop=SimpleNamespace(run=lambda: model.eval().val_step(data)),
     )
+    SegmentationRunner._maybe_compile(runner, "train_step")
     graphs = torch._dynamo.utils.counters["stats"]
     graphs.clear()
-    meta = dict(img_shape=(128, 128), ori_shape=(128, 128), img_path="a.png")
-    model.eval().val_step(dict(img=batch(0)["img"][:1], img_metas=[meta]))
-    assert not graphs["unique_graphs"]
+    loop = SafeTrainLoop.__new__(SafeTrainLoop)
+    loop._runner = runner
+    loop._evaluate()
+    assert not graphs["unique_graphs"] and model.training
     with torch.no_grad():
         model.model.extract_feat(batch(0)["img"])
     assert graphs["unique_graphs"]

@@ -1,5 +1,6 @@
 """Runs with a second trained network: its optimizer, its schedule, its place in checkpoints."""
 
+import copy
 import re
 
 import pytest
@@ -13,10 +14,12 @@ from mmseg import apis
 from mmseg.apis.training import build_runner
 from mmseg.checkpoints.weights import read_checkpoint
 from mmseg.config.checks import check_config
+from mmseg.config.load import load_config
 from mmseg.errors import CheckpointError, ConfigError
 
 ADVSEG = ROOT / "configs" / "_base_" / "uda" / "advseg.py"
-PARTS = ("uda", "discriminator_optim_wrapper", "discriminator_param_scheduler")
+PARTS = ("uda", "other_networks")
+DISCRIMINATOR = "other_networks.discriminator"
 
 
 def advseg_config(data, work_dir, options: dict | None = None) -> Config:
@@ -100,7 +103,7 @@ def test_student_can_be_tested_without_the_method(adv_run):
 
 @pytest.mark.parametrize(
     ("section", "value"),
-    [("discriminator_optim_wrapper.optimizer.lr", 0.5), ("optim_wrapper.optimizer.lr", 0.5)],
+    [(f"{DISCRIMINATOR}.optim_wrapper.optimizer.lr", 0.5), ("optim_wrapper.optimizer.lr", 0.5)],
 )
 def test_resume_with_another_optimizer_is_refused(adv_run, toy_data, tmp_path, section, value):
     options = {section: value, "resume": True, "load_from": str(adv_run.checkpoint)}
@@ -120,11 +123,12 @@ def test_second_optimizer_takes_over_what_it_does_not_name(toy_data, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"discriminator_optim_wrapper.optimizer.lr": -1}, "discriminator_optim_wrapper.optimizer.lr=-1"),
-        ({"discriminator_optim_wrapper.optimizer.type": "Adamm"}, "discriminator_optim_wrapper.optimizer: "),
-        ({"discriminator_optim_wrapper.clip_gard": 1}, "discriminator_optim_wrapper: .*'clip_gard'"),
-        ({"discriminator_param_scheduler.0.powr": 1}, r"discriminator_param_scheduler.0: .*'power'"),
-        ({"discriminator_optim_wraper": {}}, "did you mean 'discriminator_optim_wrapper'"),
+        ({f"{DISCRIMINATOR}.optim_wrapper.optimizer.lr": -1}, "optim_wrapper.optimizer.lr=-1"),
+        ({f"{DISCRIMINATOR}.optim_wrapper.optimizer.type": "Adamm"}, "optim_wrapper.optimizer: "),
+        ({f"{DISCRIMINATOR}.optim_wrapper.clip_gard": 1}, "optim_wrapper: .*'clip_gard'"),
+        ({f"{DISCRIMINATOR}.param_scheduler.0.powr": 1}, r"param_scheduler.0: .*'power'"),
+        ({f"{DISCRIMINATOR}.optim_wraper": {}}, "did you mean 'optim_wrapper'"),
+        ({"other_network": {}}, "did you mean 'other_networks'"),
     ],
 )
 def test_mistakes_in_the_second_optimizer_are_explained(toy_data, tmp_path, options, message):
@@ -133,14 +137,32 @@ def test_mistakes_in_the_second_optimizer_are_explained(toy_data, tmp_path, opti
     with pytest.raises(ConfigError) as error:
         check_config(cfg)
     assert re.search(message, str(error.value)), error.value
+    assert "other_network" in str(error.value)
 
 
 def test_every_network_needs_its_optimizer_and_every_optimizer_a_network(toy_data, tmp_path):
     cfg = advseg_config(toy_data, tmp_path)
-    cfg.pop("discriminator_optim_wrapper")
-    with pytest.raises(ConfigError, match=r"expected \['discriminator_optim_wrapper'\]"):
+    network = cfg.pop("other_networks")
+    with pytest.raises(ConfigError, match=r"expected \['discriminator'\]"):
         apis.train(cfg)
     cfg = toy_config("dacs", toy_data, tmp_path)
-    cfg.discriminator_optim_wrapper = Config.fromfile(ADVSEG).discriminator_optim_wrapper
+    cfg.other_networks = network
     with pytest.raises(ConfigError, match="DACS trains no network beside the student"):
+        apis.train(cfg)
+
+
+def test_former_names_of_the_second_optimizer_are_understood(toy_data, tmp_path):
+    cfg = advseg_config(toy_data, tmp_path)
+    today = copy.deepcopy(cfg)
+    for name, part in cfg.pop("other_networks").discriminator.items():
+        cfg[f"discriminator_{name}"] = part
+    cfg.dump(tmp_path / "former.py")
+    assert load_config(tmp_path / "former.py").other_networks == today.other_networks
+
+
+@pytest.mark.parametrize("wrapper", ["OptimWrapper", "AmpOptimWrapper"])
+def test_a_wrapper_without_several_backward_passes_is_refused(toy_data, tmp_path, wrapper):
+    cfg = toy_config("dacs", toy_data, tmp_path)
+    cfg.optim_wrapper = dict(type=wrapper, optimizer=dict(type="SGD", lr=0.1))
+    with pytest.raises(ConfigError, match=f"optim_wrapper is a {wrapper}.*SegmentationOptimWrapper"):
         apis.train(cfg)

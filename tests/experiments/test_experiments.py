@@ -184,7 +184,7 @@ def test_older_methods_under_hrda_learn_as_published():
             type="SGD", lr=0.0025, momentum=0.9, weight_decay=0.0005, paramwise_cfg=dict(custom_keys={})
         )
         assert cfg.uda.get("published_double_update", False) == (cfg.uda.type == "AdvSeg")
-        assert ("discriminator_optim_wrapper" in cfg) == (cfg.uda.type == "AdvSeg")
+        assert ("other_networks" in cfg) == (cfg.uda.type == "AdvSeg")
     for cfg in self_training:
         assert not step(cfg.train_dataloader.dataset.source, "PhotoMetricDistortion")
         assert neutral(cfg)["optimizer"]["type"] == "AdamW"

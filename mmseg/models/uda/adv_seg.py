@@ -32,7 +32,7 @@ class AdvSeg(UDADecorator):
 
     Each output of the segmentor (the decode head's, and those of auxiliary heads: "multi-level") has a
     discriminator, which learns to tell the domains apart by the class probabilities. The student learns to
-    be taken for the source. An optimizer of their own, ``discriminator_optim_wrapper`` in the config, trains
+    be taken for the source. An optimizer of their own, ``other_networks.discriminator`` in the config, trains
     the discriminators.
 
     Args:

@@ -76,7 +76,7 @@ class UDADecorator(BaseModel):
         seed: Seed of the run, see :meth:`begin_run`; keys what several processes draw together.
         teachers: The EMA teachers that follow the student, updated before each step.
         other_networks: What a method trains beside the student: name of the optimizer -> network. The config
-            has the optimizer as ``<name>_optim_wrapper`` and its schedule as ``<name>_param_scheduler``.
+            has optimizer and schedule in ``other_networks``, too.
         mic: The masking module, if there is one.
     """
 
