@@ -261,8 +261,8 @@ class SegmentationRunner(Runner):
         """Set up the environment; on a machine without a GPU the process group is started with gloo.
 
         mmengine selects a CUDA device whenever it starts a process group itself. ``env_cfg.tf32`` says
-        whether products and convolutions in float32 may round their factors to TF32 on a GPU; without it torch
-        decides: convolutions may, products may not.
+        whether products and convolutions in float32 may round their factors to TF32 on a GPU; without it
+        torch decides: convolutions may, products may not.
         """
         if (tf32 := env_cfg.get("tf32")) is not None:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
