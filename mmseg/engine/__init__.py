@@ -1,4 +1,4 @@
-"""What drives a run and knows no method: runner, hooks, schedules, optimizer groups."""
+"""What drives a run, whatever its method: runner, loop, hooks, schedules, optimizers."""
 
 from mmseg.engine.hooks.checkpoint import SafeCheckpointHook
 from mmseg.engine.hooks.debug_pictures import DebugPicturesHook

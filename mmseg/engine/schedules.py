@@ -10,6 +10,9 @@ from mmseg.registry import PARAM_SCHEDULERS
 class PolyWarmupLR(LRSchedulerMixin, _ParamScheduler):
     """Polynomial decay with a linear warm-up.
 
+    mmengine's ``LinearLR`` and ``PolyLR`` together give the same rates; here ``end`` is filled in with the
+    length of the run, and a run that is resumed with another length follows the course of its config.
+
     Without warm-up the rate of iteration t is ``(base - min_lr) * (1 - t / T) ** power + min_lr``; during the
     first ``warmup_iters`` iterations it is multiplied by ``1 - (1 - t / warmup_iters) * (1 - warmup_ratio)``.
 
