@@ -1,8 +1,10 @@
 """The documentation works: its examples run, its configs load, its commands and links exist."""
 
+import copy
 import importlib
 import importlib.util
 import inspect
+import json
 import re
 import shlex
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import toy_run
 from mmengine.config import Config
 from PIL import Image
 from torch import nn
@@ -124,32 +127,37 @@ def build_model(cfg: Config) -> nn.Module:
     return MODELS.build(dict(cfg.uda, model=cfg.model) if cfg.get("uda") else cfg.model)
 
 
-def train_one_step(cfg: Config, batch: dict) -> dict[str, float]:
-    model = build_model(cfg)
+def train_one_step(cfg: Config, batch: dict, model: nn.Module | None = None) -> dict[str, float]:
+    """A step of the config's method, or of its network alone."""
+    model = model or build_model(cfg)
     model.init_weights()
+    student = getattr(model, "model", model)
     optim_wrapper = GroupedOptimWrapperConstructor(
         dict(type="SegmentationOptimWrapper", optimizer=dict(type="AdamW", lr=1e-3)),
         cfg.optim_wrapper.paramwise_cfg,
     )(model)
-    before = [parameter.detach().clone() for parameter in model.model.parameters()]
+    before = [parameter.detach().clone() for parameter in student.parameters()]
     log = model.train().train_step(batch, optim_wrapper)
-    changed = [not torch.equal(*pair) for pair in zip(before, model.model.parameters(), strict=True)]
+    changed = [not torch.equal(*pair) for pair in zip(before, student.parameters(), strict=True)]
     assert sum(changed) > 0.9 * len(changed)
-    assert model.iteration == 1
-    return {name: float(value) for name, value in log.items() if name != "pictures"}
+    assert student is model or model.iteration == 1
+    return {name: float(value.detach()) for name, value in log.items() if name != "pictures"}
+
+
+def random_batch(size: int = 64) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return dict(
+        img=torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8),
+        target_img=torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8),
+        gt_semantic_seg=torch.randint(0, 19, (2, size, size), dtype=torch.uint8),
+    )
 
 
 def test_the_example_of_a_method_trains(shown, source_entropy):
     cfg = load_config(shown / "configs/quickstart/source_entropy.py")
     check_config(cfg)
     cfg.uda.entropy_lambda = 0.5
-    torch.manual_seed(0)
-    batch = dict(
-        img=torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8),
-        target_img=torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8),
-        gt_semantic_seg=torch.randint(0, 19, (2, 64, 64), dtype=torch.uint8),
-    )
-    log = train_one_step(cfg, batch)
+    log = train_one_step(cfg, random_batch())
     assert set(log) == {"decode.loss_seg", "decode.acc_seg", "target.loss_entropy", "target.entropy"}
     assert 0 < log["target.entropy"] <= 1
     assert log["target.loss_entropy"] == pytest.approx(0.5 * log["target.entropy"])
@@ -199,20 +207,118 @@ def test_the_example_of_own_data_is_verified_and_trains(shown, tmp_path, monkeyp
 def my_parts(shown, monkeypatch):
     """The folder of the pages' files is one of PYTHONPATH."""
     monkeypatch.syspath_prepend(str(shown))
-    monkeypatch.delitem(sys.modules, "my_parts", raising=False)
-    monkeypatch.delitem(sys.modules, "my_metric", raising=False)
-    for registry in (MODELS, METRICS):
+    for path in shown.glob("my_*.py"):
+        monkeypatch.delitem(sys.modules, path.stem, raising=False)
+    for registry in (MODELS, METRICS, DATASETS):
         monkeypatch.setattr(registry, "_module_dict", dict(registry.module_dict))
 
 
-def test_the_example_of_a_part_computes(shown, my_parts):
+def shown_toy_config(
+    shown: Path, name: str, data: Path, work_dir: Path, options: dict | None = None
+) -> Config:
+    """A config of docs/extend.md that trains two iterations and is evaluated after them."""
+    short = {"train_cfg.max_iters": 2, "uda.imnet_feature_dist_lambda": 0} | (options or {})
+    return toy_run.toy_config(str(shown / "configs/own" / name), data, work_dir, short)
+
+
+def test_the_example_of_a_head_trains(shown, my_parts):
     cfg = load_config(shown / "configs/own/quiet.py")
-    model = MODELS.build(dict(cfg.model, pretrained=None)).eval()
-    torch.nn.init.constant_(model.decode_head.conv_seg.bias, 1000.0)
+    model = build_model(cfg)
+    batch = random_batch()
+    train_one_step(cfg, {key: batch[key] for key in ("img", "gt_semantic_seg")}, model)
+    assert largest_logit(model, model.decode_head) == pytest.approx(10)
+
+
+def test_the_example_of_a_head_trains_under_hrda(shown, my_parts):
+    cfg = load_config(shown / "configs/own/quiet_hrda.py", {"model.hr_crop_size": (64, 64)})
+    model = build_model(cfg)
+    log = train_one_step(cfg, random_batch(128), model)
+    assert {"decode.hr.loss_seg", "mix.decode.hr.loss_seg"} <= set(log)
+    assert model.model.output_stride == 32
+    assert type(model.model.decode_head.scale_attention).__name__ == "FCNHead"
+    assert largest_logit(model.model, model.model.decode_head.head) == pytest.approx(10)
+
+
+def largest_logit(model: nn.Module, head: nn.Module) -> float:
+    """What a network gives at most when the classifier of its head gives about 1000."""
+    torch.nn.init.constant_(head.conv_seg.bias, 1000.0)
     with torch.no_grad():
-        logits = model.encode_decode(torch.zeros(1, 3, 64, 64))
-    assert type(model.decode_head).__name__ == "QuietHead"
-    assert logits.shape == (1, 19, 64, 64) and float(logits.max()) == pytest.approx(10)
+        return float(model.eval().encode_decode(torch.zeros(1, 3, 128, 128)).max())
+
+
+def test_the_example_of_a_backbone_trains_from_its_weights(shown, my_parts, toy_data, tmp_path):
+    torch.manual_seed(1)
+    pretrained = importlib.import_module("my_backbone").PlainEncoder().state_dict()
+    renamed = {name.replace("stages.", "layers."): value for name, value in pretrained.items()}
+    torch.save({**renamed, "fc.weight": torch.zeros(5, 128)}, tmp_path / "plain.pth")
+    options = {"model.pretrained": str(tmp_path / "plain.pth"), "uda.imnet_feature_dist_lambda": 1.0}
+    options |= {"uda.imnet_feature_dist_classes": None}
+    run = toy_run.run_training(shown_toy_config(shown, "plain", toy_data, tmp_path / "run", options))
+    torch.testing.assert_close(dict(run.model.imnet_model.backbone.state_dict()), dict(pretrained))
+    student = run.model.model.backbone.state_dict()
+    assert all(not torch.equal(value, student[name]) for name, value in pretrained.items())
+    assert all(entry["src.loss_imnet_feat_dist"] > 0 for entry in toy_run.log_entries(run.work_dir)[:2])
+
+
+def test_the_example_of_a_loss_is_logged_and_learnt(shown, my_parts):
+    cfg = load_config(shown / "configs/own/dice.py", {"model.decode_head.dropout_ratio": 0.0})
+    model = build_model(cfg).train()
+    batch = random_batch()
+    normalised = model.data_preprocessor(dict(batch), training=True)
+    logits = copy.deepcopy(model.model).forward_outputs(normalised["img"])[0]["main"].detach()
+    log = train_one_step(cfg, batch, model)
+    truth = torch.nn.functional.one_hot(normalised["gt_semantic_seg"], 19)
+    shares = logits.softmax(dim=1).movedim(1, -1)
+    dice = [2 * (truth * shares)[..., c].sum() / (truth + shares)[..., c].sum() for c in range(19)]
+    assert log["decode.loss_dice"] == pytest.approx(0.5 * float(1 - sum(dice) / 19), rel=1e-5)
+    assert {"decode.loss_seg", "mix.decode.loss_seg", "mix.decode.loss_dice"} <= set(log)
+
+
+def test_the_loss_of_the_example_is_zero_where_all_is_right(shown, my_parts):
+    dice = importlib.import_module("my_loss").DiceLoss()
+    label = torch.tensor([[[0, 1], [2, 255]]])
+    logits = 1000.0 * torch.nn.functional.one_hot(label.clamp(max=2), 3).movedim(-1, 1)
+    assert float(dice(logits, label)) == pytest.approx(0)
+    wrong = torch.tensor([[[0, 1], [1, 255]]])
+    trusted = torch.tensor([[[1.0, 1.0], [0.0, 1.0]]])
+    assert float(dice(logits, wrong, trusted)) == pytest.approx(1 / 3)  # no pixel of class 2 counts
+    assert float(dice(logits, wrong)) == pytest.approx((1 - 2 / 3 + 1) / 3)
+
+
+def test_the_example_of_a_data_set_is_a_target(shown, my_parts, toy_data, tmp_path):
+    data = write_campus_data(toy_data, tmp_path / "data")
+    run = toy_run.run_training(shown_toy_config(shown, "campus", data, tmp_path / "run"))
+    assert run.model.model.num_classes == 4
+    results = json.loads((run.work_dir / "results.json").read_text())
+    names = ["paved", "plants", "sky", "traffic"]
+    assert [name for name in results if name.startswith("IoU.")] == [f"IoU.{name}" for name in names]
+    assert results["IoU.paved"] is not None
+    table = next(run.work_dir.glob("*/*.log")).read_text()
+    assert [re.search(rf"^\| {name} +\| +[\d.-]+ ", table, re.MULTILINE) is None for name in names] == 4 * [
+        False
+    ]
+    pairs = DATASETS.build(run.cfg.train_dataloader.dataset)
+    assert set(np.unique(pairs.source.load(0)["gt_semantic_seg"])) <= {0, 1, 2, 3, 255}
+    assert pairs.target.palette[3] == (0, 0, 142) and not pairs.target.has_labels
+
+
+def write_campus_data(toy: Path, root: Path) -> Path:
+    """The toy target as docs/extend.md describes its data set: training images have no labels."""
+    (root / "gta").parent.mkdir(parents=True)
+    (root / "gta").symlink_to(toy / "gta")
+    for part in ("train", "val"):
+        for image in sorted((toy / "cityscapes/leftImg8bit" / part).rglob("*.png")):
+            name = image.name.removesuffix("_leftImg8bit.png")
+            copied = root / part / "images" / f"{name}_rgb.png"
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            copied.write_bytes(image.read_bytes())
+            if part == "val":
+                label = next((toy / "cityscapes").rglob(f"{name}_gtFine_labelTrainIds.png"))
+                classes = np.digitize(np.array(Image.open(label)), [2, 10, 11, 19]).astype(np.uint8)
+                path = root / part / "labels" / f"{name}_class.png"
+                path.parent.mkdir(exist_ok=True)
+                Image.fromarray(np.where(classes == 4, 255, classes).astype(np.uint8)).save(path)
+    return root
 
 
 def test_the_example_of_a_metric_counts(shown, my_parts):
@@ -229,7 +335,8 @@ def test_every_config_shown_loads(shown, source_entropy, my_parts):
     for name in configs:
         cfg = load_config(shown / name)
         check_config(cfg)
-        build_model(load_config(shown / name, {"model.pretrained": None}))
+        with torch.device("meta"):
+            build_model(load_config(shown / name, {"model.pretrained": None}))
 
 
 def test_every_command_shown_names_existing_files_and_options():
