@@ -113,3 +113,4 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child("optimizer constructor", root.OPTIM_WRAPPER_
 OPTIM_WRAPPERS = _child("optimizer wrapper", root.OPTIM_WRAPPERS, "mmseg.engine")
 METRICS = _child("metric", root.METRICS, "mmseg.evaluation")
 VISUALIZERS = _child("visualizer", root.VISUALIZERS, "mmseg.visualization")
+VISBACKENDS = _child("visualizer backend", root.VISBACKENDS, "mmseg.visualization")

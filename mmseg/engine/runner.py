@@ -33,6 +33,7 @@ STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROF
 NOT_ON_THE_TERMINAL = (
     "Environment:",
     "Hooks will be executed",
+    "Distributed training is not used",
     '"FileClient" will be deprecated',  # mmengine's own use of it
     '"HardDiskBackend" is the alias',
 )

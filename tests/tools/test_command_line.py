@@ -48,6 +48,17 @@ def test_errors_are_explained_without_traceback(tmp_path):
     assert done.stdout == "" and done.stderr == f"error: {tmp_path}/nothing.py: no such config file\n"
 
 
+def test_a_training_shows_its_progress_and_nothing_else(toy_data, tmp_path):
+    options = {"train_cfg.max_iters": 2, "uda.imnet_feature_dist_lambda": 0}
+    config = write_config(uda_config(toy_data, tmp_path / "run", options), tmp_path / "quiet.py")
+    command = [sys.executable, "tools/train.py", str(config)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Iter(train) [2/2]" in done.stdout and "| road " in done.stdout
+    for noise in ("WARNING", "Warning", "deprecated", "Environment:", "Hooks will be", "SyncBatchNorm"):
+        assert noise not in done.stdout
+
+
 @pytest.mark.parametrize("buffered", ["", "1"])
 @pytest.mark.parametrize("program", ["run_experiments.py --list", "tools/print_config.py --exp 80"])
 def test_a_reader_of_the_output_may_leave(program, buffered):
