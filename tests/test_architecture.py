@@ -43,14 +43,14 @@ MAY_IMPORT = {
     "engine": FOUNDATION | {"datasets", "evaluation", "visualization", "models", "models.uda"},
     "legacy": FOUNDATION | {"models", "models.backbones"},
     "config": FOUNDATION | {"datasets", "legacy"},
-    "experiments": FOUNDATION | {"config", "legacy"},
+    "experiments": FOUNDATION | {"config", "legacy", "toy"},
     "apis": FOUNDATION | {"config", "datasets", "engine", "evaluation", "visualization"}
     | {"models", "models.segmentors", "models.uda"},
     "reports": FOUNDATION | {"apis", "config", "datasets", "evaluation", "visualization"}
     | {"experiments", "legacy", "models", "toy"},
     "launch": FOUNDATION | {"apis", "cli", "config", "experiments", "reports"},
     "commands": FOUNDATION | {"apis", "cli", "config", "datasets", "evaluation", "models.segmentors"}
-    | {"legacy", "toy", "visualization"},
+    | {"experiments", "launch", "legacy", "reports", "toy", "visualization"},
 }  # fmt: skip
 
 

@@ -76,6 +76,17 @@ def test_the_wheel_trains_and_predicts_from_an_empty_folder(environment, tmp_pat
 
 
 @pytest.mark.slow
+def test_the_wheel_knows_the_experiments(environment, tmp_path):
+    command = environment / "mmseg-uda"
+    assert "    toy_oracle: open s0 s1 s2\n" in run(command, "run", "--list", cwd=tmp_path)
+    shown = run(command, "run", "--exp", 0, "--dry-run", cwd=tmp_path).splitlines()
+    assert len(shown) == 21 and shown[0].startswith("toy_source_only_s0 -> work_dirs/local-exp0/")
+    table = run(command, "results", "--exp", 7, "--format", "markdown", cwd=tmp_path)
+    assert "| gta" not in table and "| syn2cs_dacs" in table and "| 60.9 (mIoU16) |" in table
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
 def test_the_wheel_reads_a_config_of_the_published_code(environment, tmp_path):
     config = tmp_path / "old.json"
     config.write_text(json.dumps(json.loads(OLD_RUN.read_text())["config"]))

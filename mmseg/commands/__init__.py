@@ -7,6 +7,8 @@ COMMANDS = {
     "train": ("train", "train a config"),
     "test": ("test", "test a checkpoint"),
     "predict": ("predict", "segment your own images"),
+    "run": ("run", "start the runs of an experiment of the papers"),
+    "results": ("results", "show what finished runs reached, over their seeds"),
     "toy": ("make_toy_dataset", "draw toy street scenes"),
     "convert": ("convert", "convert the labels of a published data set"),
     "verify": ("verify_dataset", "check the data of a config"),

@@ -1,10 +1,10 @@
 """Start runs: those of an experiment ID or that of a config file.
 
-  python run_experiments.py --list [--exp ID]   what there is and what is finished
-  python run_experiments.py --exp ID            the runs of an ID that are not finished yet
-  python run_experiments.py --exp 0             all methods in small, on toy scenes: a table and pictures
-  python run_experiments.py --status [--exp ID] where every run stands
-  python run_experiments.py --config FILE       one run
+  %(prog)s --list [--exp ID]    what there is and what is finished
+  %(prog)s --exp ID             the runs of an ID that are not finished yet
+  %(prog)s --exp 0              all methods in small, on toy scenes: a table and pictures
+  %(prog)s --status [--exp ID]  where every run stands
+  %(prog)s --config FILE        one run
 
 Every run gets a name of its own, a config under configs/generated and a folder under work_dirs. An
 interrupted run of an ID goes on from its last checkpoint.
@@ -26,7 +26,7 @@ from mmseg.launch.run_folders import write_config
 
 
 def launch(experiments: Mapping[int, Experiment], argv: list[str] | None = None) -> int:
-    """The command run_experiments.py.
+    """The commands ``run_experiments.py`` and ``mmseg-uda run``.
 
     Args:
         experiments: The known IDs.
@@ -99,7 +99,7 @@ def add_launch_options(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_args(argv: list[str] | None, experiments: Mapping[int, Experiment]) -> argparse.Namespace:
-    """The options of run_experiments.py; ends the program where they make no sense."""
+    """The options; ends the program where they make no sense."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -141,4 +141,7 @@ def parse_args(argv: list[str] | None, experiments: Mapping[int, Experiment]) ->
     with_page = [exp_id for exp_id, experiment in experiments.items() if experiment.page]
     if args.write_page and args.exp not in with_page:
         parser.error(f"--write-page belongs to --exp {', '.join(map(str, with_page))}")
+    page = args.write_page and experiments[args.exp].page
+    if page and not page.is_file():
+        parser.error(f"--write-page: there is no {page}; the page belongs to a checkout")
     return args
