@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseg.checkpoints.export import check_out, extract_network, write_weights
+from mmseg.checkpoints.export import check_out, encode_weights, extract_network, write_weights
 from mmseg.checkpoints.networks import NETWORKS
 from mmseg.cli import command
 
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_out(args.out, args.checkpoint, overwrite=args.force)
     weights = extract_network(args.checkpoint, args.network)
-    write_weights(weights, args.out)
+    write_weights(args.out, encode_weights(weights, args.out.suffix))
     print(f"{args.out}: {args.network}, {len(weights['state_dict'])} weights")
 
 

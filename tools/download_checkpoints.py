@@ -1,11 +1,10 @@
 """Fetch the weights of the papers: ``python tools/download_checkpoints.py --list``, or a name of the list.
 
 Of weights that are linked on a page only, the page is named; with ``--url`` they are fetched to the right
-folder. A download that broke off is continued.
+folder.
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmseg.checkpoints.download import download, sha256_of
+from mmseg.checkpoints.weights import HASH_IN_NAME
 from mmseg.cli import command
 from mmseg.config.load import closest_hint
 from mmseg.errors import CheckpointError
@@ -36,7 +36,7 @@ class Weights:
         content: What it is.
         path: Where the configs or ``test.sh`` expect it.
         url: Its address; None where it is linked on a page only.
-        sha256: First digits of its hash; None where it is not published.
+        sha256: First digits of its hash; empty where it is not published.
         page: The page with the link, where there is no address.
     """
 
@@ -44,7 +44,7 @@ class Weights:
     content: str
     path: Path
     url: str | None = None
-    sha256: str | None = None
+    sha256: str = ""
     page: str = ""
 
 
@@ -61,9 +61,9 @@ def catalogue() -> Iterator[Weights]:
     for name in RESNETS:
         url = addresses[name]
         file = url.rpartition("/")[2]
-        digits = re.search(r"-([0-9a-f]{8})\.pth$", file)  # by OpenMMLab's convention
+        digits = HASH_IN_NAME.search(file)
         yield Weights(
-            name, f"{name}, ImageNet-1K", Path("pretrained", file), url, digits[1] if digits else None
+            name, f"{name}, ImageNet-1K", Path("pretrained", file), url, digits[1] if digits else ""
         )
     runs = (
         ("daformer", "DAFormer, GTA to Cityscapes", "211108_1622_gta2cs_daformer_s0_7f24c", "DAFormer"),
@@ -88,7 +88,7 @@ def show_list(root: Path) -> None:
     Console(width=None if sys.stdout.isatty() else 220).print(table)
 
 
-def fetch(weights: Weights, root: Path, url: str | None, sha256: str | None) -> None:
+def fetch(weights: Weights, root: Path, url: str | None, sha256: str) -> None:
     """Download a file to its place.
 
     Raises:
@@ -114,7 +114,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="show what there is and where it comes from")
     parser.add_argument("--root", type=Path, default=Path(), help="folder of pretrained/ and work_dirs/")
     parser.add_argument("--url", help="direct link to the file, for weights that are linked on a page only")
-    parser.add_argument("--sha256", help="its hash, or the first digits, as far as you know it")
+    parser.add_argument("--sha256", default="", help="its hash, or the first digits, as far as you know it")
     args = parser.parse_args(argv)
     if not args.list and not args.name:
         parser.error("give a name, or --list")

@@ -5,13 +5,11 @@ history or paths. The first 8 hexadecimal digits of the file's SHA-256 become a 
 """
 
 import argparse
-import os
+import hashlib
 import sys
 from pathlib import Path
-from typing import Any
 
-from mmseg.checkpoints.download import sha256_of
-from mmseg.checkpoints.export import check_out, extract_network, write_weights
+from mmseg.checkpoints.export import check_out, encode_weights, extract_network, write_weights
 from mmseg.cli import command
 
 
@@ -24,27 +22,16 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def write_with_hash(weights: dict[str, Any], path: Path, checkpoint: str) -> Path:
-    """Write weights to ``NAME-<first 8 digits of the file's SHA-256>.pth`` for a path ``NAME.pth``.
-
-    Raises:
-        CheckpointError: The file cannot be written, or exists already.
-    """
-    partial = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
-    try:
-        write_weights(weights, partial)
-        published = path.with_name(f"{path.stem}-{sha256_of(partial)[:8]}{path.suffix}")
-        check_out(published, checkpoint)
-        return partial.rename(published)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 @command
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_out(args.out, args.checkpoint)
-    print(write_with_hash(extract_network(args.checkpoint), args.out, args.checkpoint))
+    content = encode_weights(extract_network(args.checkpoint), args.out.suffix)
+    digits = hashlib.sha256(content).hexdigest()[:8]
+    published = args.out.with_name(f"{args.out.stem}-{digits}{args.out.suffix}")
+    check_out(published, args.checkpoint)
+    write_weights(published, content)
+    print(published)
 
 
 if __name__ == "__main__":

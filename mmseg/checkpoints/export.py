@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
+from mmseg.checkpoints.atomic import replacing
 from mmseg.checkpoints.networks import find_network, split_networks
 from mmseg.checkpoints.weights import read_checkpoint, state_dict_of
 from mmseg.errors import CheckpointError
@@ -100,21 +102,27 @@ def check_out(out: Path, checkpoint: str | Path, overwrite: bool = False) -> Non
         raise CheckpointError(f"{out}: exists already; name another file, or move this one away")
 
 
-def write_weights(weights: Mapping[str, Any], path: Path) -> None:
-    """Write what :func:`extract_network` gave; a file ``.safetensors`` holds the weights alone.
-
-    Raises:
-        CheckpointError: The file cannot be written.
-    """
+def encode_weights(weights: Mapping[str, Any], suffix: str) -> bytes:
+    """The content of a file for what :func:`extract_network` gave; of ``.safetensors`` the weights alone."""
     state: dict[str, Tensor] = {
         name: value.clone(memory_format=torch.contiguous_format)
         for name, value in weights["state_dict"].items()
     }
+    if suffix == ".safetensors":
+        return safetensors.torch.save(state, metadata={"format": "pt"})
+    buffer = io.BytesIO()
+    torch.save({**weights, "state_dict": state}, buffer)
+    return buffer.getvalue()
+
+
+def write_weights(path: Path, content: bytes) -> None:
+    """Write a weight file, whole or not at all.
+
+    Raises:
+        CheckpointError: The file cannot be written.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".safetensors":
-            save_file(state, path, metadata={"format": "pt"})
-        else:
-            torch.save({**weights, "state_dict": state}, path)
-    except (OSError, RuntimeError) as error:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
         raise CheckpointError(f"{path}: cannot be written: {error}; name a file in another folder") from error

@@ -98,7 +98,7 @@ def _downloaded(address: str) -> Path:
     url, fragment = urllib.parse.urldefrag(address)
     path = Path("pretrained", Path(urllib.parse.urlsplit(url).path).name)
     named = HASH_IN_NAME.search(path.name)
-    sha256 = fragment.removeprefix("sha256=") or (named[1] if named else None)
+    sha256 = fragment.removeprefix("sha256=") or (named[1] if named else "")
     path.parent.mkdir(parents=True, exist_ok=True)
     with claim(path.with_name(f".{path.name}.lock"), wait=True):  # several processes may start together
         download(url, path, sha256)

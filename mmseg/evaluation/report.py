@@ -25,6 +25,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from mmseg.checkpoints.atomic import write_text
+
 
 def format_scores(scores: Mapping[str, Any], classes: Sequence[str]) -> str:
     """What metrics return, as plain text: a table of the classes and one row of all other numbers.
@@ -98,7 +100,7 @@ def write_results(
 
 def write_json(path: str | Path, content: Any) -> None:
     """Write numbers, texts, lists and dicts as indented JSON; NaN, which JSON does not have, becomes null."""
-    Path(path).write_text(json.dumps(_plain(content), indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(_plain(content), indent=2) + "\n")
 
 
 def _plain(content: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 
+from mmseg.checkpoints.atomic import replacing
 from mmseg.checkpoints.files import find_checkpoint
 from mmseg.config.load import load_config
 
@@ -65,5 +66,5 @@ def write_hrda_start(cfg: Config, trained: Mapping[str, "torch.Tensor"]) -> None
         network = init_segmentor(cfg, device="cpu")
     shared = {name.replace("decode_head.", SCALE_SHARED_HEAD, 1): value for name, value in trained.items()}
     network.load_state_dict({**network.state_dict(), **shared})
-    Path(cfg.load_from).parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"state_dict": network.state_dict()}, cfg.load_from)
+    with replacing(cfg.load_from) as temporary:
+        torch.save({"state_dict": network.state_dict()}, temporary)

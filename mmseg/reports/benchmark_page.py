@@ -17,6 +17,7 @@ from mmengine.config import Config
 from mmseg.apis import inference_segmentor, init_segmentor
 from mmseg.checkpoints.files import find_checkpoint, find_config
 from mmseg.datasets.transforms.loading import read_image
+from mmseg.evaluation.report import write_json
 from mmseg.experiments.experiment import Row, Run
 from mmseg.registry import DATASETS
 from mmseg.visualization.grid import draw_comparison
@@ -99,8 +100,7 @@ def cost(folder: Path) -> Iterator[None]:
         yield
     finally:
         entry = {"wall": time.monotonic() - wall, "cpu": children_seconds() - cpu}
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / COST).write_text(json.dumps([*read_costs(folder), entry], indent=2) + "\n")
+        write_json(folder / COST, [*read_costs(folder), entry])
 
 
 def read_costs(folder: Path) -> list[dict[str, float]]:

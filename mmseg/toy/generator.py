@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from mmseg.checkpoints.atomic import write_text
 from mmseg.datasets.parallel import map_in_processes
 from mmseg.errors import ConfigError, DataError
 from mmseg.toy.geometry import Camera
@@ -157,7 +158,6 @@ def _write_one(root: Path, settings: Settings, sample: tuple[str, int]) -> None:
 def _write_settings(root: Path, settings: Settings, complete: bool) -> None:
     text = json.dumps({**asdict(settings), "complete": complete}, indent=2)
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        (root / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
+        write_text(root / SETTINGS_FILE, text + "\n")
     except OSError as error:
         raise DataError(f"{root}: cannot be written ({error.strerror}); name another folder") from error

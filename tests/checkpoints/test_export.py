@@ -225,11 +225,11 @@ def test_force_overwrites_another_file(tmp_path):
     assert read_checkpoint(out)["state_dict"].keys() == {"conv.weight"}
 
 
-def test_publishing_twice_is_refused_and_leaves_nothing_behind(tmp_path, capsys):
-    arguments = [
-        str(old_checkpoint(tmp_path / "latest.pth")),
-        str(tmp_path / "published" / "out.safetensors"),
-    ]
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_publishing_twice_is_refused_and_leaves_nothing_behind(tmp_path, suffix, capsys):
+    """The same weights give the same file."""
+    checkpoint = old_checkpoint(tmp_path / "latest.pth")
+    arguments = [str(checkpoint), str(tmp_path / "published" / f"out{suffix}")]
     assert publish(arguments) == 0
     (path,) = (tmp_path / "published").iterdir()
     before = path.read_bytes()

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import socket
+from pathlib import Path
 
 import mmengine.dist as dist
 import numpy as np
@@ -353,6 +354,19 @@ def test_json_knows_no_nan(tmp_path):
     assert json.loads((tmp_path / "x.json").read_text()) == dict(
         a=None, bins=[dict(b=None, c=1.5), dict(b=2)]
     )
+
+
+def test_scores_of_an_interrupted_write_are_the_earlier_ones(tmp_path, monkeypatch):
+    def break_off(path, text, **_):
+        path.write_bytes(text[: len(text) // 2].encode())
+        raise OSError("no space left on device")
+
+    write_json(tmp_path / "results.json", dict(mIoU=50.0))
+    monkeypatch.setattr(Path, "write_text", break_off)
+    with pytest.raises(OSError, match="no space"):
+        write_json(tmp_path / "results.json", dict(mIoU=60.0))
+    (path,) = tmp_path.iterdir()
+    assert json.loads(path.read_text()) == dict(mIoU=50.0)
 
 
 # ------------------------------------------------------------------------------------------ confusion matrix

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmseg.checkpoints.atomic import replacing
+from mmseg.checkpoints.atomic import write_text
 from mmseg.datasets.conversion.label_conversion import ConvertedLabel
 from mmseg.datasets.sampling.rare_class_sampling import CLASS_INDEX_FILE, STATISTICS_FILE
 
@@ -30,5 +30,4 @@ def write_class_statistics(out_dir: str, labels: Iterable[ConvertedLabel]) -> No
         ("sample_class_stats_dict.json", pixels_of_file),
         (CLASS_INDEX_FILE, files_of_class),
     ):
-        with replacing(Path(out_dir, name)) as temporary:
-            temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        write_text(Path(out_dir, name), json.dumps(content, indent=2))

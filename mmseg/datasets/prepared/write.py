@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from mmseg.checkpoints.atomic import replacing
+from mmseg.checkpoints.atomic import replacing, write_text
 from mmseg.datasets.parallel import map_in_processes
 from mmseg.datasets.prepared.format import (
     ARRAYS,
@@ -224,5 +224,4 @@ def _write_array(path: Path, array: np.ndarray) -> None:
 
 
 def _write_index(folder: Path, index: Index) -> None:
-    with replacing(folder / INDEX_FILE) as temporary:
-        temporary.write_text(json.dumps(index), encoding="utf-8")
+    write_text(folder / INDEX_FILE, json.dumps(index))
