@@ -5,7 +5,6 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from mmseg.config.work_dir import unique_name, work_dir_for
 from mmseg.errors import ConfigError
 from mmseg.experiments.experiment import Experiment, Run, runs_of
 from mmseg.launch import slurm
-from mmseg.launch.local import PlannedRun, TrainedElsewhere, slots, train_all
+from mmseg.launch.local import TrainedElsewhere, slots, train_all
 from mmseg.launch.process import Job
 from mmseg.launch.run_folders import config_in, differing_sections, finished_dir, write_config
 from mmseg.launch.run_state import claim_run
@@ -225,19 +224,22 @@ class ExperimentLauncher:
     def train(self, runs: list[Run], finished: dict[str, Path]) -> int:
         """Train runs on this machine, ``--max-parallel`` of them side by side, and report on all of them."""
         environments = slots(self.args.max_parallel, self.args.gpus, self.experiment.parallel)
-        planned = [PlannedRun(run.name, partial(self.prepare_here, run), run.start) for run in runs]
+        by_name = {run.name: run for run in runs}
+        starts = {run.name: run.start for run in runs}
         folder, page = Path("work_dirs", self.exp), self.experiment.page
         if page:
             from mmseg.reports import benchmark_page
         with benchmark_page.cost(folder) if page and runs else nullcontext():
             if runs and self.experiment.prepare:
                 self.experiment.prepare()
-            trained, failures = train_all(planned, finished, environments)
+            trained, failures = train_all(
+                starts, lambda name, start: self.prepare_here(by_name[name], start), finished, environments
+            )
         if page and not self.args.startup_test:
             rows = {run: (finished | trained).get(run.name) for run in self.runs}
             benchmark_page.report(rows, folder, page if self.args.write_page else None)
         if failures:
-            print(f"{len(failures)} of {len(planned)} runs failed:", file=sys.stderr)
+            print(f"{len(failures)} of {len(runs)} runs failed:", file=sys.stderr)
             for name, error in failures.items():
                 print(f"  {name}: {error}", file=sys.stderr)
         return 1 if failures else 0

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from mmseg.errors import CheckpointError, ConfigError, MMSegError, Preempted
@@ -19,28 +18,8 @@ class TrainingFailed(MMSegError):
     """A run ended with an error, or could not start for that of another one."""
 
 
-PREPARING = threading.Lock()
-"""Configs are read and written by one thread at a time: CPython 3.11 counts the nesting of syntax trees for
-all threads together and refuses what two of them compile side by side."""
-
-
 class TrainedElsewhere(MMSegError):
     """Another launcher was faster."""
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """A run that has its turn later.
-
-    Attributes:
-        name: Of the run, without date and ID.
-        prepare: Writes its config; the argument is the folder of the run that it starts from, if any.
-        start: Name of the run whose weights it starts from.
-    """
-
-    name: str
-    prepare: Callable[[Path | None], Job]
-    start: str | None = None
 
 
 # ---------------------------------------------------------------------------------------------------- slots
@@ -104,7 +83,10 @@ def slots(max_parallel: int | None, gpus_per_run: int | None, default: int = 1) 
 
 
 def train_all(
-    runs: Sequence[PlannedRun], finished: Mapping[str, Path], environments: Sequence[Mapping[str, str]]
+    starts: Mapping[str, str | None],
+    prepare: Callable[[str, Path | None], Job],
+    finished: Mapping[str, Path],
+    environments: Sequence[Mapping[str, str]],
 ) -> tuple[dict[str, Path], dict[str, str]]:
     """Train runs in the given order, as many at a time as there are environments.
 
@@ -112,7 +94,9 @@ def train_all(
     on their way write a checkpoint first; a second one ends them at once.
 
     Args:
-        runs: What to train; a run comes after the one whose weights it starts from.
+        starts: Names of the runs, with the name of the earlier run whose weights each starts from, if any.
+        prepare: Writes the config of a run when its turn comes, from its name and the folder of the run that
+            it starts from.
         finished: Folders of runs that were trained before, by name.
         environments: See :func:`slots`; each run gets one that is free, in turn.
 
@@ -126,25 +110,36 @@ def train_all(
     free: queue.SimpleQueue[Mapping[str, str]] = queue.SimpleQueue()
     for environment in environments:
         free.put(environment)
-    stop = Stop()
+    stop, quiet = Stop(), len(environments) > 1
+    # CPython 3.11 counts the nesting of syntax trees for all threads together and refuses what two of them
+    # compile side by side
+    preparing = threading.Lock()
     trained: dict[str, Path] = {}
     failures: dict[str, str] = {}
     futures: dict[str, Future[Path]] = {}
 
-    def train(run: PlannedRun) -> Path:
+    def train(name: str) -> Path:
         if stop.ask.is_set():
             raise TrainingFailed("not started")
-        source = _start_folder(run, futures, finished)
+        earlier = starts[name]
+        source = _start_folder(earlier, futures, finished) if earlier else None
         environment = free.get()
         try:
-            return _train(run, source, environment, quiet=len(environments) > 1, stop=stop)
+            with preparing:
+                job = prepare(name, source)
+            print(f"Run job {name}", flush=True)
+            if error := train_in_a_process(job, environment, quiet, stop):
+                raise TrainingFailed(error)
+            if quiet:
+                print(f"Finished {name}", flush=True)
+            return job.work_dir
         finally:
             free.put(environment)
 
     pool = ThreadPoolExecutor(len(environments))
     with _signals_as_exceptions():
         try:
-            futures.update((run.name, pool.submit(train, run)) for run in runs)
+            futures.update((name, pool.submit(train, name)) for name in starts)
             for name, future in futures.items():
                 try:
                     trained[name] = future.result()
@@ -166,35 +161,18 @@ def train_all(
     return trained, failures
 
 
-def _start_folder(
-    run: PlannedRun, futures: Mapping[str, Future[Path]], finished: Mapping[str, Path]
-) -> Path | None:
-    if run.start is None:
-        return None
-    if run.start in futures:
+def _start_folder(name: str, futures: Mapping[str, Future[Path]], finished: Mapping[str, Path]) -> Path:
+    """The folder of a run whose weights another one starts from, once it is trained."""
+    if name in futures:
         try:
-            return futures[run.start].result()
+            return futures[name].result()
         except TrainingFailed as reason:
             raise TrainingFailed("the run whose weights it starts from failed") from reason
         except TrainedElsewhere as reason:
             raise TrainedElsewhere(f"the run whose weights it starts from is {reason}") from reason
-    if run.start not in finished:
-        raise TrainingFailed(f"the run whose weights it starts from, {run.start}, is not finished")
-    return finished[run.start]
-
-
-def _train(
-    run: PlannedRun, source: Path | None, environment: Mapping[str, str], quiet: bool, stop: Stop
-) -> Path:
-    with PREPARING:
-        job = run.prepare(source)
-    print(f"Run job {run.name}", flush=True)
-    error = train_in_a_process(job, environment, quiet, stop)
-    if error is not None:
-        raise TrainingFailed(error)
-    if quiet:
-        print(f"Finished {run.name}", flush=True)
-    return job.work_dir
+    if name not in finished:
+        raise TrainingFailed(f"the run whose weights it starts from, {name}, is not finished")
+    return finished[name]
 
 
 @contextmanager

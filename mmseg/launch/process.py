@@ -114,8 +114,8 @@ def train_in_a_process(
         )  # fmt: skip
         state = replace(
             before, phase=RUNNING, max_iters=job.max_iters, host=this_host(), pid=process.pid,
-            pid_birth=birth_of(process.pid), scheduler_job=scheduler_job, started=time.time(), ended=None,
-            starts=before.starts + 1, exit_status=None, error="",
+            pid_birth=birth_of(process.pid), scheduler_job=scheduler_job, starts=before.starts + 1,
+            exit_status=None, error="",
         )  # fmt: skip
         write_state(job.work_dir, state)
         _watch(process, job, stop, shown)
@@ -126,7 +126,7 @@ def train_in_a_process(
     error = "" if status == 0 else error_line(lines) or "no message"
     if status < 0:
         error += f" (killed by signal {-status})"
-    write_state(job.work_dir, replace(state, phase=ENDED, ended=time.time(), exit_status=status, error=error))
+    write_state(job.work_dir, replace(state, phase=ENDED, exit_status=status, error=error))
     return error or None
 
 
@@ -135,7 +135,9 @@ def _watch(process: subprocess.Popen, job: Job, stop: Stop, shown: IO[str]) -> N
     trainer = psutil.Process(process.pid)
     reminded = alive = time.monotonic()
     asked = killed = False
-    while not _has_ended(process):
+    while process.poll() is None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(POLL_SECONDS)
         sys.stderr.write(shown.read())
         now = time.monotonic()
         if now - alive > HEARTBEAT_SECONDS:
@@ -149,14 +151,6 @@ def _watch(process: subprocess.Popen, job: Job, stop: Stop, shown: IO[str]) -> N
             asked, reminded = True, now
             _send(signal.SIGUSR1, [trainer] if job.processes == 1 else trainer.children())
     sys.stderr.write(shown.read())
-
-
-def _has_ended(process: subprocess.Popen) -> bool:
-    try:
-        process.wait(POLL_SECONDS)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
 
 
 def _send(number: int, processes: Iterable[psutil.Process]) -> None:

@@ -36,8 +36,6 @@ class RunState:
         pid: Its number there.
         pid_birth: See :func:`birth_of`; tells it from a later process of the same number.
         scheduler_job: The Slurm job.
-        started: When the process started.
-        ended: When it ended.
         exit_status: Of the process; negative = number of the signal that killed it.
         error: The line that says why it failed.
     """
@@ -50,8 +48,6 @@ class RunState:
     pid: int = 0
     pid_birth: int = 0
     scheduler_job: str = ""
-    started: float | None = None
-    ended: float | None = None
     exit_status: int | None = None
     error: str = ""
 

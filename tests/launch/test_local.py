@@ -17,7 +17,7 @@ from toy_run import toy_config, weights, write_config
 
 from mmseg.errors import ConfigError
 from mmseg.launch import process
-from mmseg.launch.local import PlannedRun, slots, train_all
+from mmseg.launch.local import slots, train_all
 from mmseg.launch.process import Job, Stop, train_in_a_process
 from mmseg.launch.run_state import birth_of, is_alive, read_state
 
@@ -38,8 +38,9 @@ def gpus(monkeypatch, count: int) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
 
 
-def planned(job: Job) -> PlannedRun:
-    return PlannedRun(job.name, lambda start: job)
+def train_side_by_side(jobs: list[Job], environments: list[dict]) -> tuple[dict, dict]:
+    by_name = {job.name: job for job in jobs}
+    return train_all(dict.fromkeys(by_name), lambda name, start: by_name[name], {}, environments)
 
 
 def notes(job: Job) -> list[dict]:
@@ -92,7 +93,7 @@ def test_cpu_slots_share_the_cores(monkeypatch):
 def test_no_gpu_is_used_by_two_runs_at_a_time(folder, monkeypatch):
     gpus(monkeypatch, 2)
     jobs = [write_job(folder, f"run{index}", seconds=0.05) for index in range(6)]
-    trained, failures = train_all([planned(job) for job in jobs], {}, slots(2, 1))
+    trained, failures = train_side_by_side(jobs, slots(2, 1))
     assert not failures and trained == {job.name: job.work_dir for job in jobs}
     found = [note for job in jobs for note in notes(job)]
     by_device = {device: [n for n in found if n["CUDA_VISIBLE_DEVICES"] == device] for device in "01"}
@@ -107,28 +108,39 @@ def test_no_gpu_is_used_by_two_runs_at_a_time(folder, monkeypatch):
 def test_configs_are_prepared_one_at_a_time(folder):
     busy, most = [], []
 
-    def prepare(job: Job) -> Job:
-        busy.append(job)
+    def prepare(name: str, start: Path | None) -> Job:
+        busy.append(name)
         most.append(len(busy))
         time.sleep(0.1)
-        busy.remove(job)
-        return job
+        busy.remove(name)
+        return write_job(folder, name)
 
-    jobs = [write_job(folder, name) for name in "abcd"]
-    runs = [PlannedRun(job.name, lambda start, job=job: prepare(job)) for job in jobs]
-    _, failures = train_all(runs, {}, [{}, {}])
+    _, failures = train_all(dict.fromkeys("abcd"), prepare, {}, [{}, {}])
     assert not failures and most == [1, 1, 1, 1]
 
 
 # ------------------------------------------------------------------------------------- failing and stopping
 
 
-def test_a_failing_run_does_not_stop_the_others(folder):
-    jobs = [write_job(folder, "broken", fails="data: missing"), *(write_job(folder, name) for name in "ab")]
-    trained, failures = train_all([planned(job) for job in jobs], {}, [{}])
-    assert failures == {"broken": "data: missing"} and list(trained) == ["a", "b"]
-    state = read_state(jobs[0].work_dir)
-    assert (state.phase, state.exit_status, state.error) == ("ended", 1, "data: missing")
+def test_two_real_runs_side_by_side(toy_data, tmp_path, monkeypatch, capfd):
+    """Trained by the program itself; the one whose data are missing does not stop the other."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    gpus(monkeypatch, 0)
+    short = {"train_cfg.max_iters": 2, "train_cfg.val_begin": 9, "default_hooks.checkpoint.interval": 2}
+    settings = {"fine": {}, "broken": {"train_dataloader.dataset.data_root": "nowhere"}}
+    jobs = []
+    for name, further in settings.items():
+        cfg = toy_config("source_only", toy_data, tmp_path / name, {**short, **further})
+        jobs.append(Job(name, write_config(cfg, tmp_path / f"{name}.py"), tmp_path / name, 2))
+    trained, failures = train_side_by_side(jobs, slots(2, None))
+    assert trained == {"fine": tmp_path / "fine"} and weights(tmp_path / "fine/iter_2.pth")
+    assert list(failures) == ["broken"] and "nowhere" in failures["broken"]
+    fine, broken = (read_state(job.work_dir) for job in jobs)
+    assert (fine.phase, fine.exit_status, fine.starts, fine.error) == ("ended", 0, 1, "")
+    assert (broken.exit_status, broken.error) == (1, failures["broken"])
+    printed, errors = capfd.readouterr()
+    assert printed.splitlines().count("Finished fine") == 1 and "Finished broken" not in printed
+    assert "nowhere" in errors and "Iter(train)" not in printed, "side by side only errors are shown"
 
 
 def test_a_stopped_run_continues_in_its_folder(folder):
@@ -153,13 +165,13 @@ import signal, sys
 from pathlib import Path
 from mmseg.cli import command
 from mmseg.launch import process
-from mmseg.launch.local import PlannedRun, train_all
+from mmseg.launch.local import train_all
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell
 process.TRAIN = (sys.argv[1],)
 configs = map(Path, sys.argv[3:])
-jobs = [process.Job(path.stem, path, Path(sys.argv[2], path.stem), 600) for path in configs]
-runs = [PlannedRun(job.name, lambda start, job=job: job) for job in jobs]
-sys.exit(command(lambda: print(train_all(runs, {}, [{}, {}])) or 0)())
+jobs = {path.stem: process.Job(path.stem, path, Path(sys.argv[2], path.stem), 600) for path in configs}
+runs = dict.fromkeys(jobs), lambda name, start: jobs[name], {}, [{}, {}]
+sys.exit(command(lambda: print(train_all(*runs)) or 0)())
 """
 
 

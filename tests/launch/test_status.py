@@ -60,7 +60,7 @@ def checkpoint(folder: Path, iteration: int) -> None:
 
 
 def running(**values) -> RunState:
-    process = dict(host=this_host(), pid=os.getpid(), pid_birth=birth_of(os.getpid()), started=time.time())
+    process = dict(host=this_host(), pid=os.getpid(), pid_birth=birth_of(os.getpid()))
     return RunState(RUNNING, 1000, **{**process, **values})
 
 
