@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from golden_data import gen, listing, load, norm
-from mmcv.cnn import ConvModule
 from mmengine.config import Config, ConfigDict
 from networks import (
     CONFIGS,
@@ -21,7 +20,6 @@ from mmseg.errors import ConfigError
 from mmseg.models.decode_heads import BaseDecodeHead
 from mmseg.models.decode_heads.aspp import ASPPWrapper
 from mmseg.models.decode_heads.isa import ISALayer, SelfAttentionBlock
-from mmseg.models.layers.resize import resize
 from mmseg.models.necks import SegFormerAdapter
 from mmseg.registry import MODELS
 
@@ -155,16 +153,6 @@ def small_head(**changes: Any) -> dict:
         decoder_params=dict(embed_dims=8, embed_cfg=dict(type="mlp"), fusion_cfg=fusion),
     )
     return head | changes
-
-
-def test_fusing_before_resizing_is_the_convolution_of_the_concatenation() -> None:
-    torch.manual_seed(0)
-    head = MODELS.build(small_head())
-    maps = [torch.randn(2, 3, 8, 12), torch.randn(2, 4, 3, 5)]
-    for norm_cfg in (None, dict(type="BN")):
-        conv = ConvModule(7, 6, 1, norm_cfg=norm_cfg)
-        concatenated = torch.cat([resize(level, (8, 12)) for level in maps], dim=1)
-        torch.testing.assert_close(head.fuse(conv, maps, (8, 12)), conv(concatenated))
 
 
 @pytest.mark.parametrize("layer", ["id", "conv", "sep_conv"])

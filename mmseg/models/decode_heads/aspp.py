@@ -3,22 +3,14 @@
 Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation", arXiv:1706.05587, 2017.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
 from mmseg.models.decode_heads.pyramid_pooling import PooledConv
-from mmseg.models.layers.checkpointed_conv import CheckpointedSeparableConv
-from mmseg.models.layers.depthwise_conv import ShiftedSumConv2d
-
-Pointwise = Callable[[ConvModule], Tensor]
-
-
-def is_pointwise(layer: nn.Module) -> bool:
-    """Whether a layer is a 1×1 convolution, with norm and activation or without."""
-    return isinstance(layer, ConvModule) and layer.kernel_size == (1, 1)
+from mmseg.models.layers.conv import ConvBlock, SeparableConv
 
 
 class DilatedConvs(nn.ModuleList):
@@ -29,10 +21,8 @@ class DilatedConvs(nn.ModuleList):
         channels: Channels of each branch.
         sep: Depthwise-separable instead of ordinary dilated convolutions.
         dilations: One branch each; dilation 1 is a 1×1 convolution.
-        norm_cfg: Normalisation after each convolution.
-        act_cfg: Activation after each convolution.
-        with_cp: Let separable convolutions make their wide maps again in the backward pass instead of
-            keeping them.
+        with_cp: Whether separable convolutions recompute their wide maps, see :class:`SeparableConv`.
+        block: ``norm_cfg`` and ``act_cfg`` of each convolution.
     """
 
     def __init__(
@@ -41,47 +31,29 @@ class DilatedConvs(nn.ModuleList):
         channels: int,
         sep: bool,
         dilations: Sequence[int],
-        norm_cfg: dict | None,
-        act_cfg: dict | None,
         with_cp: bool = True,
+        **block: Any,
     ) -> None:
-        block = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
-        separable = CheckpointedSeparableConv if with_cp else DepthwiseSeparableConvModule
-        dilated = separable if sep else ConvModule
-        conv = dict(type=ShiftedSumConv2d)
-        super().__init__(
-            ConvModule(in_channels, channels, 1, **block)
-            if dilation == 1
-            else dilated(
-                in_channels, channels, 3, dilation=dilation, padding=dilation, conv_cfg=conv, **block
-            )
-            for dilation in dilations
-        )
+        def branch(dilation: int) -> nn.Module:
+            if dilation == 1:
+                return ConvBlock(in_channels, channels, **block)
+            if sep:
+                return SeparableConv(in_channels, channels, 3, dilation, with_cp, **block)
+            return ConvBlock(in_channels, channels, 3, dilation, **block)
 
-    def forward(self, feature_map: Tensor, pointwise: Pointwise | None = None) -> list[Tensor]:
-        """(B, in_channels, h, w) to one (B, channels, h, w) per dilation.
+        super().__init__(branch(dilation) for dilation in dilations)
+
+    def forward(self, feature_map: Tensor, image_pool: PooledConv | None = None) -> Tensor:
+        """(B, in_channels, h, w) to all branches side by side, (B, branches · channels, h, w).
 
         Args:
             feature_map: The input.
-            pointwise: Computes a 1×1 convolution of the input in another way.
+            image_pool: A further branch, the first one: the mean over the image.
         """
-        return [
-            pointwise(branch) if pointwise and is_pointwise(branch) else branch(feature_map)
-            for branch in self
-        ]
-
-
-def concatenate_context(
-    feature_map: Tensor,
-    aspp_modules: DilatedConvs,
-    image_pool: PooledConv | None,
-    pointwise: Pointwise | None = None,
-) -> Tensor:
-    """Outputs of all branches side by side: the mean over the image, if there is one, then the dilations."""
-    maps = aspp_modules(feature_map, pointwise)
-    if image_pool is not None:
-        maps.insert(0, image_pool(feature_map).expand_as(maps[0]))
-    return torch.cat(maps, dim=1)
+        maps = [branch(feature_map) for branch in self]
+        if image_pool is not None:
+            maps.insert(0, image_pool(feature_map).expand_as(maps[0]))
+        return torch.cat(maps, dim=1)
 
 
 class ASPPWrapper(nn.Module):
@@ -113,13 +85,11 @@ class ASPPWrapper(nn.Module):
         with_cp: bool = True,
     ) -> None:
         super().__init__()
-        block = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        block: dict[str, Any] = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.image_pool = PooledConv(in_channels, channels, 1, **block) if pool else None
-        self.aspp_modules = DilatedConvs(in_channels, channels, sep, dilations, **block, with_cp=with_cp)
-        branches = len(dilations) + int(pool)
-        self.bottleneck = ConvModule(branches * channels, channels, 3, padding=1, **block)
+        self.aspp_modules = DilatedConvs(in_channels, channels, sep, dilations, with_cp, **block)
+        self.bottleneck = ConvBlock((len(dilations) + int(pool)) * channels, channels, 3, **block)
 
-    def forward(self, feature_map: Tensor, pointwise: Pointwise | None = None) -> Tensor:
-        """(B, in_channels, h, w) to (B, channels, h, w); see :class:`DilatedConvs`."""
-        context = concatenate_context(feature_map, self.aspp_modules, self.image_pool, pointwise)
-        return self.bottleneck(context)
+    def forward(self, feature_map: Tensor) -> Tensor:
+        """(B, in_channels, h, w) to (B, channels, h, w)."""
+        return self.bottleneck(self.aspp_modules(feature_map, self.image_pool))

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mmseg.models.decode_heads.aspp import DilatedConvs, concatenate_context
+from mmseg.models.decode_heads.aspp import DilatedConvs
 from mmseg.models.decode_heads.base_decode_head import BaseDecodeHead
 from mmseg.models.decode_heads.pyramid_pooling import PooledConv
 from mmseg.registry import MODELS
@@ -35,14 +35,14 @@ class ASPPHead(BaseDecodeHead):
         in_channels = self.channels_of_one_level()
         self.image_pool = PooledConv(in_channels, self.channels, 1, **self.block)
         self.aspp_modules = DilatedConvs(
-            in_channels, self.channels, self.sep, dilations, **self.block, with_cp=with_cp
+            in_channels, self.channels, self.sep, dilations, with_cp, **self.block
         )
         self.bottleneck = self.conv_block((len(dilations) + 1) * self.channels, 3)
 
     def context(self, features: Sequence[Tensor]) -> Tensor:
         """The merged branches (B, channels, h, w)."""
         (level,) = self.select(features)
-        return self.bottleneck(concatenate_context(level, self.aspp_modules, self.image_pool))
+        return self.bottleneck(self.aspp_modules(level, self.image_pool))
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Takes the level (B, in_channels, h, w) to logits (B, num_classes, h, w)."""

@@ -4,12 +4,11 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-import torch.nn.functional as F
-from mmcv.cnn import ConvModule
 from mmengine.model import normal_init
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
+from mmseg.models.layers.conv import RELU, ConvBlock
 from mmseg.models.layers.resize import resize
 from mmseg.models.losses.accuracy import pixel_accuracy
 from mmseg.registry import MODELS
@@ -29,7 +28,6 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         loss_decode: Config of the loss, or of several that are added up. An entry ``loss_name`` names a loss
             in the log (``loss_seg`` by default); losses of the same name are logged as one.
         ignore_index: Label of pixels without a class.
-        align_corners: Convention of bilinear resizing.
 
     Raises:
         ConfigError: ``in_channels`` and ``in_index`` do not fit, or a loss has a name without ``loss``.
@@ -46,7 +44,6 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         in_index: int | Sequence[int] = -1,
         loss_decode: dict | Sequence[dict] | None = None,
         ignore_index: int = 255,
-        align_corners: bool = False,
     ) -> None:
         super().__init__()
         if isinstance(in_channels, Sequence) != isinstance(in_index, Sequence) or (
@@ -61,10 +58,9 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         self.in_channels = in_channels
         self.channels = channels
         self.num_classes = num_classes
-        self.block: dict[str, Any] = dict(norm_cfg=norm_cfg, act_cfg=act_cfg or dict(type="ReLU"))
+        self.block: dict[str, Any] = dict(norm_cfg=norm_cfg, act_cfg=act_cfg or RELU)
         self.in_index = in_index
         self.ignore_index = ignore_index
-        self.align_corners = align_corners
         losses = loss_decode or dict(type="CrossEntropyLoss")
         losses = [losses] if isinstance(losses, dict) else losses
         self.loss_names = [loss.get("loss_name", "loss_seg") for loss in losses]
@@ -128,12 +124,9 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
 
     def conv_block(
         self, in_channels: int, kernel_size: int, channels: int | None = None, dilation: int = 1
-    ) -> ConvModule:
+    ) -> ConvBlock:
         """Convolution that keeps the size, norm and activation; by default to the channels of the head."""
-        channels, padding = channels or self.channels, kernel_size // 2 * dilation
-        return ConvModule(
-            in_channels, channels, kernel_size, padding=padding, dilation=dilation, **self.block
-        )
+        return ConvBlock(in_channels, channels or self.channels, kernel_size, dilation, **self.block)
 
     def select(self, features: Sequence[Tensor]) -> list[Tensor]:
         """The input levels as a list."""
@@ -143,32 +136,6 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
     def classify(self, feature_map: Tensor) -> Tensor:
         """Dropout and 1×1 classifier."""
         return self.conv_seg(self.dropout(feature_map))
-
-    def fuse(self, conv: ConvModule, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
-        """1×1 convolution, norm and activation of the concatenation of maps resized to a common size.
-
-        Resizing treats all channels alike, so it commutes with the convolution: each map meets its part of
-        the weights at its own size, and the wide concatenation is never made.
-
-        Args:
-            conv: Takes the channels of all maps together; kernel size 1.
-            maps: (B, C_i, h_i, w_i).
-            size: (H, W).
-
-        Returns:
-            (B, C, H, W).
-        """
-        parts = conv.conv.weight.split([feature_map.shape[1] for feature_map in maps], dim=1)
-        resized = [
-            resize(F.conv2d(feature_map, part), size, self.align_corners)
-            for feature_map, part in zip(maps, parts, strict=True)
-        ]
-        fused = sum(resized[1:], start=resized[0])
-        if conv.conv.bias is not None:
-            fused = fused + conv.conv.bias[:, None, None]
-        if conv.with_norm:
-            fused = conv.norm(fused)
-        return conv.activate(fused) if conv.with_activation else fused
 
     def forward_train(
         self, features: Sequence[Tensor], gt_semantic_seg: Tensor, seg_weight: Tensor | None = None
@@ -203,7 +170,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
             The losses by their names, ``loss_seg`` for one, and ``acc_seg`` (percent of all pixels), each of
             shape () on the device of the logits.
         """
-        logits = resize(logits.float(), gt_semantic_seg.shape[1:], self.align_corners)
+        logits = resize(logits.float(), gt_semantic_seg.shape[1:])
         losses: dict[str, Tensor] = {}
         for name, criterion in zip(self.loss_names, self.loss_decode, strict=True):
             loss = criterion(logits, gt_semantic_seg, seg_weight, ignore_index=self.ignore_index)

@@ -5,17 +5,16 @@ Semantic Segmentation", CVPR 2022, section 3.2.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
-from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
-from mmseg.models.decode_heads.aspp import ASPPWrapper, is_pointwise
+from mmseg.models.decode_heads.aspp import ASPPWrapper
 from mmseg.models.decode_heads.base_decode_head import BaseDecodeHead
 from mmseg.models.decode_heads.isa import ISALayer
+from mmseg.models.layers.conv import ConvBlock, SeparableConv
 from mmseg.models.layers.resize import resize
 from mmseg.registry import MODELS
 
@@ -45,14 +44,6 @@ def _identity(in_channels: int, channels: int, **_: Any) -> nn.Module:
     return nn.Identity()
 
 
-def _conv(in_channels: int, channels: int, kernel_size: int = 1, **block: Any) -> nn.Module:
-    return ConvModule(in_channels, channels, kernel_size, padding=kernel_size // 2, **block)
-
-
-def _separable_conv(in_channels: int, channels: int, kernel_size: int = 3, **block: Any) -> nn.Module:
-    return DepthwiseSeparableConvModule(in_channels, channels, kernel_size, padding=kernel_size // 2, **block)
-
-
 def _conv_then_aspp(in_channels: int, channels: int, kernel_size: int = 1, **aspp: Any) -> nn.Module:
     conv = nn.Conv2d(in_channels, channels, kernel_size, padding=kernel_size // 2)
     return nn.Sequential(conv, ASPPWrapper(channels, channels, **aspp))
@@ -61,8 +52,8 @@ def _conv_then_aspp(in_channels: int, channels: int, kernel_size: int = 1, **asp
 LAYERS: dict[str, Callable[..., nn.Module]] = {
     "id": _identity,
     "mlp": _linear,
-    "sep_conv": _separable_conv,
-    "conv": _conv,
+    "sep_conv": SeparableConv,
+    "conv": ConvBlock,
     "aspp": ASPPWrapper,
     "rawconv_and_aspp": _conv_then_aspp,
     "isa": ISALayer,
@@ -136,9 +127,5 @@ class DAFormerHead(BaseDecodeHead):
         levels = self.select(features)
         size = levels[0].shape[2:]
         embedded = [embed(level) for embed, level in zip(self.embed_layers.values(), levels, strict=True)]
-        if is_pointwise(self.fuse_layer):
-            return self.classify(self.fuse(self.fuse_layer, embedded, size))
-        wide = torch.cat([resize(level, size, self.align_corners) for level in embedded], dim=1)
-        if isinstance(self.fuse_layer, ASPPWrapper):
-            return self.classify(self.fuse_layer(wide, partial(self.fuse, maps=embedded, size=size)))
+        wide = torch.cat([resize(level, size) for level in embedded], dim=1)
         return self.classify(self.fuse_layer(wide))

@@ -6,12 +6,12 @@ Connected CRFs", TPAMI 2018 (arXiv:1606.00915), section 3.2.
 
 from collections.abc import Sequence
 
-from mmcv.cnn import ConvModule
 from mmengine.model import normal_init
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.models.decode_heads.base_decode_head import BaseDecodeHead
+from mmseg.models.layers.conv import ConvBlock
 from mmseg.registry import MODELS
 
 
@@ -26,7 +26,6 @@ class DLV2Head(BaseDecodeHead):
         in_index: Which of the encoder's levels to use.
         loss_decode: Config of the loss, or of several.
         ignore_index: Label of pixels without a class.
-        align_corners: Convention of bilinear resizing.
 
     Raises:
         ConfigError: Several levels are configured, or no dilation.
@@ -40,7 +39,6 @@ class DLV2Head(BaseDecodeHead):
         in_index: int = -1,
         loss_decode: dict | Sequence[dict] | None = None,
         ignore_index: int = 255,
-        align_corners: bool = False,
     ) -> None:
         super().__init__(
             in_channels=in_channels,
@@ -50,20 +48,12 @@ class DLV2Head(BaseDecodeHead):
             in_index=in_index,
             loss_decode=loss_decode,
             ignore_index=ignore_index,
-            align_corners=align_corners,
         )
         if not dilations:
             raise ConfigError("DLV2Head: dilations is empty; expected at least one, as (6, 12, 18, 24)")
         del self.conv_seg  # the branches are the classifiers
         self.aspp_modules = nn.ModuleList(
-            ConvModule(
-                self.channels_of_one_level(),
-                num_classes,
-                3,
-                padding=dilation,
-                dilation=dilation,
-                act_cfg=None,
-            )
+            ConvBlock(self.channels_of_one_level(), num_classes, 3, dilation, act_cfg=None)
             for dilation in dilations
         )
         for branch in self.aspp_modules:

@@ -154,9 +154,7 @@ class HRDAHead(nn.Module):
         attention = self.attention(features, context, stride, fixed_attention)
         context = (1 - attention) * context
         pasted = paste(detail, features, stride)
-        attention, enlarged = (
-            resize(x, pasted.shape[2:], self.head.align_corners) for x in (attention, context)
-        )
+        attention, enlarged = (resize(x, pasted.shape[2:]) for x in (attention, context))
         return Fusion(attention * pasted + enlarged, context, detail, attention)
 
     def _detail_logits(self, features: HRDAFeatures) -> Tensor:
@@ -186,7 +184,7 @@ class HRDAHead(nn.Module):
             attention = torch.full_like(context, fixed)
         else:
             attention = self.scale_attention(features.context).sigmoid()
-            attention = resize(attention, context.shape[2:], self.head.align_corners)
+            attention = resize(attention, context.shape[2:])
         if covers_all(features):
             return attention
         mask = attention.new_zeros((1, 1, *attention.shape[2:]))

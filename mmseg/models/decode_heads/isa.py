@@ -3,8 +3,9 @@
 from itertools import pairwise
 
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule
 from torch import Tensor, nn
+
+from mmseg.models.layers.conv import ConvBlock
 
 
 class SelfAttentionBlock(nn.Module):
@@ -34,7 +35,7 @@ class SelfAttentionBlock(nn.Module):
         def project(out_channels: int, num_convs: int) -> nn.Module:
             widths = [channels] + num_convs * [out_channels]
             convs = [
-                ConvModule(before, after, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)
+                ConvBlock(before, after, norm_cfg=norm_cfg, act_cfg=act_cfg)
                 for before, after in pairwise(widths)
             ]
             return convs[0] if num_convs == 1 else nn.Sequential(*convs)
@@ -123,7 +124,7 @@ class ISALayer(nn.Module):
     ) -> None:
         super().__init__()
         self.cells = (down_factor[0], down_factor[1])
-        self.in_conv = ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.in_conv = ConvBlock(in_channels, channels, norm_cfg=norm_cfg, act_cfg=act_cfg)
         attention = (channels, isa_channels, key_query_num_convs, norm_cfg, act_cfg)
         self.global_relation = SelfAttentionBlock(*attention)
         self.local_relation = SelfAttentionBlock(*attention)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mmseg.models.decode_heads.base_decode_head import BaseDecodeHead
@@ -33,4 +34,4 @@ class ISAHead(BaseDecodeHead):
         (level,) = self.select(features)
         projected = self.in_conv(level)
         attended = interlaced_attention(projected, self.cells, self.global_relation, self.local_relation)
-        return self.classify(self.fuse(self.out_conv, [attended, projected], projected.shape[2:]))
+        return self.classify(self.out_conv(torch.cat([attended, projected], dim=1)))

@@ -23,9 +23,7 @@ class PSPHead(BaseDecodeHead):
     def __init__(self, pool_scales: Sequence[int] = (1, 2, 3, 6), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         in_channels = self.channels_of_one_level()
-        self.psp_modules = PyramidPooling(
-            in_channels, self.channels, pool_scales, align_corners=self.align_corners, **self.block
-        )
+        self.psp_modules = PyramidPooling(in_channels, self.channels, pool_scales, **self.block)
         self.bottleneck = self.conv_block(in_channels + len(pool_scales) * self.channels, 3)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

@@ -5,10 +5,10 @@ Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017, section 3.2.
 
 from collections.abc import Sequence
 
-from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
+from mmseg.models.layers.conv import ConvBlock
 from mmseg.models.layers.resize import resize
 
 
@@ -28,7 +28,7 @@ class PooledConv(nn.Sequential):
     ) -> None:
         super().__init__(
             nn.AdaptiveAvgPool2d(scale),
-            ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg, act_cfg=act_cfg),
+            ConvBlock(in_channels, channels, norm_cfg=norm_cfg, act_cfg=act_cfg),
         )
 
     def forward(self, feature_map: Tensor) -> Tensor:
@@ -58,7 +58,6 @@ class PyramidPooling(nn.ModuleList):
         scales: Rows and columns of each grid.
         norm_cfg: Normalisation after each convolution.
         act_cfg: Activation after each convolution.
-        align_corners: Convention of bilinear resizing.
     """
 
     def __init__(
@@ -68,12 +67,10 @@ class PyramidPooling(nn.ModuleList):
         scales: Sequence[int],
         norm_cfg: dict | None,
         act_cfg: dict | None,
-        align_corners: bool = False,
     ) -> None:
         super().__init__(PooledConv(in_channels, channels, scale, norm_cfg, act_cfg) for scale in scales)
-        self.align_corners = align_corners
 
     def forward(self, feature_map: Tensor) -> list[Tensor]:
         """(B, in_channels, h, w) to one (B, channels, h, w) per scale."""
         size = feature_map.shape[2:]
-        return [resize(branch(feature_map), size, self.align_corners) for branch in self]
+        return [resize(branch(feature_map), size) for branch in self]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from mmseg.errors import ConfigError
 from mmseg.models.decode_heads.base_decode_head import BaseDecodeHead
 from mmseg.models.decode_heads.daformer_head import LinearEmbedding
+from mmseg.models.layers.conv import FusionConv
 from mmseg.registry import MODELS
 
 
@@ -40,12 +41,11 @@ class SegFormerHead(BaseDecodeHead):
         self.linear_c = nn.ModuleDict(
             {str(level): LinearEmbedding(width, embed_dim) for level, width in enumerate(in_channels)}
         )
-        self.linear_fuse = self.conv_block(len(in_channels) * embed_dim, 1, embed_dim)
+        self.linear_fuse = FusionConv(len(in_channels) * embed_dim, embed_dim, **self.block)
         self.linear_pred = nn.Conv2d(embed_dim, self.num_classes, 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Levels (B, C_i, h_i, w_i) to logits (B, num_classes, h_0, w_0)."""
         levels = self.select(features)
         embedded = [embed(level) for embed, level in zip(self.linear_c.values(), levels, strict=True)]
-        fused = self.fuse(self.linear_fuse, embedded, levels[0].shape[2:])
-        return self.linear_pred(self.dropout(fused))
+        return self.linear_pred(self.dropout(self.linear_fuse(embedded)))

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmcv.cnn import DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
 from mmseg.models.decode_heads.aspp_head import ASPPHead
+from mmseg.models.layers.conv import SeparableConv
 from mmseg.models.layers.resize import resize
 from mmseg.registry import MODELS
 
@@ -33,10 +33,7 @@ class DepthwiseSeparableASPPHead(ASPPHead):
         self.c1_bottleneck = self.conv_block(c1_in_channels, 1, c1_channels) if c1_in_channels else None
         widths = [self.channels + (c1_channels if c1_in_channels else 0), self.channels]
         self.sep_bottleneck = nn.Sequential(
-            *(
-                DepthwiseSeparableConvModule(width, self.channels, 3, padding=1, **self.block)
-                for width in widths
-            )
+            *(SeparableConv(width, self.channels, **self.block) for width in widths)
         )
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
@@ -44,5 +41,5 @@ class DepthwiseSeparableASPPHead(ASPPHead):
         context = self.context(features)
         if self.c1_bottleneck is not None:
             detail = self.c1_bottleneck(features[0])
-            context = torch.cat([resize(context, detail.shape[2:], self.align_corners), detail], dim=1)
+            context = torch.cat([resize(context, detail.shape[2:]), detail], dim=1)
         return self.classify(self.sep_bottleneck(context))

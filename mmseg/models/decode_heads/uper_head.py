@@ -27,9 +27,7 @@ class UPerHead(BaseDecodeHead):
     def __init__(self, pool_scales: Sequence[int] = (1, 2, 3, 6), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         *widths, last = self.channels_of_levels()
-        self.psp_modules = PyramidPooling(
-            last, self.channels, pool_scales, align_corners=self.align_corners, **self.block
-        )
+        self.psp_modules = PyramidPooling(last, self.channels, pool_scales, **self.block)
         self.bottleneck = self.conv_block(last + len(pool_scales) * self.channels, 3)
         self.lateral_convs = nn.ModuleList(self.conv_block(width, 1) for width in widths)
         self.fpn_convs = nn.ModuleList(self.conv_block(self.channels, 3) for _ in widths)
@@ -40,11 +38,9 @@ class UPerHead(BaseDecodeHead):
         *levels, last = self.select(features)
         pyramid = [self.bottleneck(torch.cat([last, *self.psp_modules(last)], dim=1))]
         for lateral_conv, level in zip(reversed(self.lateral_convs), reversed(levels), strict=True):
-            pyramid.insert(0, lateral_conv(level) + resize(pyramid[0], level.shape[2:], self.align_corners))
+            pyramid.insert(0, lateral_conv(level) + resize(pyramid[0], level.shape[2:]))
         outputs = [conv(level) for conv, level in zip(self.fpn_convs, pyramid[:-1], strict=True)]
         outputs.append(pyramid[-1])
         size = outputs[0].shape[2:]
-        fused = self.fpn_bottleneck(
-            torch.cat([resize(level, size, self.align_corners) for level in outputs], dim=1)
-        )
-        return self.classify(fused)
+        wide = torch.cat([resize(level, size) for level in outputs], dim=1)
+        return self.classify(self.fpn_bottleneck(wide))

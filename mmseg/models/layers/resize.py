@@ -6,14 +6,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def resize(image: Tensor, size: Sequence[int], align_corners: bool = False) -> Tensor:
+def resize(image: Tensor, size: Sequence[int]) -> Tensor:
     """(B, C, h, w) to (B, C, *size); what has that size already is returned as it is.
 
     Args:
         image: The input.
         size: (H, W).
-        align_corners: Whether the centres of the corner pixels, not the corners, keep their places.
     """
     if tuple(image.shape[2:]) == tuple(size):
         return image
-    return F.interpolate(image, tuple(size), mode="bilinear", align_corners=align_corners)
+    return F.interpolate(image, tuple(size), mode="bilinear", align_corners=False)

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from mmseg.checkpoints.weights import load_pretrained_backbone
-from mmseg.models.layers.folded_conv import fold_batch_norms
 from mmseg.models.layers.resize import resize
 from mmseg.models.layers.sliding_window import Window
 from mmseg.models.segmentors.inference import Inference
@@ -49,7 +48,6 @@ class EncoderDecoder(Inference):
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck) if neck else None
         self.decode_head = MODELS.build(decode_head)
-        fold_batch_norms(self.decode_head)
         if isinstance(auxiliary_head, Sequence):
             self.auxiliary_head: nn.Module | None = nn.ModuleList(MODELS.build(cfg) for cfg in auxiliary_head)
         else:
