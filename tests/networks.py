@@ -1,5 +1,6 @@
 """Networks as the stored numbers of the published implementation describe them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,15 @@ def published_names(module: nn.Module) -> dict[str, str]:
     for path, part in module.named_modules(remove_duplicate=False):
         if isinstance(part, TimmBackbone):
             prefix = f"{path}." if path else ""
-            names |= {prefix + name: prefix + part.published_name(name) for name in part.state_dict()}
+            deep_stem = "network.conv1.0.weight" in part.state_dict()
+            names |= {prefix + n: prefix + openmmlab_name(n, deep_stem) for n in part.state_dict()}
     return names
+
+
+def openmmlab_name(name: str, deep_stem: bool) -> str:
+    """OpenMMLab's name of an entry of a residual network; only a stem of three convolutions differs."""
+    name = name.removeprefix("network.")
+    return re.sub("^bn1", "stem.7", re.sub("^conv1", "stem", name)) if deep_stem else name
 
 
 def filled_published(module: nn.Module, prefix: str = "") -> nn.Module:

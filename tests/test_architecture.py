@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "version": set(),
     "registry": {"errors"},
     "cli": FOUNDATION,
-    "checkpoints": {"errors", "registry", "models.backbones"},
+    "checkpoints": {"errors", "registry"},
     "datasets": FOUNDATION,
     "evaluation": FOUNDATION | {"datasets"},
     "visualization": FOUNDATION,

@@ -11,6 +11,7 @@ from pathlib import Path
 from mmseg.checkpoints.export import check_out, encode_weights, extract_network, write_weights
 from mmseg.checkpoints.networks import NETWORKS
 from mmseg.cli import command
+from mmseg.models.backbones.timm_backbone import todays_name
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -30,7 +31,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_out(args.out, args.checkpoint, overwrite=args.force)
-    weights = extract_network(args.checkpoint, args.network)
+    weights = extract_network(args.checkpoint, args.network, todays_name)
     write_weights(args.out, encode_weights(weights, args.out.suffix))
     print(f"{args.out}: {args.network}, {len(weights['state_dict'])} weights")
 

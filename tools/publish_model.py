@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mmseg.checkpoints.export import check_out, encode_weights, extract_network, write_weights
 from mmseg.cli import command
+from mmseg.models.backbones.timm_backbone import todays_name
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -26,7 +27,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_out(args.out, args.checkpoint)
-    content = encode_weights(extract_network(args.checkpoint), args.out.suffix)
+    content = encode_weights(extract_network(args.checkpoint, rename=todays_name), args.out.suffix)
     digits = hashlib.sha256(content).hexdigest()[:8]
     published = args.out.with_name(f"{args.out.stem}-{digits}{args.out.suffix}")
     check_out(published, args.checkpoint)

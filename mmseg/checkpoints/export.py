@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,24 @@ from mmseg.checkpoints.atomic import replacing
 from mmseg.checkpoints.networks import find_network, split_networks
 from mmseg.checkpoints.weights import read_checkpoint, state_dict_of
 from mmseg.errors import CheckpointError
-from mmseg.models.backbones import weight_names
-from mmseg.models.backbones.timm_backbone import NETWORK
 
-KEPT = ("iter", "epoch", "seed", "experiment_name")
+KEPT = ("iter", "epoch", "seed", "experiment_name", "dataset_meta")
 """Entries of ``meta`` that say where weights come from; environment and paths are left out."""
 
 SUFFIXES = (".pth", ".safetensors")
 """Of the files that are written."""
 
-EXTRA_STATE = "_extra_state"
 
-
-def extract_network(path: str | Path, network: str = "student") -> dict[str, Any]:
-    """Read a checkpoint and keep one network of it, by the names that it has today.
+def extract_network(
+    path: str | Path, network: str = "student", rename: Callable[[str], str] = str
+) -> dict[str, Any]:
+    """Read a checkpoint and keep one network of it.
 
     Args:
         path: Checkpoint of the published code or of this framework.
         network: A key of :data:`~mmseg.checkpoints.networks.NETWORKS`, or ``'all'`` for every network
             with its prefix.
+        rename: Gives the entries of published networks the names that they have today.
 
     Returns:
         ``meta`` and ``state_dict``.
@@ -42,25 +41,16 @@ def extract_network(path: str | Path, network: str = "student") -> dict[str, Any
         CheckpointError: The file is missing or damaged, or does not hold the network.
     """
     content = read_checkpoint(path)
-    everything = state_dict_of(content, path)
-    state = {name: value for name, value in everything.items() if not name.endswith(EXTRA_STATE)}
+    state = state_dict_of(content, path)
     if network != "all":
         networks = split_networks(state)
         state = networks[find_network(network, networks, path)]
-    meta = content.get("meta")
+    meta = content.get("meta") or {}
+    named = {"experiment_name": meta.get("exp_name"), **meta, "dataset_meta": dataset_meta(meta) or None}
     return {
-        "meta": todays_meta(meta if isinstance(meta, Mapping) else {}),
-        "state_dict": {todays_name(name): value for name, value in state.items()},
+        "meta": {key: named[key] for key in KEPT if named.get(key) is not None},
+        "state_dict": {rename(name): value for name, value in state.items()},
     }
-
-
-def todays_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of ``meta``: iteration, seed, name of the run, and classes with their colours."""
-    named = {"experiment_name": meta.get("exp_name"), **meta}
-    kept: dict[str, Any] = {key: named[key] for key in KEPT if named.get(key) is not None}
-    if described := dataset_meta(meta):
-        kept["dataset_meta"] = described
-    return kept
 
 
 def dataset_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,14 +61,6 @@ def dataset_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
     if not classes:
         return {}
     return {"classes": tuple(classes)} | ({} if palette is None else {"palette": [list(c) for c in palette]})
-
-
-def todays_name(name: str) -> str:
-    """Name of an entry with the layers of a residual backbone as today's network names them."""
-    before, backbone, layer = name.rpartition("backbone.")
-    if not backbone or not layer.startswith(("stem.", "conv1.", "bn1.", "layer")):
-        return name
-    return f"{before}{backbone}{NETWORK}{weight_names.openmmlab_to_timm(layer)}"
 
 
 def check_out(out: Path, checkpoint: str | Path, overwrite: bool = False) -> None:

@@ -6,7 +6,6 @@ are an error, not a warning, since the network would run and give nonsense.
 
 import _codecs
 import difflib
-import math
 import pickle
 import re
 import urllib.parse
@@ -26,7 +25,11 @@ from mmseg.checkpoints.download import download
 from mmseg.checkpoints.networks import find_network, split_networks
 from mmseg.errors import CheckpointError
 
-MIN_FITTING_SHARE = 0.9
+MIN_FITTING_SHARE = 90
+"""Percent of the entries that fit by name and shape, of those of a backbone or of its file (the more)."""
+EXTRA_STATE = "_extra_state"
+"""Ends the names of the entries of a state dict that are no weights."""
+OPTIONAL = ("num_batches_tracked", EXTRA_STATE)
 CLASSIFIERS = ("head.", "fc.", "classifier.")
 TIMM_WEIGHTS = "timm"
 """As ``pretrained``: what timm itself downloads for its network."""
@@ -45,24 +48,18 @@ class LoadReport:
     unexpected: list[str] = field(default_factory=list)
     mismatched: list[str] = field(default_factory=list)
 
-    @property
-    def fitting_share(self) -> float:
-        """Share of entries that fit by name and shape, of those of the network or of the file (the less)."""
-        misfits = len(self.mismatched) + max(len(self.missing), len(self.unexpected))
-        return len(self.loaded) / max(len(self.loaded) + misfits, 1)
-
-    def examples(self) -> str:
-        """A few entries of each kind of misfit."""
+    def misfits(self) -> str:
+        """A few entries of each kind of misfit; empty where everything fits."""
         kinds = {
             "missing in the file": self.missing,
             "unknown to the network": self.unexpected,
             "other shape": self.mismatched,
         }
-        return "; ".join(
-            f"{kind} ({len(names)}): {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
-            for kind, names in kinds.items()
-            if names
-        )
+        return "; ".join(f"{kind} ({len(names)}): {_few(names)}" for kind, names in kinds.items() if names)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def require_file(path: str | Path) -> Path:
@@ -110,18 +107,18 @@ def _open_mmlab_file(name: str) -> Path:
     from mmengine.runner.checkpoint import get_external_models
 
     urls = get_external_models()
-    url = urls.get(name)
-    file_name = Path(url).name if url else f"{name}.pth"
+    file_name = Path(urls.get(name, f"{name}.pth")).name
     for pattern in (file_name, f"{name}.pth", f"{name}-*.pth"):
         if found := sorted(Path("pretrained").glob(pattern)):
             return found[0]
-    if url is None:
+    if name not in urls:
         close = [OPEN_MMLAB + other for other in difflib.get_close_matches(name, urls, n=3)]
         hint = f"did you mean {' or '.join(close)}?" if close else "check the name"
         raise CheckpointError(f"{OPEN_MMLAB}{name}: OpenMMLab has no weights of this name; {hint}")
     raise CheckpointError(
         f"{OPEN_MMLAB}{name}: weight file not found; download {file_name} (ImageNet weights of the encoder) "
-        f"from {url}, save it as pretrained/{file_name}, or set model.pretrained=None to train from scratch"
+        f"from {urls[name]}, save it as pretrained/{file_name}, or set model.pretrained=None to train from "
+        "scratch"
     )
 
 
@@ -144,32 +141,32 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadRepor
             not in it, or more than a tenth of its entries are left over.
     """
     if path == TIMM_WEIGHTS:
-        download = getattr(backbone, "download_weights", None)
-        if download is None:
+        fetch = getattr(backbone, "download_weights", None)
+        if fetch is None:
             raise CheckpointError(
                 f"pretrained='timm': {type(backbone).__name__} is not in timm; name a weight file instead"
             )
-        download()
+        fetch()
         return LoadReport(loaded=list(backbone.state_dict()))
-    state = state_dict_of(read_checkpoint(path), path)
-    for prefix in ("model.backbone.", "backbone."):
-        state = select_prefix(state, prefix) or state
+    networks = split_networks(state_dict_of(read_checkpoint(path), path))
+    state = networks[find_network("student", networks, path)]
+    prefix = "backbone."
+    state = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)} or state
     if adapt := getattr(backbone, "adapt_weights", None):
         state = adapt(state)
     state = {name: value for name, value in state.items() if not name.startswith(CLASSIFIERS)}
     report = compare(backbone, state)
-    if report.missing or report.mismatched or report.fitting_share < MIN_FITTING_SHARE:
-        share = math.floor(100 * report.fitting_share)
+    others = len(report.mismatched) + max(len(report.missing), len(report.unexpected))
+    share = 100 * len(report.loaded) // max(len(report.loaded) + others, 1)
+    misfits = report.misfits()
+    if report.missing or report.mismatched or share < MIN_FITTING_SHARE:
         raise CheckpointError(
-            f"{path}: {share}% of the weights fit the backbone, expected all "
-            f"of its own, few others; {report.examples()}. Use ImageNet weights of the config's backbone"
+            f"{path}: {share}% of the weights fit the backbone, expected all of its own, few others; "
+            f"{misfits}. Use ImageNet weights of the config's backbone"
         )
-    backbone.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
-    rest = report.examples()
-    print_log(
-        f"{path}: loaded {len(report.loaded)} weights of the backbone" + (f"; {rest}" if rest else ""),
-        "current",
-    )
+    backbone.load_state_dict(own_names(backbone, state), strict=False)
+    rest = misfits and f"; {misfits}"
+    print_log(f"{path}: loaded {len(report.loaded)} weights of the backbone{rest}", "current")
     return report
 
 
@@ -194,12 +191,12 @@ def load_checkpoint(model: nn.Module, path: str | Path, network: str = "student"
     prefix = find_network(network, networks, path)
     state = own_names(model, networks.pop(prefix))
     report = compare(model, state)
-    if report.missing or report.mismatched or report.unexpected:
+    if misfits := report.misfits():
         raise CheckpointError(
-            f"{path}: the checkpoint is of another network than the config: {report.examples()}. "
+            f"{path}: the checkpoint is of another network than the config: {misfits}. "
             "Use the config that was stored with the checkpoint"
         )
-    model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
+    model.load_state_dict(state, strict=False)
     missing = sorted(model.state_dict().keys() - set(report.loaded))
     left_over = [
         f"{other}.* {len(entries)}" if other else f"other {_some(list(entries))}"
@@ -214,15 +211,13 @@ def load_checkpoint(model: nn.Module, path: str | Path, network: str = "student"
 
 
 def _some(names: list[str]) -> str:
-    """How many names there are, and the first of them."""
-    if not names:
-        return "0"
-    return f"{len(names)} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+    return f"{len(names)} ({_few(names)})" if names else "0"
 
 
-def select_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The entries whose names start with a prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+def rename_entries(module: Any, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Hook before loading: entries under a prefix get the names that the module's ``own_name`` gives them."""
+    for name in [name for name in state if name.startswith(prefix)]:
+        state[prefix + module.own_name(name.removeprefix(prefix))] = state.pop(name)
 
 
 def own_names(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -233,32 +228,27 @@ def own_names(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tenso
     renamed = dict(state)
     for path, part in module.named_modules(remove_duplicate=False):
         if hasattr(part, "own_name"):
-            prefix = f"{path}." if path else ""
-            renamed = {
-                prefix + part.own_name(name.removeprefix(prefix)) if name.startswith(prefix) else name: value
-                for name, value in renamed.items()
-            }
+            rename_entries(part, renamed, f"{path}." if path else "")
     return renamed
 
 
 def compare(module: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     """Which entries of a state dict fit a module; the batch counters of norms are optional."""
-    report, own, state = LoadReport(), module.state_dict(), own_names(module, state)
+    own, state = module.state_dict(), own_names(module, state)
+    report = LoadReport(unexpected=[name for name in state if name not in own])
     for name, value in own.items():
         if name not in state:
-            if not name.endswith("num_batches_tracked"):
-                report.missing.append(name)
+            report.missing += [] if name.endswith(OPTIONAL) else [name]
         elif state[name].shape != value.shape:
             shapes = f"{tuple(state[name].shape)} in the file, {tuple(value.shape)} in the network"
             report.mismatched.append(f"{name} ({shapes})")
         else:
             report.loaded.append(name)
-    report.unexpected = [name for name in state if name not in own]
     return report
 
 
 def state_dict_of(content: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name, without the prefix of data-parallel wrappers.
+    """The weights of a checkpoint by name, without the prefix of data-parallel wrappers.
 
     Args:
         content: What :func:`read_checkpoint` gave.
@@ -267,14 +257,11 @@ def state_dict_of(content: Mapping[str, Any], path: str | Path) -> dict[str, Ten
     Raises:
         CheckpointError: There is no state dict.
     """
-    for key in ("state_dict", "model"):
-        if isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
+    nested = (content.get(key) for key in ("state_dict", "model"))
     state = {
         name.removeprefix("module."): value
-        for name, value in content.items()
-        if isinstance(name, str) and isinstance(value, Tensor)
+        for name, value in next((inner for inner in nested if isinstance(inner, Mapping)), content).items()
+        if isinstance(name, str) and isinstance(value, Tensor) and not name.endswith(EXTRA_STATE)
     }
     if not state:
         raise CheckpointError(

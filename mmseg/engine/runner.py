@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmseg.checkpoints.weights import compare, load_checkpoint, read_checkpoint
+from mmseg.checkpoints.weights import compare, load_checkpoint, read_checkpoint, state_dict_of
 from mmseg.engine.distributed import broadcast_state, shelter_worker
 from mmseg.engine.environment import environment
 from mmseg.engine.optim_wrapper import SegmentationOptimWrapper
@@ -25,8 +25,6 @@ from mmseg.errors import CheckpointError, ConfigError
 from mmseg.models.uda.uda_decorator import STUDENT
 from mmseg.registry import DATASETS, MODELS, OPTIM_WRAPPERS, check_part
 
-EXTRA = "_extra_state"
-"""Ends the names of the entries that hold no parameters."""
 WRITING = ("after_train_iter", "after_val_iter", "after_val_epoch", "after_train", "after_run")
 """Where the hooks of a training run write."""
 STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
@@ -219,12 +217,9 @@ class SegmentationRunner(Runner):
                 f"{filename}: holds weights, but not the state of a run of this framework, so it cannot be "
                 "resumed; start a new run from these weights with --load-from"
             )
-        state = checkpoint.get("state_dict", {})
-        report = compare(model, {name: value for name, value in state.items() if not name.endswith(EXTRA)})
-        report.missing = [name for name in report.missing if not name.endswith(EXTRA)]
-        if report.missing or report.unexpected or report.mismatched:
+        if misfits := compare(model, state_dict_of(checkpoint, filename)).misfits():
             raise CheckpointError(
-                f"{filename}: cannot be resumed with this config, the networks differ: {report.examples()}. "
+                f"{filename}: cannot be resumed with this config, the networks differ: {misfits}. "
                 "Restore the config, or start a new run from these weights with --load-from"
             )
         self._check_randomness(checkpoint.get("meta", {}), filename)

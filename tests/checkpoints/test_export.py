@@ -22,6 +22,7 @@ from mmseg.checkpoints.networks import NETWORKS, split_networks
 from mmseg.checkpoints.weights import read_checkpoint
 from mmseg.config.load import load_config
 from mmseg.errors import CheckpointError
+from mmseg.models.backbones.timm_backbone import todays_name
 from mmseg.registry import MODELS
 from tools.convert_checkpoint import main as convert
 from tools.publish_model import main as publish
@@ -132,6 +133,13 @@ def test_one_network_is_taken(tmp_path, network, value, suffix, capsys):
     else:
         with safe_open(out, "pt") as file:
             assert file.metadata() == {"format": "pt"}
+
+
+def test_seed_and_iteration_may_be_zero(tmp_path):
+    meta = dict(iter=0, seed=0, exp_name="run.json", env_info="sys.platform: linux")
+    torch.save({"meta": meta, "state_dict": {"w": torch.ones(1)}}, tmp_path / "latest.pth")
+    kept = extract_network(tmp_path / "latest.pth")["meta"]
+    assert kept == dict(iter=0, seed=0, experiment_name="run.json")
 
 
 def test_discriminators_and_all_networks(tmp_path):
@@ -250,7 +258,7 @@ def test_residual_networks_get_todays_names(tmp_path):
         state[key] = torch.zeros((), dtype=getattr(torch, dtype)).expand(sizes)
     path = tmp_path / "latest.pth"
     torch.save(checkpoint(state), path)
-    assert extract_network(path)["state_dict"].keys() == own.keys()
+    assert extract_network(path, rename=todays_name)["state_dict"].keys() == own.keys()
     assert convert([str(path), str(tmp_path / "student.safetensors")]) == 0
     model = init_segmentor(cfg, tmp_path / "student.safetensors", device="cpu")
     assert all(not value.any() for value in model.state_dict().values())

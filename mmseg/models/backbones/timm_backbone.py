@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmseg.checkpoints.weights import rename_entries
 from mmseg.errors import CheckpointError, ConfigError
 from mmseg.models.backbones import weight_names
 from mmseg.models.layers.resize import resize
@@ -74,7 +75,7 @@ class TimmBackbone(nn.Module):
         if type(outline).__name__ == "ResNet":
             _drop_dilated_averages(self.network)
         self._own_names = frozenset(self.state_dict())
-        self.register_load_state_dict_pre_hook(_rename_entries)
+        self.register_load_state_dict_pre_hook(rename_entries)
 
     def extra_repr(self) -> str:
         return f"{self.name}, channels={self.channels}, strides={self.strides}"
@@ -105,11 +106,6 @@ class TimmBackbone(nn.Module):
                 if candidate in self._own_names:
                     return candidate
         return name
-
-    def published_name(self, name: str) -> str:
-        """Name of an entry of this module in the published code, which has residual networks only."""
-        deep_stem = f"{NETWORK}conv1.0.weight" in self._own_names
-        return weight_names.timm_to_openmmlab(name.removeprefix(NETWORK), deep_stem)
 
     def adapt_weights(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights of a whole classifier as entries of this module.
@@ -156,10 +152,12 @@ class TimmBackbone(nn.Module):
         self.network.load_state_dict(network.state_dict())
 
 
-def _rename_entries(module: TimmBackbone, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Hook before loading: entries under the prefix get the module's own names."""
-    for name in [name for name in state if name.startswith(prefix)]:
-        state[prefix + module.own_name(name.removeprefix(prefix))] = state.pop(name)
+def todays_name(name: str) -> str:
+    """Name of an entry of a checkpoint, of a residual backbone as :class:`TimmBackbone` names its layers."""
+    before, backbone, layer = name.rpartition("backbone.")
+    if not backbone or not layer.startswith(("stem.", "conv1.", "bn1.", "layer")):
+        return name
+    return f"{before}{backbone}{NETWORK}{weight_names.openmmlab_to_timm(layer)}"
 
 
 def _require_name(name: str) -> None:

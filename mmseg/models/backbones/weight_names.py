@@ -45,20 +45,6 @@ def openmmlab_to_timm(name: str) -> str:
     return re.sub(r"^stem\.(?=[0-6]\.)", "conv1.", name)
 
 
-def timm_to_openmmlab(name: str, deep_stem: bool) -> str:
-    """timm's name of an entry of a ResNet to OpenMMLab's.
-
-    Args:
-        name: Of a parameter or buffer.
-        deep_stem: The stem has three convolutions; with a single one all names agree.
-    """
-    if not deep_stem:
-        return name
-    if name.startswith("bn1."):
-        return "stem.7." + name.removeprefix("bn1.")
-    return re.sub(r"^conv1\.(?=[0-6]\.)", "stem.", name)
-
-
 def hugging_face_to_mit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights by the names of :class:`MixVisionTransformer`; entries of another naming stay as they are.
 
