@@ -164,13 +164,12 @@ def override(cfg: Config, options: dict, path: Path) -> None:
 
 def _translated(old: Config, path: Path) -> Config:
     """A config of the 0.x form in today's; a training with it does not write into the old run's folder."""
-    translation = translate(old.to_dict(), base("default_runtime") | base("datasets/parts/loaders"))
-    if translation.unknown:
+    content, unknown = translate(old.to_dict(), base("default_runtime") | base("datasets/parts/loaders"))
+    if unknown:
         print(
-            f"warning: {path}: no counterpart of {', '.join(translation.unknown)}; see docs/old_runs.md",
-            file=sys.stderr,
+            f"warning: {path}: no counterpart of {', '.join(unknown)}; see docs/old_runs.md", file=sys.stderr
         )
-    content, folder = translation.config, path.resolve().parent.name
+    folder = path.resolve().parent.name
     if Path(content.get("work_dir") or folder).name == folder:
         content["work_dir"] = work_dir_of_continuation(path)
     return plain_config(content, path)

@@ -19,7 +19,7 @@ from mmseg.experiments.experiment import Experiment, Run, runs_of
 from mmseg.launch import slurm
 from mmseg.launch.local import TrainedElsewhere, slots, train_all
 from mmseg.launch.process import Job
-from mmseg.launch.run_folders import config_in, differing_sections, finished_dir, write_config
+from mmseg.launch.run_folders import config_in, differing_sections, folders_of, is_finished, write_config
 from mmseg.launch.run_state import claim_run
 from mmseg.launch.status import FINISHED, RUNNING, STATES, Status, status_of
 
@@ -107,7 +107,8 @@ class ExperimentLauncher:
         """Print the runs of the ID and which of them are finished."""
         rows: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for run in self.runs:
-            finished = finished_dir(run.name, self.exp, self.iterations(run))
+            iterations = self.iterations(run)
+            finished = any(is_finished(folder, iterations) for folder in folders_of(run.name, self.exp))
             rows[run.row.name]["finished" if finished else "open"].append(run.seed)
         number = sum(len(seeds["finished"]) for seeds in rows.values())
         print(f"{self.exp_id}: {self.experiment.title} ({len(self.runs)} runs, {number} finished)")

@@ -69,11 +69,6 @@ def folders_of(name: str, exp: str) -> list[Path]:
     return sorted(found, key=age, reverse=True)
 
 
-def finished_dir(name: str, exp: str, iterations: int) -> Path | None:
-    """The folder of a finished run, see :func:`is_finished`."""
-    return next((path for path in reversed(folders_of(name, exp)) if is_finished(path, iterations)), None)
-
-
 def is_finished(run_dir: Path, iterations: int) -> bool:
     """Whether a run has its last checkpoint and the scores of that, or has ended well without evaluation."""
     state = read_state(run_dir)

@@ -9,12 +9,7 @@ from typing import Any
 
 from mmseg.errors import ConfigError
 from mmseg.legacy.old_part import OldPart
-from mmseg.legacy.pipeline import (
-    Normalisation,
-    Pipeline,
-    translate_test_pipeline,
-    translate_training_pipeline,
-)
+from mmseg.legacy.pipeline import Normalisation, translate_pipeline
 
 WRAPPERS = ("RepeatDataset", "ConcatDataset", "ClassBalancedDataset")
 
@@ -97,24 +92,25 @@ class DataTranslator:
             if not labelled and step.get("cat_max_ratio", 1.0) < 1
         ]
         old.unknown += chosen_by_label
-        pipeline = translate_training_pipeline(steps, place, labelled)
         if not labelled:
             old.ignore("ann_dir")
-        dataset = self.finish(old, pipeline)
+        dataset = self.finish(old, *translate_pipeline(steps, place, labelled))
         return dataset if labelled else dataset | dict(load_labels=False)
 
     def test_set(self, old: OldPart) -> dict[str, Any]:
         """A data set for evaluation."""
-        pipeline = translate_test_pipeline(old.need("pipeline"), old.name("pipeline"))
-        return self.finish(old, pipeline) | dict(test_mode=True)
+        pipeline = translate_pipeline(old.need("pipeline"), old.name("pipeline"), test=True)
+        return self.finish(old, *pipeline) | dict(test_mode=True)
 
-    def finish(self, old: OldPart, pipeline: Pipeline) -> dict[str, Any]:
+    def finish(
+        self, old: OldPart, transforms: list[dict[str, Any]], normalisation: Normalisation | None
+    ) -> dict[str, Any]:
         """Files and classes of a data set, with its translated pipeline.
 
         Raises:
             ConfigError: The data set is a combination of others, or has a setting without counterpart.
         """
-        self.normalisations[old.place] = pipeline.normalisation
+        self.normalisations[old.place] = normalisation
         dataset: dict[str, Any] = dict(type=old.need("type"))
         root = folder(old.take("data_root"))
         if root is not None:
@@ -132,7 +128,7 @@ class DataTranslator:
         old.expect("ignore_index", 255, because="pixels without a class have label 255")
         old.expect("reduce_zero_label", False, because="label 0 is a class; use id_map of the data set")
         old.refuse_rest(f"{dataset['type']} has no such setting")
-        return dataset | dict(pipeline=pipeline.transforms)
+        return dataset | dict(pipeline=transforms)
 
     def data_preprocessor(self) -> dict[str, Any] | None:
         """How images are normalised, or None for the statistics of ImageNet.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from mmseg.errors import ConfigError
@@ -43,19 +42,6 @@ SYNTHIA_CLASSES = ("16", "13")
 """Subsets of the classes over which scores of training on Synthia are averaged."""
 
 
-@dataclass
-class Translation:
-    """A translated config.
-
-    Attributes:
-        config: In today's form.
-        unknown: Dotted names of entries of the old config that are not in it.
-    """
-
-    config: dict[str, Any]
-    unknown: list[str] = field(default_factory=list)
-
-
 def is_legacy(config: Mapping[str, Any]) -> bool:
     """Whether a config has the 0.x form.
 
@@ -76,12 +62,15 @@ def is_legacy(config: Mapping[str, Any]) -> bool:
     return is_section and not today
 
 
-def translate(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Translation:
+def translate(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Translate a config of the 0.x form.
 
     Args:
         config: The old config, complete.
         defaults: Today's default runtime and loaders without data sets.
+
+    Returns:
+        The config in today's form, and the dotted names of entries of the old config that are not in it.
 
     Raises:
         ConfigError: An entry changes results and has no counterpart.
@@ -120,14 +109,9 @@ def translate(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Transla
         for split in ("val", "test"):
             cfg[f"{split}_evaluator"] = dict(cfg[f"{split}_evaluator"], class_subsets=SYNTHIA_CLASSES)
     cfg |= {key: old.take(key) for key in list(old.values) if key in LABELS or key.startswith("name_")}
-    ignore_variables(old)
-    old.close()
-    return Translation(cfg, old.unknown)
-
-
-def ignore_variables(old: OldPart) -> None:
-    """Drop what only served to write the config, or to start the old program."""
     old.expect(
         "workflow", None, [("train", 1)], [["train", 1]], because="training is only interrupted by evaluation"
     )
     old.ignore("uda", *NO_MEANING, *(key for key in old.values if key.endswith("_pipeline")))
+    old.close()
+    return cfg, old.unknown

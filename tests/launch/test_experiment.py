@@ -375,7 +375,7 @@ def start(exp_id: int, *options: str) -> tuple[int, list[Path]]:
     """Exit status and work dirs of the runs of an ID."""
     status = run_experiments.main(["--exp", str(exp_id), *options])
     (folder,) = Path("work_dirs").iterdir()
-    return status, sorted(folder.iterdir())
+    return status, sorted(folder.glob("[!.]*"))  # all but the lock
 
 
 @pytest.mark.slow
