@@ -1,6 +1,7 @@
 """The runs of an experiment ID: listed, shown, started, continued."""
 
 import argparse
+import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -219,7 +220,7 @@ class ExperimentLauncher:
             if self.is_busy(status) or (status.state == FINISHED and not self.starts_anew):
                 raise TrainedElsewhere(f"{status.state} in {status.folder} ({status.detail})")
             job = self.prepare(run, status, start)
-            claim_run(job.work_dir, job.max_iters)
+            claim_run(job.work_dir, job.max_iters, os.getpid())
         return job
 
     def train(self, runs: list[Run], finished: dict[str, Path]) -> int:

@@ -21,12 +21,8 @@ from mmseg.launch.run_folders import ROOT
 from mmseg.launch.run_state import (
     ENDED,
     HEARTBEAT_SECONDS,
-    RUNNING,
     STDERR_FILE,
-    RunState,
-    birth_of,
-    read_state,
-    this_host,
+    claim_run,
     touch_state,
     write_state,
 )
@@ -102,7 +98,6 @@ def train_in_a_process(
     """
     stop = stop or Stop()
     job.work_dir.mkdir(parents=True, exist_ok=True)
-    before = read_state(job.work_dir) or RunState(RUNNING, job.max_iters)
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     changed = {**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     stderr = job.work_dir / STDERR_FILE
@@ -112,12 +107,7 @@ def train_in_a_process(
             [*IGNORING_USR1, *job.command()], env=changed, stdout=subprocess.DEVNULL if quiet else None,
             stderr=sink, start_new_session=True,
         )  # fmt: skip
-        state = replace(
-            before, phase=RUNNING, max_iters=job.max_iters, host=this_host(), pid=process.pid,
-            pid_birth=birth_of(process.pid), scheduler_job=scheduler_job, starts=before.starts + 1,
-            exit_status=None, error="",
-        )  # fmt: skip
-        write_state(job.work_dir, state)
+        state = claim_run(job.work_dir, job.max_iters, process.pid, scheduler_job)
         _watch(process, job, stop, shown)
     status = process.returncode
     lines = _last_lines(stderr)

@@ -31,7 +31,6 @@ class RunState:
         phase: ``queued`` (handed to Slurm), ``running`` or ``ended``.
         max_iters: Length of the run.
         created: When the run was first started or submitted, in seconds since 1970.
-        starts: How often a process was started for it.
         host: Where the process runs.
         pid: Its number there.
         pid_birth: See :func:`birth_of`; tells it from a later process of the same number.
@@ -43,7 +42,6 @@ class RunState:
     phase: str
     max_iters: int
     created: float = field(default_factory=time.time)
-    starts: int = 0
     host: str = ""
     pid: int = 0
     pid_birth: int = 0
@@ -68,14 +66,15 @@ def write_state(run_dir: Path, state: RunState) -> None:
     write_text(run_dir / STATE_FILE, json.dumps(asdict(state), indent=2) + "\n")
 
 
-def claim_run(run_dir: Path, max_iters: int) -> None:
-    """Say that this process is about to start the run."""
-    state = read_state(run_dir) or RunState(RUNNING, max_iters)
-    claimed = replace(
-        state, phase=RUNNING, max_iters=max_iters, host=this_host(), pid=os.getpid(),
-        pid_birth=birth_of(os.getpid()), scheduler_job="",
+def claim_run(run_dir: Path, max_iters: int, pid: int, scheduler_job: str = "") -> RunState:
+    """Say that a process of this machine trains the run, or is about to start it."""
+    state = replace(
+        read_state(run_dir) or RunState(RUNNING, max_iters),
+        phase=RUNNING, max_iters=max_iters, host=this_host(), pid=pid, pid_birth=birth_of(pid),
+        scheduler_job=scheduler_job, exit_status=None, error="",
     )  # fmt: skip
-    write_state(run_dir, claimed)
+    write_state(run_dir, state)
+    return state
 
 
 def touch_state(run_dir: Path) -> None:

@@ -192,7 +192,7 @@ def test_time_is_over_and_the_job_comes_back(cluster):
     assert list(jobs[1].work_dir.glob("iter_*.pth")) and not jobs[0].work_dir.joinpath("starts").exists()
 
     running = start_job(cluster, 1)
-    while read_state(jobs[1].work_dir).starts < 2 or len(list(jobs[1].work_dir.glob("*/vis_data/*"))) < 2:
+    while len(list(jobs[1].work_dir.glob("*/vis_data/*"))) < 2:
         time.sleep(0.05)
     running.send_signal(signal.SIGUSR1)
     assert running.wait(60) != 0
@@ -202,7 +202,8 @@ def test_time_is_over_and_the_job_comes_back(cluster):
     write_job(cluster, "b", iterations=400)
     assert start_job(cluster, 1).wait(60) == 0
     state = read_state(jobs[1].work_dir)
-    assert (state.phase, state.exit_status, state.starts) == ("ended", 0, 3)
+    assert (state.phase, state.exit_status) == ("ended", 0)
+    assert len(list(jobs[1].work_dir.glob("*/vis_data"))) == 3, "started as often"
     (note,) = (jobs[1].work_dir / "starts").read_text().splitlines()
     assert json.loads(note)["arguments"] == ["--resume"]
 
