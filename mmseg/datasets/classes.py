@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-IGNORE_INDEX = 255
-"""Label of pixels that belong to no class; they count neither in training nor in evaluation."""
-
 CITYSCAPES_CLASSES: tuple[str, ...] = (
     "road",
     "sidewalk",

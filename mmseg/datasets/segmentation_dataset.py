@@ -19,6 +19,7 @@ from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, epoch_permutatio
 from mmseg.datasets.transforms.base import Results, Transform, run_transforms
 from mmseg.datasets.transforms.formatting import PackInputs
 from mmseg.errors import ConfigError, DataError
+from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import DATASETS, TRANSFORMS
 
 
@@ -172,13 +173,15 @@ class SegmentationDataset(Dataset):
     def _id_lookup(self, id_map: dict[int, int]) -> np.ndarray:
         """Table from raw id to train id. Its last entry is 255 and stands for all ids beyond."""
         table = {int(raw_id): int(train_id) for raw_id, train_id in id_map.items()}
-        wrong = {r: t for r, t in table.items() if r < 0 or not (0 <= t < self.num_classes or t == 255)}
+        wrong = {
+            r: t for r, t in table.items() if r < 0 or not (0 <= t < self.num_classes or t == IGNORE_INDEX)
+        }
         if wrong:
             raise ConfigError(
                 f"config: id_map entries {wrong} of {type(self).__name__}, expected ids >= 0 mapped to 0 … "
-                f"{self.num_classes - 1} or 255"
+                f"{self.num_classes - 1} or {IGNORE_INDEX}"
             )
-        lookup = np.full(max([255, *table]) + 2, 255, np.uint8)
+        lookup = np.full(max([IGNORE_INDEX, *table]) + 2, IGNORE_INDEX, np.uint8)
         lookup[list(table)] = list(table.values())
         return lookup
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmseg.errors import ConfigError
 from mmseg.evaluation.counting_metric import CountingMetric, label_of
+from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import METRICS
 
 FIXED_POINT = 2**24
@@ -51,7 +52,7 @@ class Reliability:
 
 
 def count_by_confidence(
-    confidence: Tensor, pred: Tensor, gt: Tensor, num_bins: int, ignore_index: int = 255
+    confidence: Tensor, pred: Tensor, gt: Tensor, num_bins: int, ignore_index: int = IGNORE_INDEX
 ) -> Tensor:
     """Count the pixels of an image by their confidence, without waiting for the device.
 
@@ -90,7 +91,7 @@ class CalibrationMetric(CountingMetric):
         ConfigError: There is no bin.
     """
 
-    def __init__(self, num_bins: int = 15, ignore_index: int = 255) -> None:
+    def __init__(self, num_bins: int = 15, ignore_index: int = IGNORE_INDEX) -> None:
         super().__init__()
         if num_bins < 1:
             raise ConfigError(f"CalibrationMetric: num_bins={num_bins}; expected at least 1")

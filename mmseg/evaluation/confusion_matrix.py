@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor
 
+from mmseg.labels import IGNORE_INDEX
 
-def count_confusion(pred: Tensor, gt: Tensor, num_classes: int, ignore_index: int = 255) -> Tensor:
+
+def count_confusion(pred: Tensor, gt: Tensor, num_classes: int, ignore_index: int = IGNORE_INDEX) -> Tensor:
     """Count the pixels of an image by label and prediction, without waiting for the device.
 
     Pixels that do not count get rows of their own instead of being selected away, which would need their

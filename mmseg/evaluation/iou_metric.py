@@ -20,6 +20,7 @@ from mmseg.evaluation.metrics import (
     class_subset,
     segmentation_scores,
 )
+from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import METRICS
 
 MAX_NAMED_FILES = 10
@@ -45,7 +46,10 @@ class IoUMetric(CountingMetric):
     """
 
     def __init__(
-        self, metrics: Sequence[str] = ("mIoU",), class_subsets: Sequence[str] = (), ignore_index: int = 255
+        self,
+        metrics: Sequence[str] = ("mIoU",),
+        class_subsets: Sequence[str] = (),
+        ignore_index: int = IGNORE_INDEX,
     ) -> None:
         super().__init__()
         for name, found, known in (

@@ -88,3 +88,16 @@ def test_cells_without_a_whole_number_of_pixels_are_explained():
     cfg["backbone"] = dict(type="TimmBackbone", name="vit_small_patch14_dinov2")
     with pytest.raises(ConfigError, match="FCNHead gives 5 cells for 64 pixels"):
         MODELS.build(cfg)
+
+
+def test_nothing_is_computed_to_build_it():
+    """The stride comes from shapes; random numbers, modes and statistics stay as they are."""
+    devices = set()
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(
+        lambda _, inputs: devices.update(x.device.type for x in inputs if isinstance(x, torch.Tensor))
+    )
+    model = MODELS.build(network("DepthwiseSeparableASPPHead"))
+    handle.remove()
+    assert model.output_stride == 4 and devices == {"meta"}
+    assert all(part.training for part in model.modules())
+    assert all(value.device.type == "cpu" for value in model.state_dict().values())

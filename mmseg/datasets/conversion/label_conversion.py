@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from mmseg.checkpoints.atomic import replacing
-from mmseg.datasets.classes import IGNORE_INDEX
 from mmseg.errors import DataError
+from mmseg.labels import IGNORE_INDEX
 
 NUM_CLASSES = 19
 TRAIN_ID_ENDING = "_labelTrainIds.png"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import mmcv
 import numpy as np
 
-from mmseg.datasets.classes import IGNORE_INDEX
 from mmseg.datasets.transforms.base import PIXEL_KEYS, Results, Transform
 from mmseg.errors import ConfigError
+from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import TRANSFORMS
 
 

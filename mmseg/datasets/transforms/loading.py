@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mmseg.datasets.classes import IGNORE_INDEX
 from mmseg.datasets.transforms.base import Results, Transform
 from mmseg.errors import DataError
+from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import TRANSFORMS
 
 try:  # comes with kornia

@@ -8,6 +8,7 @@ from mmengine.model import normal_init
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
+from mmseg.labels import IGNORE_INDEX
 from mmseg.models.layers.conv import RELU, ConvBlock
 from mmseg.models.layers.resize import resize
 from mmseg.models.losses.accuracy import pixel_accuracy
@@ -43,7 +44,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         act_cfg: dict | None = None,
         in_index: int | Sequence[int] = -1,
         loss_decode: dict | Sequence[dict] | None = None,
-        ignore_index: int = 255,
+        ignore_index: int = IGNORE_INDEX,
     ) -> None:
         super().__init__()
         if isinstance(in_channels, Sequence) != isinstance(in_index, Sequence) or (

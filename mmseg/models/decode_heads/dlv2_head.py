@@ -10,6 +10,7 @@ from mmengine.model import normal_init
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
+from mmseg.labels import IGNORE_INDEX
 from mmseg.models.decode_heads.base_decode_head import BaseDecodeHead
 from mmseg.models.layers.conv import ConvBlock
 from mmseg.registry import MODELS
@@ -38,7 +39,7 @@ class DLV2Head(BaseDecodeHead):
         dilations: Sequence[int] = (6, 12, 18, 24),
         in_index: int = -1,
         loss_decode: dict | Sequence[dict] | None = None,
-        ignore_index: int = 255,
+        ignore_index: int = IGNORE_INDEX,
     ) -> None:
         super().__init__(
             in_channels=in_channels,

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import MODELS
 
 
@@ -30,7 +31,7 @@ class CrossEntropyLoss(nn.Module):
         self.register_buffer("class_weight", factors, persistent=False)
 
     def forward(
-        self, logits: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = 255
+        self, logits: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = IGNORE_INDEX
     ) -> Tensor:
         """Loss of a batch, in float32 whatever the type of the logits.
 

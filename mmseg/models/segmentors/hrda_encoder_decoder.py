@@ -3,6 +3,7 @@
 Hoyer, Dai, Van Gool, "HRDA: Context-Aware High-Resolution Domain-Adaptive Semantic Segmentation", ECCV 2022.
 """
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -94,7 +95,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
                 f"HRDAEncoderDecoder: hr_crop_size={hr_crop_size!r}; expected (height, width) in pixels"
             )
         check_window_limit("HRDAEncoderDecoder", max_windows_per_forward)
-        self.output_stride = self._measure_stride()
+        self.output_stride = self._stride_of_logits()
         overlapping = hr_slide_inference and hr_slide_overlapping
         multiple = self.output_stride * (2 if overlapping else 1)
         if any(length % multiple for length in hr_crop_size):
@@ -119,18 +120,20 @@ class HRDAEncoderDecoder(EncoderDecoder):
         self.max_windows_per_forward = max_windows_per_forward
 
     @torch.no_grad()
-    def _measure_stride(self) -> int:
-        """Pixels per cell of the logits, seen on a small image.
+    def _stride_of_logits(self) -> int:
+        """Pixels per cell of the logits, from the shapes that a small image would have; nothing is computed.
 
         Raises:
             ConfigError: They are not a whole number, so that logits of detail crops have no exact place.
         """
-        self.eval()
+        values = [*self.parameters(), *self.buffers()]
+        without_memory = {id(value): torch.empty_like(value, device="meta") for value in values}
+        outline = copy.deepcopy(self, without_memory).eval()
         size = 2 * MIN_SIDE
-        device = next(self.parameters()).device
-        features = super().extract_feat(torch.zeros(1, 3, size, size, device=device))
-        cells = self.decode_head.head(features).shape[-1]
-        self.train()
+        features = super(HRDAEncoderDecoder, outline).extract_feat(
+            torch.empty(1, 3, size, size, device="meta")
+        )
+        cells = outline.decode_head.head(features).shape[-1]
         if size % cells:
             raise ConfigError(
                 f"HRDAEncoderDecoder: {type(self.decode_head.head).__name__} gives {cells} cells for {size} "
@@ -175,9 +178,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
         return any(has_batch_norm(part) for part in encoder)
 
     def _context_image(self, img: Tensor) -> Tensor:
-        if self.context_scale == 1:
-            return img
-        return F.interpolate(img, scale_factor=self.context_scale, mode="bilinear", align_corners=False)
+        return resize(img, [int(length * self.context_scale) for length in img.shape[2:]])
 
     def detail_windows(self, size: Sequence[int]) -> list[Window]:
         """The windows of inference: sliding ones, or one that is the whole image."""
@@ -356,5 +357,5 @@ def draw_detail_window(
 
 def blurred(img: Tensor) -> Tensor:
     """The image at half its resolution, at the same size."""
-    small = F.interpolate(img, scale_factor=0.5, mode="bilinear", align_corners=False)
-    return F.interpolate(small, img.shape[2:], mode="bilinear", align_corners=False)
+    small = resize(img, [length // 2 for length in img.shape[2:]])
+    return resize(small, img.shape[2:])

@@ -74,8 +74,7 @@ class DACS(UDADecorator):
             imnet_feature_dist_classes,
             imnet_feature_dist_scale_min_ratio,
         )
-        if self.feature_distance.active:
-            self.imnet_model = self.frozen_copy()
+        self.imnet_model = self.frozen_copy() if self.feature_distance.active else None
 
     def objectives(self, batch: UDABatch) -> Iterator[Losses]:
         """Source cross entropy with feature distance, then cross entropy on mixed images."""
@@ -87,14 +86,7 @@ class DACS(UDADecorator):
         """Supervised loss (DAFormer eq. 1) and feature distance (eq. 9) in one group: one backward pass for
         both."""
         batch.show(source=batch.img, source_label=batch.gt_semantic_seg, target=batch.target_img)
-        losses, features = self.model.forward_train(
-            batch.img, batch.gt_semantic_seg, return_feat=self.feature_distance.active
-        )
-        if self.feature_distance.active:
-            losses["src.loss_imnet_feat_dist"] = self.feature_distance(
-                batch, features, self.model, self.imnet_model
-            )
-        return losses
+        return self.feature_distance.source_losses(batch, self.model, self.imnet_model)
 
     def mixed_objective(self, batch: UDABatch, pseudo: PseudoLabel) -> Losses:
         """Weighted cross entropy on strongly augmented mixed images (DAFormer eq. 2; DACS alg. 1)."""

@@ -38,17 +38,9 @@ class SourceOnly(UDADecorator):
             imnet_feature_dist_classes,
             imnet_feature_dist_scale_min_ratio,
         )
-        if self.feature_distance.active:
-            self.imnet_model = self.frozen_copy()
+        self.imnet_model = self.frozen_copy() if self.feature_distance.active else None
 
     def objectives(self, batch: UDABatch) -> Iterator[Losses]:
         """Cross entropy with feature distance (DAFormer eq. 1 and 9)."""
         batch.show(source=batch.img, source_label=batch.gt_semantic_seg)
-        losses, features = self.model.forward_train(
-            batch.img, batch.gt_semantic_seg, return_feat=self.feature_distance.active
-        )
-        if self.feature_distance.active:
-            losses["src.loss_imnet_feat_dist"] = self.feature_distance(
-                batch, features, self.model, self.imnet_model
-            )
-        yield losses
+        yield self.feature_distance.source_losses(batch, self.model, self.imnet_model)

@@ -4,9 +4,8 @@
 import torch
 from torch import Tensor
 
+from mmseg.labels import NUM_LABEL_VALUES
 from mmseg.models.uda.step_context import ONE_PROCESS, StepContext
-
-NUM_LABEL_VALUES = 256  # labels are bytes: classes and the ignore value 255
 
 
 def draw_classes(label: Tensor, context: StepContext = ONE_PROCESS) -> Tensor:

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
-from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
+from mmseg.labels import IGNORE_INDEX, NUM_LABEL_VALUES
+from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
 from mmseg.models.uda.step_context import ONE_PROCESS, StepContext
 from mmseg.models.uda.uda_batch import UDABatch
-
-IGNORE_INDEX = 255
 
 
 class FeatureDistance(nn.Module):
@@ -64,6 +63,23 @@ class FeatureDistance(nn.Module):
     def active(self) -> bool:
         """Whether there is anything to compute."""
         return self.imnet_feature_dist_lambda > 0
+
+    def source_losses(
+        self, batch: UDABatch, student: EncoderDecoder, imnet_model: EncoderDecoder | None
+    ) -> Losses:
+        """Supervised loss of the student (DAFormer eq. 1) with the distance, which share one backward pass.
+
+        Args:
+            batch: Source images and their labels.
+            student: The trained network.
+            imnet_model: The frozen network; None where the distance is switched off.
+        """
+        losses, features = student.forward_train(
+            batch.img, batch.gt_semantic_seg, return_feat=imnet_model is not None
+        )
+        if imnet_model is not None:
+            losses["src.loss_imnet_feat_dist"] = self(batch, features, student, imnet_model)
+        return losses
 
     def forward(
         self, batch: UDABatch, features: Any, student: EncoderDecoder, imnet_model: EncoderDecoder
@@ -126,7 +142,7 @@ def downscale_label_ratio(label: Tensor, scale: int, min_ratio: float, num_class
 
 def class_table(classes: Sequence[int]) -> Tensor:
     """(256,) bool, True for the label values that are one of the classes."""
-    table = torch.zeros(256, dtype=torch.bool)
+    table = torch.zeros(NUM_LABEL_VALUES, dtype=torch.bool)
     table[list(classes)] = True
     return table
 
