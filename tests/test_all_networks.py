@@ -52,7 +52,7 @@ def distinct_networks() -> dict[str, Run]:
             scales = detail and (detail.crop, axes.final_crop, detail.loss_weight > 0, detail.options)
             masks = masking and replace(masking, ratio=masking.ratio > 0, block_size=0)
             found.setdefault((axes.network, scales, axes.uda, masks), run)
-    return {f"{run.exp_id}-{run.row_name}": run for run in found.values()}
+    return {f"{run.exp_id}-{run.row.name}": run for run in found.values()}
 
 
 def parameters() -> list:

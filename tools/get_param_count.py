@@ -49,12 +49,12 @@ def configs_of(args: argparse.Namespace, problems: list[str]) -> Iterator[tuple[
     for exp_id in everything if args.exp is None else args.exp:
         seen = set()  # seeds share a network
         for run in experiments.runs(exp_id):
-            if run.row_name not in seen:
-                seen.add(run.row_name)
+            if run.row.name not in seen:
+                seen.add(run.row.name)
                 try:
                     yield str(exp_id), experiments.make_config(run)
                 except ConfigError as error:
-                    problems.append(f"{run.row_name} (ID {exp_id}): {error}")
+                    problems.append(f"{run.row.name} (ID {exp_id}): {error}")
 
 
 def table_of(counted: list[tuple[Network, NetworkCost]]) -> Table:

@@ -66,7 +66,7 @@ def groups_of(args: argparse.Namespace, experiments: Mapping[int, Experiment]) -
     run_dirs = [Path(run) for run in args.runs]
     names: list[str] = []
     for exp_id in args.exp or ():
-        names += dict.fromkeys(run.row_name for run in runs_of(experiments, exp_id))
+        names += dict.fromkeys(run.row.name for run in runs_of(experiments, exp_id))
         run_dirs += sorted(Path("work_dirs", f"local-exp{exp_id}").glob("*/"))
     results, problems = collect_results(run_dirs)
     groups, left_out = group_by_name(results)

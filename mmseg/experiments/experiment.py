@@ -62,12 +62,7 @@ class Run:
     @property
     def name(self) -> str:
         """As ``gta2cs_target-only_daformer_conv1_mitb5_poly10warm_s0``."""
-        return f"{self.row_name}_s{self.seed}"
-
-    @property
-    def row_name(self) -> str:
-        """The name without the seed."""
-        return self.row.name
+        return f"{self.row.name}_s{self.seed}"
 
     @property
     def start(self) -> str | None:

@@ -87,7 +87,7 @@ def test_the_last_iteration_is_kept_and_evaluated(exp_id):
 def test_seeds_differ_in_nothing_else(exp_id):
     rows = defaultdict(list)
     for run in runs(exp_id):
-        rows[run.row_name].append(make_config(run).to_dict())
+        rows[run.row.name].append(make_config(run).to_dict())
     for cfgs in rows.values():
         assert [cfg["randomness"].pop("seed") for cfg in cfgs] == list(range(len(cfgs)))
         assert len({cfg.pop("name") for cfg in cfgs}) == len(cfgs)
@@ -313,7 +313,7 @@ def checkout(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("run", FIRST_SEEDS, ids=lambda run: f"{run.exp_id}-{run.row_name}")
+@pytest.mark.parametrize("run", FIRST_SEEDS, ids=lambda run: f"{run.exp_id}-{run.row.name}")
 def test_config_survives_writing(run, checkout):
     cfg = make_config(run)
     path = run_folders.write_config(cfg, "unique", f"local-exp{run.exp_id}")

@@ -161,14 +161,14 @@ def test_listing(checkout, capsys):
     for exp_id, experiment in EXPERIMENTS.items():
         assert f"\n{exp_id}: {experiment.title} ({len(runs(exp_id))} runs, 0 finished)\n" in f"\n{printed}"
         for run in runs(exp_id):
-            assert f"    {run.row_name}: " in printed
+            assert f"    {run.row.name}: " in printed
 
     finish(runs(7)[1].name, "local-exp7")
     before = files()
     assert run_experiments.main(["--list", "--exp", "7"]) == 0
     assert capsys.readouterr().out == (
         f"7: {EXPERIMENTS[7].title} (3 runs, 1 finished)\n"
-        f"    {runs(7)[0].row_name}: open s0 s2, finished s1\n"
+        f"    {runs(7)[0].row.name}: open s0 s2, finished s1\n"
     )
     assert files() == before
 

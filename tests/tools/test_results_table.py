@@ -196,7 +196,7 @@ def test_runs_of_different_classes_side_by_side(tmp_path, capsys):
 
 
 def test_every_score_of_a_paper_belongs_to_a_run():
-    known = {run.row_name for exp_id in experiments.EXPERIMENTS for run in experiments.runs(exp_id)}
+    known = {run.row.name for exp_id in experiments.EXPERIMENTS for run in experiments.runs(exp_id)}
     for folder in ("daformer", "hrda", "mic"):
         for path in (ROOT / "configs" / folder).glob("*.py"):
             known.add(Config.fromfile(path).get("name", "").rsplit("_s", 1)[0])
@@ -209,7 +209,7 @@ def test_scores_of_the_papers_stand_at_the_right_pair():
         6: {68.3}, 7: {60.9}, 40: {73.8, 65.8}, 49: {68.0, 55.9}, 80: {75.9, 67.3, 70.4, 60.2},
     }  # fmt: skip
     for exp_id, values in expected.items():
-        rows = {run.row_name: run.row for run in experiments.runs(exp_id)}
+        rows = {run.row.name: run.row for run in experiments.runs(exp_id)}
         found = {name: result for name in rows if (result := paper_result(name)) is not None}
         assert {result.value for result in found.values()} == values
         for name, result in found.items():
@@ -262,7 +262,7 @@ def test_markdown_and_latex(tmp_path, capsys):
 
 def test_all_runs_of_an_experiment(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    rows = list(dict.fromkeys(run.row_name for run in experiments.runs(40)))
+    rows = list(dict.fromkeys(run.row.name for run in experiments.runs(40)))
     seeds(tmp_path / "work_dirs" / "local-exp40", [70.0, 72.0], rows[1])
     monkeypatch.setenv("COLUMNS", "300")
     assert results_table.main(["--exp", "40"]) == 0
