@@ -41,9 +41,9 @@ HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 
 @dataclass
 class LoadReport:
-    """What a weight file had for a network, as parameter and buffer names."""
+    """What a weight file had for a network: the weights that fit, and the names of those that do not."""
 
-    loaded: list[str] = field(default_factory=list)
+    loaded: dict[str, Tensor] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     mismatched: list[str] = field(default_factory=list)
@@ -147,7 +147,7 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadRepor
                 f"pretrained='timm': {type(backbone).__name__} is not in timm; name a weight file instead"
             )
         fetch()
-        return LoadReport(loaded=list(backbone.state_dict()))
+        return LoadReport(loaded=backbone.state_dict())
     networks = split_networks(state_dict_of(read_checkpoint(path), path))
     state = networks[find_network("student", networks, path)]
     prefix = "backbone."
@@ -164,7 +164,7 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadRepor
             f"{path}: {share}% of the weights fit the backbone, expected all of its own, few others; "
             f"{misfits}. Use ImageNet weights of the config's backbone"
         )
-    backbone.load_state_dict(own_names(backbone, state), strict=False)
+    backbone.load_state_dict(report.loaded, strict=False)
     rest = misfits and f"; {misfits}"
     print_log(f"{path}: loaded {len(report.loaded)} weights of the backbone{rest}", "current")
     return report
@@ -189,15 +189,14 @@ def load_checkpoint(model: nn.Module, path: str | Path, network: str = "student"
     checkpoint = read_checkpoint(path)
     networks = split_networks(state_dict_of(checkpoint, path))
     prefix = find_network(network, networks, path)
-    state = own_names(model, networks.pop(prefix))
-    report = compare(model, state)
+    report = compare(model, networks.pop(prefix))
     if misfits := report.misfits():
         raise CheckpointError(
             f"{path}: the checkpoint is of another network than the config: {misfits}. "
             "Use the config that was stored with the checkpoint"
         )
-    model.load_state_dict(state, strict=False)
-    missing = sorted(model.state_dict().keys() - set(report.loaded))
+    model.load_state_dict(report.loaded, strict=False)
+    missing = sorted(model.state_dict().keys() - report.loaded.keys())
     left_over = [
         f"{other}.* {len(entries)}" if other else f"other {_some(list(entries))}"
         for other, entries in networks.items()
@@ -220,21 +219,15 @@ def rename_entries(module: Any, state: dict[str, Tensor], prefix: str, *_: Any) 
         state[prefix + module.own_name(name.removeprefix(prefix))] = state.pop(name)
 
 
-def own_names(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict by the names that a network uses itself.
+def compare(module: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
+    """Which entries of a state dict fit a network; the batch counters of norms are optional.
 
     Parts of a network that know other namings than their own have a method ``own_name``.
     """
-    renamed = dict(state)
+    own, state = module.state_dict(), dict(state)
     for path, part in module.named_modules(remove_duplicate=False):
         if hasattr(part, "own_name"):
-            rename_entries(part, renamed, f"{path}." if path else "")
-    return renamed
-
-
-def compare(module: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
-    """Which entries of a state dict fit a module; the batch counters of norms are optional."""
-    own, state = module.state_dict(), own_names(module, state)
+            rename_entries(part, state, f"{path}." if path else "")
     report = LoadReport(unexpected=[name for name in state if name not in own])
     for name, value in own.items():
         if name not in state:
@@ -243,7 +236,7 @@ def compare(module: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
             shapes = f"{tuple(state[name].shape)} in the file, {tuple(value.shape)} in the network"
             report.mismatched.append(f"{name} ({shapes})")
         else:
-            report.loaded.append(name)
+            report.loaded[name] = state[name]
     return report
 
 
@@ -295,13 +288,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 def _checkpoint_types() -> list[Any]:
     """What mmengine's logging history puts into checkpoints beside tensors and plain values."""
-    scalar = np.float64(0).__reduce__()[0]
-    reconstruct = np.empty(0).__reduce__()[0]
+    functions: list[Any] = [np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]]
     number_types = {type(np.dtype(code)) for code in np.typecodes["All"]}
-    both_numpy_names: list[Any] = [
-        (function, f"numpy.{core}.multiarray.{name}")  # the module was renamed in numpy 2
+    both_numpy_names = [
+        (function, f"numpy.{core}.multiarray.{function.__name__}")  # the module was renamed in numpy 2
         for core in ("core", "_core")
-        for name, function in (("scalar", scalar), ("_reconstruct", reconstruct))
+        for function in functions
     ]
     statistic = (_history_statistic, "builtins.getattr")
     return [HistoryBuffer, np.ndarray, np.dtype, _codecs.encode, statistic, *number_types, *both_numpy_names]

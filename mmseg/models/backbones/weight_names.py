@@ -40,9 +40,7 @@ KEY, VALUE = ".attention.self.key.", ".attention.self.value."
 
 def openmmlab_to_timm(name: str) -> str:
     """OpenMMLab's name of an entry of a ResNet to timm's."""
-    if name.startswith("stem.7."):
-        return "bn1." + name.removeprefix("stem.7.")
-    return re.sub(r"^stem\.(?=[0-6]\.)", "conv1.", name)
+    return re.sub(r"^stem\.(?=[0-6]\.)", "conv1.", re.sub(r"^stem\.7\.", "bn1.", name))
 
 
 def hugging_face_to_mit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
