@@ -1,5 +1,6 @@
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,20 +13,25 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import torch
 import toy_run
+from torch.backends import cudnn
+from torch.backends.cuda import matmul
 
 
-@pytest.fixture(
-    params=[
-        "cpu",
-        pytest.param(
-            "cuda",
-            marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")],
-        ),
-    ]
-)
-def device(request) -> str:
-    """Where a test computes: on the CPU, and on a GPU where there is one."""
-    return request.param
+def pytest_runtest_setup(item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request) -> Iterator[str]:
+    """Where a test computes: on the CPU, and on a GPU where there is one, with all bits of float32."""
+    if request.param == "cpu":
+        yield "cpu"
+        return
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    yield request.param
+    matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,14 @@
-"""Networks as the stored numbers of the published implementation describe them."""
+"""Networks, each written once, and those of the stored numbers of the published implementation."""
 
+import functools
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from golden_data import gen
+from golden_data import gen, norm
 from mmengine.config import Config, ConfigDict
 from torch import Tensor, nn
 
@@ -15,20 +18,61 @@ from mmseg.models.backbones.mix_transformer import ARCHITECTURES
 from mmseg.registry import MODELS
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "_base_" / "models"
+_base_config = functools.cache(Config.fromfile)
+WITHOUT_DROPOUT = {"backbone.drop_path_rate": 0.0, "decode_head.dropout_ratio": 0.0}
 
 
-def model_config(name: str, backbone: str = "mit_b5") -> ConfigDict:
-    """Model of a base config without pretrained weights, for the given MiT."""
-    cfg = Config.fromfile(CONFIGS / f"{name}.py").model
-    cfg.pretrained = None
-    cfg.backbone.type = backbone
-    cfg.decode_head.in_channels = list(ARCHITECTURES[backbone][0])
-    return cfg
+def model_config(
+    name: str, encoder: str | None = None, changes: Mapping[str, Any] | None = None
+) -> ConfigDict:
+    """Network of a base config without pretrained weights.
+
+    Args:
+        name: Of the config.
+        encoder: A MiT, or timm's name of a residual network, instead of the config's.
+        changes: Dotted key -> value.
+    """
+    cfg = Config(dict(_base_config(CONFIGS / f"{name}.py").model.to_dict(), pretrained=None))
+    if encoder in ARCHITECTURES:
+        cfg.backbone = dict(type=encoder)
+        cfg.decode_head.in_channels = list(ARCHITECTURES[encoder][0])
+    elif encoder:
+        cfg.backbone.name = encoder
+    cfg.merge_from_dict(dict(changes or {}))
+    return cfg._cfg_dict
 
 
-def filled(cfg: dict) -> nn.Module:
+def under_hrda(cfg: Mapping[str, Any], head: Mapping[str, Any] | None = None, **changes: Any) -> dict:
+    """The same head on context and detail crops of 64×64 pixels.
+
+    Args:
+        cfg: Network of one scale.
+        head: Changes of the head.
+        changes: Changes of the network.
+    """
+    shared = cfg["decode_head"]
+    both = dict(type="HRDAHead", single_scale_head=shared["type"], hr_loss_weight=0.1)
+    network = {**cfg, "type": "HRDAEncoderDecoder", "hr_crop_size": (64, 64)}
+    return network | dict(decode_head={**shared, **both, **(head or {})}) | changes
+
+
+def tiny(**changes: Any) -> dict:
+    """A network that is fast enough for anything: two levels, a narrow decoder, four classes."""
+    head = {
+        "in_channels": [32, 256],
+        "in_index": [0, 3],
+        "channels": 8,
+        "num_classes": 4,
+        "decoder_params.embed_dims": 8,
+        "decoder_params.embed_neck_cfg": None,
+    }
+    narrow = WITHOUT_DROPOUT | {f"decode_head.{key}": value for key, value in head.items()}
+    return {**model_config("daformer_conv1_mitb5", "mit_b0", narrow), **changes}
+
+
+def filled(cfg: dict, device: str = "cpu") -> nn.Module:
     """Build a part and give it the weights of the stored cases."""
-    part = MODELS.build(cfg)
+    part = MODELS.build(cfg).to(device)
     gen.fill(part.state_dict())
     return part
 
@@ -76,10 +120,27 @@ def train_without_randomness(module: nn.Module) -> nn.Module:
 
 def gradient_digests(module: nn.Module) -> tuple[list[str], np.ndarray]:
     """Names and digests of the parameters that have a gradient."""
-    gradients = {name: p.grad.numpy() for name, p in module.named_parameters() if p.grad is not None}
+    gradients = {name: host(p.grad) for name, p in module.named_parameters() if p.grad is not None}
     return list(gradients), np.stack([gen.digest(gradient) for gradient in gradients.values()])
 
 
-def tensor(array: np.ndarray) -> Tensor:
-    """Shorthand for torch.from_numpy."""
-    return torch.from_numpy(array)
+def tensor(array: np.ndarray, device: str = "cpu") -> Tensor:
+    """An array as a tensor on a device."""
+    return torch.from_numpy(array).to(device)
+
+
+def host(found: Tensor) -> np.ndarray:
+    """A tensor of any device as an array."""
+    return found.detach().cpu().numpy()
+
+
+def assert_values(found: Tensor, stored: np.ndarray, rtol: float = 1e-4, atol: float = 2e-4) -> None:
+    """Compare a tensor of any device with stored numbers."""
+    np.testing.assert_allclose(host(found), stored, rtol=rtol, atol=atol)
+
+
+def assert_digest(found: Tensor, stored: np.ndarray, rtol: float = 1e-4) -> None:
+    """Compare size and norm of a tensor of any device with those of a stored digest."""
+    digest = gen.digest(host(found))
+    assert digest[3] == stored[3]
+    np.testing.assert_allclose(norm(digest), norm(stored), rtol=rtol)

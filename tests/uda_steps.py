@@ -4,10 +4,11 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import networks
 import torch
 from golden_data import gen, norm
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from networks import published_names
+from networks import WITHOUT_DROPOUT, host, model_config, published_names, under_hrda
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -31,44 +32,11 @@ class Normalised(SegDataPreprocessor):
 
 
 THINGS = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
-NORM = dict(type="BN", requires_grad=True)
-SEGMENTOR = dict(
-    type="EncoderDecoder",
-    data_preprocessor=dict(type="Normalised"),
-    backbone=dict(type="mit_b0", drop_path_rate=0.0),
-    decode_head=dict(
-        type="DAFormerHead",
-        in_channels=[32, 64, 160, 256],
-        in_index=[0, 1, 2, 3],
-        channels=256,
-        dropout_ratio=0.0,
-        num_classes=19,
-        norm_cfg=NORM,
-        decoder_params=dict(
-            embed_dims=256,
-            embed_cfg=dict(type="mlp", act_cfg=None, norm_cfg=None),
-            embed_neck_cfg=dict(type="mlp", act_cfg=None, norm_cfg=None),
-            fusion_cfg=dict(
-                type="aspp",
-                sep=True,
-                dilations=(1, 6, 12, 18),
-                pool=False,
-                act_cfg=dict(type="ReLU"),
-                norm_cfg=NORM,
-            ),
-        ),
-    ),
-)
-HRDA = copy.deepcopy(SEGMENTOR) | dict(type="HRDAEncoderDecoder", hr_crop_size=(64, 64))
-HRDA["decode_head"].update(type="HRDAHead", single_scale_head="DAFormerHead", hr_loss_weight=0.1)
-DLV2 = dict(
-    type="EncoderDecoder",
-    data_preprocessor=dict(type="Normalised"),
-    backbone=dict(type="TimmBackbone", name="resnet50c", output_stride=8),
-    decode_head=dict(type="DLV2Head", in_channels=2048, in_index=3, num_classes=19, dilations=(6, 12)),
-)
-HRDA_DLV2 = copy.deepcopy(DLV2) | dict(type="HRDAEncoderDecoder", hr_crop_size=(64, 64))
-HRDA_DLV2["decode_head"].update(type="HRDAHead", single_scale_head="DLV2Head", hr_loss_weight=0.1)
+NORMALISED = dict(data_preprocessor=dict(type="Normalised"))
+SEGMENTOR = model_config("daformer_sepaspp_mitb5", "mit_b0", WITHOUT_DROPOUT | NORMALISED)
+HRDA = under_hrda(SEGMENTOR)
+DLV2 = model_config("deeplabv2red_r50-d8", changes=NORMALISED)
+HRDA_DLV2 = under_hrda(DLV2)
 DISTANCE = dict(
     imnet_feature_dist_lambda=0.005,
     imnet_feature_dist_classes=THINGS,
@@ -92,11 +60,12 @@ def batch(iteration: int, block: int = 32, margins: bool = False) -> dict[str, t
     return data
 
 
-def optim_wrapper(module: nn.Module, custom_keys: dict | None = None, **optimizer) -> OptimWrapper:
-    """An optimizer for all that the module trains."""
-    return GroupedOptimWrapperConstructor(
-        dict(type="SegmentationOptimWrapper", optimizer=optimizer), dict(custom_keys=custom_keys or {})
-    )(module)
+def optim_wrapper(
+    module: nn.Module, custom_keys: dict | None = None, others: dict | None = None, **optimizer
+) -> OptimWrapper:
+    """An optimizer for all that the module trains; ``others`` has the settings of other networks by name."""
+    settings = dict(type="SegmentationOptimWrapper", optimizer=optimizer, other_networks=others or {})
+    return GroupedOptimWrapperConstructor(settings, dict(custom_keys=custom_keys or {}))(module)
 
 
 class Recorder:
@@ -107,19 +76,19 @@ class Recorder:
         forward = method.model.forward_train
 
         def record(img, label, seg_weight=None, return_feat=False):
-            self.calls.append((img.detach(), label, seg_weight))
+            self.calls.append(tuple(x if x is None else x.detach().cpu() for x in (img, label, seg_weight)))
             return forward(img, label, seg_weight=seg_weight, return_feat=return_feat)
 
         method.model.forward_train = record
 
 
 def recorded_steps(
-    golden: dict, method: UDADecorator, wrapper: OptimWrapper, monkeypatch, **data
+    golden: dict, method: UDADecorator, wrapper: OptimWrapper, **data
 ) -> Iterator[tuple[int, dict[str, float], dict[str, float]]]:
     """Run the stored steps: (iteration, scalars of the log, norms of the student's gradients)."""
     for iteration in (0, 1):
         inject_detail_crops(golden, iteration, method)
-        gradients = capture_gradients(method, wrapper, monkeypatch)
+        gradients = capture_gradients(method, wrapper)
         inputs = batch(iteration, **data)
         log = method.train_step(inputs, wrapper, stored_draws(golden, iteration, inputs["gt_semantic_seg"]))
         yield iteration, {key: float(value) for key, value in log.items() if key != "pictures"}, gradients
@@ -170,20 +139,18 @@ def inject_detail_crops(golden: dict, iteration: int, method: UDADecorator) -> N
         method.model.draw_window = lambda size: next(windows)
 
 
-def capture_gradients(method: UDADecorator, wrapper: OptimWrapper, monkeypatch) -> dict[str, float]:
+def capture_gradients(method: UDADecorator, wrapper: OptimWrapper) -> dict[str, float]:
     """Published name -> norm of the gradient that the student's optimizer is going to use."""
     student = wrapper["student"] if isinstance(wrapper, OptimWrapperDict) else wrapper
     names = published_names(method.model)
     gradients: dict[str, float] = {}
-    step = type(student).step
 
-    def record(*args, **kwargs):
+    def record(*_) -> None:
         for key, parameter in method.model.named_parameters():
             if parameter.grad is not None:
                 gradients[names[key]] = float(parameter.grad.double().norm())
-        step(student, *args, **kwargs)
 
-    monkeypatch.setattr(student, "step", record)
+    student.optimizer.register_step_pre_hook(record)
     return gradients
 
 
@@ -211,7 +178,7 @@ def check_calls(golden: dict, iteration: int, calls: list[tuple], same_labels: f
 def check_state(golden: dict, iteration: int, method: UDADecorator, rtol: float = 2e-3) -> None:
     """Compare every parameter and buffer after the step."""
     state, own = method.state_dict(), {published: name for name, published in published_names(method).items()}
-    found = [norm(gen.digest(state[own[key]])) for key in golden["state_names"]]
+    found = [norm(gen.digest(host(state[own[key]]))) for key in golden["state_names"]]
     expected = norm(golden[f"it{iteration}_state_digest"])
     torch.testing.assert_close(torch.tensor(found), torch.from_numpy(expected), rtol=rtol, atol=1e-6)
 
@@ -220,34 +187,13 @@ def check_state(golden: dict, iteration: int, method: UDADecorator, rtol: float 
 
 
 def tiny(auxiliary: int = 0, hrda: bool = False) -> dict:
-    """A network that is fast enough for anything."""
-    head = dict(
-        type="DAFormerHead",
-        in_channels=[32, 256],
-        in_index=[0, 3],
-        channels=8,
-        num_classes=4,
-        dropout_ratio=0.0,
-        norm_cfg=dict(type="BN"),
-        decoder_params=dict(
-            embed_dims=8,
-            embed_cfg=dict(type="mlp"),
-            fusion_cfg=dict(type="conv", kernel_size=1, norm_cfg=dict(type="BN"), act_cfg=dict(type="ReLU")),
-        ),
-    )
-    cfg = dict(
-        type="EncoderDecoder",
-        data_preprocessor=dict(type="Normalised"),
-        backbone=dict(type="mit_b0", drop_path_rate=0.0),
-        decode_head=head,
-    )
+    """A small network with so many auxiliary heads, for normalised images."""
+    cfg = networks.tiny(**NORMALISED)
+    other = cfg["decode_head"] | dict(in_channels=[64, 160], in_index=[1, 2])
+    heads = [copy.deepcopy(other) for _ in range(auxiliary)]
     if auxiliary:
-        heads = [copy.deepcopy(head) | dict(in_channels=[64, 160], in_index=[1, 2]) for _ in range(auxiliary)]
         cfg["auxiliary_head"] = heads[0] if auxiliary == 1 else heads
-    if hrda:
-        cfg |= dict(type="HRDAEncoderDecoder", hr_crop_size=(32, 32))
-        head.update(type="HRDAHead", single_scale_head="DAFormerHead", hr_loss_weight=0.1)
-    return cfg
+    return under_hrda(cfg, hr_crop_size=(32, 32)) if hrda else cfg
 
 
 def tiny_batch() -> dict[str, torch.Tensor]:
@@ -264,14 +210,9 @@ def tiny_method(kind: type, segmentor: dict, **settings) -> UDADecorator:
 
 def wrappers(method: UDADecorator) -> OptimWrapper:
     """The published optimizers, with a hundredth of the student's rate."""
-    student = optim_wrapper(method, type="SGD", lr=2.5e-5, momentum=0.9, weight_decay=5e-4)
-    if not method.other_networks:
-        return student
-    adam = {
-        name: optim_wrapper(network, type="Adam", lr=1e-4, betas=(0.9, 0.99))
-        for name, network in method.other_networks.items()
-    }
-    return OptimWrapperDict(student=student, **adam)
+    adam = dict(optimizer=dict(type="Adam", lr=1e-4, betas=(0.9, 0.99)))
+    others = dict.fromkeys(method.other_networks, adam)
+    return optim_wrapper(method, others=others, type="SGD", lr=2.5e-5, momentum=0.9, weight_decay=5e-4)
 
 
 def step_without_values(method: UDADecorator, data: dict, steps: int = 1) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
-from networks import published_names
+from networks import filled, published_names, tiny
 from safetensors.torch import save_file
 from torch import nn
 
@@ -113,22 +113,26 @@ def test_weights_of_a_deeper_mit_do_not_fit(tmp_path: Path) -> None:
 
 def test_segmentor_loads_its_backbone_in_init_weights(tmp_path: Path) -> None:
     state = MODELS.build(dict(type="mit_b0")).state_dict()
-    head = dict(
-        type="DAFormerHead",
-        in_channels=[32],
-        in_index=[0],
-        channels=8,
-        num_classes=2,
-        decoder_params=dict(embed_dims=8, embed_cfg=dict(type="mlp"), fusion_cfg=dict(type="id")),
-    )
     path = save(state, tmp_path / "mit_b0.pth")
-    cfg = dict(type="EncoderDecoder", backbone=dict(type="mit_b0"), decode_head=head, pretrained=str(path))
+    cfg = tiny(pretrained=str(path))
     model = MODELS.build(cfg)
     assert not equal(model.backbone, state)
     model.init_weights()
     assert equal(model.backbone, state)
     with pytest.raises(CheckpointError, match=r"nowhere\.pth: weight file not found"):
         MODELS.build(cfg | dict(pretrained="nowhere.pth")).init_weights()
+
+
+def test_weights_go_from_any_device_to_any(tmp_path: Path, device: str) -> None:
+    trained = filled(tiny(), device)
+    path = save({f"model.{name}": value for name, value in trained.state_dict().items()}, tmp_path / "a.pth")
+    for place in ("cpu", device):
+        model = MODELS.build(tiny()).to(place)
+        content = load_checkpoint(model, path)
+        assert {value.device.type for value in content.values()} == {"cpu"}
+        for name, value in trained.state_dict().items():
+            found = model.state_dict()[name]
+            assert found.device.type == place and torch.equal(found.cpu(), value.cpu())
 
 
 def test_missing_file_says_where_to_get_it(tmp_path: Path) -> None:

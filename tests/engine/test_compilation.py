@@ -5,8 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from networks import model_config
-from uda_steps import NO_AUGMENTATION, batch, optim_wrapper
+from uda_steps import HRDA, NO_AUGMENTATION, batch, optim_wrapper
 
 from mmseg.engine.runner import SegmentationRunner, compile_encoders
 from mmseg.engine.train_loop import MAX_COMPILED, SafeTrainLoop
@@ -23,12 +22,7 @@ def limit():
 
 def method() -> DACS:
     torch.manual_seed(0)
-    segmentor = model_config("hrda_daformer_sepaspp_mitb5", "mit_b0")
-    segmentor.hr_crop_size = (64, 64)
-    segmentor.backbone.drop_path_rate = segmentor.decode_head.dropout_ratio = 0.0
-    settings = dict(imnet_feature_dist_lambda=0.005)
-    segmentor.data_preprocessor = dict(type="Normalised")
-    return DACS(segmentor, **NO_AUGMENTATION, **settings).train()
+    return DACS(copy.deepcopy(HRDA), **NO_AUGMENTATION, imnet_feature_dist_lambda=0.005).train()
 
 
 def step(method: DACS) -> tuple[dict[str, float], torch.Tensor]:

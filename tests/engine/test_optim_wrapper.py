@@ -10,15 +10,15 @@ from mmseg.engine import GroupedOptimWrapperConstructor, SegmentationOptimWrappe
 from mmseg.errors import ConfigError
 
 
-def linear(**settings):
+def linear(device="cpu", **settings):
     torch.manual_seed(0)
-    model = nn.Linear(3, 2)
+    model = nn.Linear(3, 2).to(device)
     return model, SegmentationOptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1), **settings)
 
 
 def loss_of(model, rows):
     torch.manual_seed(1)
-    inputs = torch.randn(4, 3)
+    inputs = torch.randn(4, 3).to(model.weight.device)
     return model(inputs[rows]).square().mean()
 
 
@@ -57,27 +57,30 @@ def test_gradients_of_several_losses_add_up():
 
 
 @pytest.mark.parametrize("limit, clipped", [(0.01, True), (100.0, False)])
-def test_clipping_limits_the_norm(limit, clipped):
-    free, wrapper = linear()
+def test_clipping_limits_the_norm(limit, clipped, device):
+    free, wrapper = linear(device)
     wrapper.update_params(loss_of(free, slice(0, 4)))
     norm = torch.nn.utils.get_total_norm([p.grad for p in free.parameters()])
-    model, wrapper = linear(clip_grad=dict(max_norm=limit))
+    model, wrapper = linear(device, clip_grad=dict(max_norm=limit))
     start = [p.detach().clone() for p in model.parameters()]
     wrapper.update_params(loss_of(model, slice(0, 4)))
     steps = [(old - new) / 0.1 for old, new in zip(start, model.parameters(), strict=True)]
     found = torch.nn.utils.get_total_norm([step.detach() for step in steps])
-    torch.testing.assert_close(found, torch.tensor(limit) if clipped else norm, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(
+        found.cpu(), torch.tensor(limit) if clipped else norm.cpu(), rtol=1e-3, atol=1e-5
+    )
 
 
-def test_bf16_covers_the_forward_pass_only():
-    model, wrapper = linear(precision="bf16")
+def test_bf16_covers_the_forward_pass_only(device):
+    model, wrapper = linear(device, precision="bf16")
+    wrapper.device_type = device  # a run trains on a GPU where there is one
     with wrapper.optim_context(model):
-        output = model(torch.randn(4, 3))
+        output = model(torch.randn(4, 3, device=device))
     assert output.dtype == torch.bfloat16
     wrapper.update_params(output.float().square().mean())
     assert model.weight.dtype == model.weight.grad.dtype == torch.float32
-    with wrapper.optim_context(model), torch.autocast("cpu", enabled=False):
-        assert model(torch.randn(4, 3)).dtype == torch.float32
+    with wrapper.optim_context(model), torch.autocast(device, enabled=False):
+        assert model(torch.randn(4, 3, device=device)).dtype == torch.float32
 
 
 class InfiniteGradient(torch.autograd.Function):
@@ -106,12 +109,12 @@ OPTIMIZERS = [
 @pytest.mark.parametrize("spoil", SPOILT, ids=["gradient", "loss", "both"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["AdamW", "SGD", "not fused"])
 @pytest.mark.parametrize("first", [True, False])
-def test_a_step_that_is_not_finite_leaves_no_trace(spoil, optimizer, first):
+def test_a_step_that_is_not_finite_leaves_no_trace(spoil, optimizer, first, device):
     """Left out: the step after it is the one that would have been made without it."""
 
     def steps(spoilt):
         torch.manual_seed(0)
-        model = nn.Linear(3, 2)
+        model = nn.Linear(3, 2).to(device)
         settings = dict(type="SegmentationOptimWrapper", optimizer=dict(lr=0.1, **optimizer))
         wrapper = GroupedOptimWrapperConstructor(dict(settings, skip_nonfinite=True))(model)
         norms = []
@@ -132,9 +135,9 @@ def test_a_step_that_is_not_finite_leaves_no_trace(spoil, optimizer, first):
 
 @pytest.mark.parametrize("spoil", SPOILT, ids=["gradient", "loss", "both"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["AdamW", "SGD", "not fused"])
-def test_weights_stay_finite_until_the_run_ends(spoil, optimizer):
+def test_weights_stay_finite_until_the_run_ends(spoil, optimizer, device):
     torch.manual_seed(0)
-    model = nn.Linear(3, 2)
+    model = nn.Linear(3, 2).to(device)
     settings = dict(type="SegmentationOptimWrapper", optimizer=dict(lr=0.1, **optimizer))
     wrapper = GroupedOptimWrapperConstructor(dict(settings, clip_grad=dict(max_norm=1.0)))(model)
     for change in (spoil, lambda loss: loss, spoil):
@@ -144,13 +147,13 @@ def test_weights_stay_finite_until_the_run_ends(spoil, optimizer):
 
 
 @pytest.mark.parametrize("limit", [None, 0.01])
-def test_loss_scaling_skips_an_overflow_and_is_otherwise_invisible(limit):
+def test_loss_scaling_skips_an_overflow_and_is_otherwise_invisible(limit, device):
     clip = dict(clip_grad=dict(max_norm=limit)) if limit else {}
-    plain, wrapper = linear(**clip)
+    plain, wrapper = linear(device, **clip)
     wrapper.update_params(loss_of(plain, slice(0, 4)))
     norm = wrapper.grad_norm
-    model, wrapper = linear(**clip)
-    wrapper.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    model, wrapper = linear(device, **clip)
+    wrapper.scaler = torch.amp.GradScaler(device, init_scale=1024.0)
     before = model.weight.clone()
     wrapper.update_params(InfiniteGradient.apply(loss_of(model, slice(0, 4))))
     assert torch.equal(model.weight, before) and wrapper.scaler.get_scale() == 512

@@ -129,7 +129,7 @@ def test_wrong_use_is_explained():
         CalibrationMetric().process(None, [one | dict(gt=one["gt"][1:])])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_counting_on_the_device_never_waits_for_it():
     one = random_samples(3)[0]
     expected = count_by_confidence(one["confidence"], one["pred"], one["gt"], 15)

@@ -239,7 +239,7 @@ def test_memory_does_not_grow_with_images(golden):
     assert {pixels.untyped_storage().nbytes() for pixels in metric._invalid_pixels} == {8}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_counting_on_the_device_never_waits_for_it(golden):
     sample = golden_samples(golden)[0]
     expected = count_confusion(sample["pred"], sample["gt"], 19)

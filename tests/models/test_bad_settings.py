@@ -24,15 +24,9 @@ HRDA = [
 
 @pytest.mark.parametrize(("key", "value", "message"), HRDA)
 def test_hrda(key, value, message):
-    cfg = model_config("hrda_daformer_sepaspp_mitb5", "mit_b0")
-    cfg.hr_crop_size = (32, 32)
-    place = cfg
-    *parents, name = key.split(".")
-    for parent in parents:
-        place = place[parent]
-    place[name] = value
+    changes = {"hr_crop_size": (32, 32)} | {key: value}
     with pytest.raises(ConfigError, match=message):
-        MODELS.build(cfg)
+        MODELS.build(model_config("hrda_daformer_sepaspp_mitb5", "mit_b0", changes))
 
 
 @pytest.mark.parametrize(

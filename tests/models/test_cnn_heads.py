@@ -6,8 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from golden_data import listing
-from mmengine.config import Config, ConfigDict
-from networks import CONFIGS, published_names
+from networks import model_config, published_names
 
 from mmseg.errors import ConfigError
 from mmseg.models.decode_heads.da_head import ChannelAttention, PositionAttention
@@ -15,10 +14,6 @@ from mmseg.models.decode_heads.pyramid_pooling import PooledConv, PyramidPooling
 from mmseg.registry import MODELS
 
 BATCH_NORM = dict(type="BN")
-
-
-def published(config: str) -> ConfigDict:
-    return Config.fromfile(CONFIGS / f"{config}.py").model
 
 
 def on_mit(head: dict) -> dict:
@@ -41,10 +36,8 @@ def without_norm(head: dict) -> dict:
     ],
 )
 def test_names_shapes_and_order_of_the_state_dict(config: str, encoder: str, stored: str) -> None:
-    cfg = published(config)
-    cfg.backbone.name, cfg.pretrained = encoder, None
     with torch.device("meta"):
-        network = MODELS.build(cfg)
+        network = MODELS.build(model_config(config, encoder))
     names = published_names(network)
     rows = [
         [
@@ -70,7 +63,7 @@ def test_names_shapes_and_order_of_the_state_dict(config: str, encoder: str, sto
     ],
 )
 def test_number_of_parameters(config: str, changes: list, parameters: int) -> None:
-    head = published(config).decode_head
+    head = model_config(config).decode_head
     for change in changes:
         head = change(head)
     with torch.device("meta"):

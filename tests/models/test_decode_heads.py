@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 from golden_data import gen, listing, load, norm
-from mmengine.config import Config, ConfigDict
+from mmengine.config import ConfigDict
 from networks import (
-    CONFIGS,
+    assert_values,
     filled,
     gradient_digests,
+    host,
     model_config,
     tensor,
+    tiny,
     train_without_randomness,
 )
 
@@ -61,7 +63,7 @@ def features(channels: Sequence[int], strides: Sequence[int] = (4, 8, 16, 32)) -
 def head_and_levels(config: str, mit: str | None) -> tuple[ConfigDict, list[torch.Tensor]]:
     """Config of a head, and the levels it gets; a head of a dilated ResNet gets those of MiT adapted."""
     if mit is None:
-        return Config.fromfile(CONFIGS / f"{config}.py").model.decode_head, features(RESNET, DILATED)
+        return model_config(config).decode_head, features(RESNET, DILATED)
     cfg = model_config(config, mit)
     head, levels = cfg.decode_head, features(cfg.decode_head.in_channels)
     neck = cfg.get("neck")
@@ -74,20 +76,18 @@ def head_and_levels(config: str, mit: str | None) -> tuple[ConfigDict, list[torc
 
 
 @pytest.mark.parametrize("case, config, mit", CASES)
-def test_head_equals_the_published_one(case: str, config: str, mit: str | None) -> None:
+def test_head_equals_the_published_one(case: str, config: str, mit: str | None, device: str) -> None:
     golden, (cfg, levels) = load(f"head_{case}"), head_and_levels(config, mit)
-    head = filled(cfg).eval()
+    head, levels = filled(cfg, device).eval(), [level.to(device) for level in levels]
     with torch.no_grad():
-        np.testing.assert_allclose(head(levels), golden["logits"], atol=1e-4, rtol=0)
+        assert_values(head(levels), golden["logits"], atol=1e-4, rtol=0)
 
     train_without_randomness(head)
     branches = copy.deepcopy(head).training_logits(levels) if cfg.type == "DAHead" else {}
-    losses, logits = head.forward_with_logits(levels, tensor(gen.label(22, (2, 1, 64, 96), 8)[:, 0]))
-    np.testing.assert_allclose(logits.detach(), golden["train_logits"], atol=3e-4, rtol=0)
+    losses, logits = head.forward_with_logits(levels, tensor(gen.label(22, (2, 1, 64, 96), 8)[:, 0], device))
+    assert_values(logits, golden["train_logits"], atol=3e-4, rtol=0)
     for index, name in enumerate(list(branches)[1:], start=1):
-        np.testing.assert_allclose(
-            branches[name].detach(), golden[f"train_logits_{index}"], atol=3e-4, rtol=0
-        )
+        assert_values(branches[name], golden[f"train_logits_{index}"], atol=3e-4, rtol=0)
     assert list(losses) == list(golden["loss_names"])
     np.testing.assert_allclose(
         [value.item() for value in losses.values()], golden["loss_values_f64"], rtol=1e-5
@@ -107,7 +107,7 @@ def test_head_equals_the_published_one(case: str, config: str, mit: str | None) 
     statistics = {name: value for name, value in head.state_dict().items() if "running" in name}
     assert list(statistics) == list(golden.get("bn_names", []))
     if statistics:
-        digests = np.stack([gen.digest(value.numpy()) for value in statistics.values()])
+        digests = np.stack([gen.digest(host(value)) for value in statistics.values()])
         np.testing.assert_allclose(norm(digests), norm(golden["bn_digest"]), rtol=1e-4)
 
 
@@ -143,16 +143,8 @@ def test_number_of_parameters(config: str, parameters: int) -> None:
 
 
 def small_head(**changes: Any) -> dict:
-    fusion = dict(type="conv", kernel_size=1, act_cfg=dict(type="ReLU"), norm_cfg=dict(type="BN"))
-    head = dict(
-        type="DAFormerHead",
-        in_channels=[4, 6],
-        in_index=[0, 1],
-        channels=8,
-        num_classes=5,
-        decoder_params=dict(embed_dims=8, embed_cfg=dict(type="mlp"), fusion_cfg=fusion),
-    )
-    return head | changes
+    levels = dict(in_channels=[4, 6], in_index=[0, 1], num_classes=5)
+    return {**tiny()["decode_head"], **levels, **changes}
 
 
 @pytest.mark.parametrize("layer", ["id", "conv", "sep_conv"])
@@ -237,12 +229,13 @@ def test_unused_classifier_of_segformer_needs_no_gradient() -> None:
     assert not head.conv_seg.weight.requires_grad
 
 
-def test_loss_under_autocast_is_float32() -> None:
+def test_loss_under_autocast_is_float32(device: str) -> None:
     torch.manual_seed(0)
-    head = MODELS.build(small_head(dropout_ratio=0.0)).eval()
-    levels, label = [torch.randn(1, 4, 8, 8), torch.randn(1, 6, 4, 4)], torch.randint(0, 5, (1, 16, 16))
+    head = MODELS.build(small_head()).to(device).eval()
+    levels = [torch.randn(1, 4, 8, 8, device=device), torch.randn(1, 6, 4, 4, device=device)]
+    label = torch.randint(0, 5, (1, 16, 16), device=device)
     expected = head.forward_train(levels, label)["loss_seg"]
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(device, torch.bfloat16):
         logits = head(levels)
         loss = head.loss(logits, label)["loss_seg"]
     assert logits.dtype == torch.bfloat16 and loss.dtype == torch.float32

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from networks import under_hrda
 
-import mmseg.models  # noqa: F401  (fills the registry)
 from mmseg.errors import ConfigError
 from mmseg.models.decode_heads import BaseDecodeHead
 from mmseg.registry import MODELS
@@ -32,15 +32,9 @@ STRIDES = {"DAFormerHead": 4, "DepthwiseSeparableASPPHead": 4, "SegFormerHead": 
 
 
 def network(head: str, **decode_head) -> dict:
-    arguments = dict(type="HRDAHead", single_scale_head=head, num_classes=5, hr_loss_weight=0.1)
-    return dict(
-        type="HRDAEncoderDecoder",
-        backbone=dict(type="mit_b0"),
-        decode_head=arguments | HEADS[head] | decode_head,
-        hr_crop_size=(64, 64),
-        crop_coord_divisible=32,
-        test_cfg=dict(mode="slide", crop_size=(128, 128), stride=(64, 64)),
-    )
+    sliding = dict(mode="slide", crop_size=(128, 128), stride=(64, 64))
+    one_scale = dict(backbone=dict(type="mit_b0"), decode_head=dict(type=head, num_classes=5, **HEADS[head]))
+    return under_hrda(one_scale, decode_head, crop_coord_divisible=32, test_cfg=sliding)
 
 
 def single_scale_heads() -> list[str]:

@@ -5,8 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from golden_data import load
-from networks import filled
-from test_encoder_decoder import tiny
+from networks import filled, tiny
 from test_hrda import BOX, config, image
 
 from mmseg.errors import ConfigError

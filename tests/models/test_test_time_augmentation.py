@@ -6,8 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from golden_data import gen
-from networks import filled
-from test_encoder_decoder import tiny
+from networks import filled, tiny
 
 from mmseg.errors import ConfigError, DataError
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder

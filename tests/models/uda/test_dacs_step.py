@@ -53,7 +53,7 @@ def build(name: str, device: str = "cpu") -> tuple[UDADecorator, OptimWrapper]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_two_steps_equal_the_published_ones(name, device, monkeypatch):
+def test_two_steps_equal_the_published_ones(name, device):
     golden = load(name)
     method, wrapper = build(name, device)
     recorder = Recorder(method)
@@ -62,7 +62,7 @@ def test_two_steps_equal_the_published_ones(name, device, monkeypatch):
     tolerances = [(2e-4, 2e-2), (2e-3, 0.3)] if cnn else [(1e-5, 1e-3), (5e-4, 2e-2)]
     data = dict(block=64, margins=not cnn) if "hrda" in name else {}
 
-    for iteration, scalars, gradients in recorded_steps(golden, method, wrapper, monkeypatch, **data):
+    for iteration, scalars, gradients in recorded_steps(golden, method, wrapper, **data):
         loss_rtol, grad_rtol = tolerances[iteration]
         expected = dict(
             zip(golden[f"it{iteration}_log_names"], golden[f"it{iteration}_log_values_f64"], strict=True)

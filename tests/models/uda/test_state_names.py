@@ -1,12 +1,10 @@
 """Names and shapes of the state of whole methods, one to one with published checkpoints."""
 
-import copy
-
 import pytest
 import torch
 from golden_data import listing
-from networks import model_config, published_names
-from uda_steps import DISTANCE, DLV2, HRDA_DLV2, MIC
+from networks import model_config, published_names, under_hrda
+from uda_steps import DISTANCE, MIC
 
 from mmseg.engine.optimizer_constructor import multipliers
 from mmseg.models.uda import DACS, AdvSeg, MinEnt
@@ -14,17 +12,12 @@ from mmseg.models.uda import DACS, AdvSeg, MinEnt
 OWN_TEACHER = MIC | dict(teacher=dict(alpha=0.9))
 
 
-def r101(segmentor: dict) -> dict:
-    segmentor = copy.deepcopy(segmentor)
-    segmentor["backbone"]["name"] = "resnet101c"
-    return segmentor
-
-
+DLV2 = model_config("deeplabv2red_r50-d8", "resnet101c")
 CASES = {
-    "advseg_dlv2_r101": lambda: AdvSeg(r101(DLV2)),
-    "advseg_mic_dlv2_r101": lambda: AdvSeg(r101(DLV2), masking=MIC),
-    "minent_dlv2_r101": lambda: MinEnt(r101(DLV2)),
-    "hrda_dlv2_r101": lambda: DACS(r101(HRDA_DLV2), **DISTANCE),
+    "advseg_dlv2_r101": lambda: AdvSeg(DLV2),
+    "advseg_mic_dlv2_r101": lambda: AdvSeg(DLV2, masking=MIC),
+    "minent_dlv2_r101": lambda: MinEnt(DLV2),
+    "hrda_dlv2_r101": lambda: DACS(under_hrda(DLV2), **DISTANCE),
     "mic_own_teacher_mitb5": lambda: DACS(
         model_config("daformer_sepaspp_mitb5"), **DISTANCE, masking=OWN_TEACHER
     ),
@@ -51,7 +44,7 @@ def test_rate_and_decay_of_every_parameter_equal_the_published_ones(name):
         keys |= dict(pos_block=dict(decay_mult=0.0), norm=dict(decay_mult=0.0))
         segmentor = model_config("hrda_daformer_sepaspp_mitb5")
     else:
-        segmentor = r101(DLV2)
+        segmentor = DLV2
     with torch.device("meta"):
         method = DACS(segmentor)
     published = published_names(method)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from golden_data import gen, load, norm
+from golden_data import gen, load
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import assert_digest, assert_values, host, tensor
 from torch import nn
 from uda_steps import tiny
 
@@ -42,12 +43,12 @@ def filled(prefix: str) -> nn.Linear:
     return linear
 
 
-def test_ema_follows_the_published_table():
+def test_ema_follows_the_published_table(device):
     for alpha, iteration, _, *expected in load("ema")["table_f64"]:
-        teacher = EMATeacher(filled("teacher."), alpha)
-        teacher.update(filled("student."), int(iteration))
+        teacher = EMATeacher(filled("teacher.").to(device), alpha)
+        teacher.update(filled("student.").to(device), int(iteration))
         found = torch.cat([p.flatten() for p in teacher.ema_model.parameters()])
-        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6, atol=1e-8)
+        assert_values(found, expected, rtol=1e-6, atol=1e-8)
 
 
 def test_ema_leaves_buffers_alone():
@@ -57,29 +58,28 @@ def test_ema_leaves_buffers_alone():
     assert torch.equal(teacher.ema_model.running_mean, torch.zeros(2))
 
 
-def pseudo_logits() -> torch.Tensor:
-    return torch.from_numpy(
-        2.5 * np.random.RandomState(57).standard_normal((2, 19, 40, 48)).astype(np.float32)
-    )
+def pseudo_logits(device: str = "cpu") -> torch.Tensor:
+    normal = np.random.RandomState(57).standard_normal((2, 19, 40, 48))
+    return tensor(2.5 * normal.astype(np.float32), device)
 
 
-def test_pseudo_labels_and_weights():
+def test_pseudo_labels_and_weights(device):
     golden = load("pseudo_label")
     for name in [key for key in golden if key.startswith("weight_t")]:
         threshold, top, bottom = (int(part) for part in name.removeprefix("weight_t").split("_"))
-        pseudo = EMATeacher(Logits(), 0.99, threshold / 1000, top, bottom).label(pseudo_logits())
-        np.testing.assert_array_equal(pseudo.label.numpy(), golden["pseudo_label"])
+        pseudo = EMATeacher(Logits(), 0.99, threshold / 1000, top, bottom).label(pseudo_logits(device))
+        np.testing.assert_array_equal(host(pseudo.label), golden["pseudo_label"])
         expected = np.broadcast_to(golden[name][:, :, None], (2, 40, 48))
-        np.testing.assert_allclose(pseudo.weight.numpy(), expected, rtol=1e-6)
+        assert_values(pseudo.weight, expected, rtol=1e-6, atol=0)
 
 
-def test_valid_mask_and_no_threshold():
+def test_valid_mask_and_no_threshold(device):
     golden = load("pseudo_label")
-    mask = torch.from_numpy(golden["validmask"])[:, 0].bool()
-    pseudo = EMATeacher(Logits(), pseudo_threshold=0.3).label(pseudo_logits(), mask)
-    np.testing.assert_allclose(pseudo.weight.numpy(), golden["weight_validmask"], rtol=1e-6)
-    pseudo = EMATeacher(Logits(), pseudo_threshold=None).label(pseudo_logits())
-    np.testing.assert_array_equal(pseudo.weight.numpy(), golden["weight_none"])
+    mask = tensor(golden["validmask"], device)[:, 0].bool()
+    pseudo = EMATeacher(Logits(), pseudo_threshold=0.3).label(pseudo_logits(device), mask)
+    assert_values(pseudo.weight, golden["weight_validmask"], rtol=1e-6, atol=0)
+    pseudo = EMATeacher(Logits(), pseudo_threshold=None).label(pseudo_logits(device))
+    np.testing.assert_array_equal(host(pseudo.weight), golden["weight_none"])
 
 
 def test_both_kinds_of_margins_are_refused():
@@ -89,7 +89,7 @@ def test_both_kinds_of_margins_are_refused():
 
 
 @pytest.mark.parametrize("case", range(3))
-def test_class_mix_masks(case):
+def test_class_mix_masks(case, device):
     golden = load("classmix")
     shape, block, ignore = [((2, 1, 64, 96), 16, 0.1), ((2, 1, 64, 96), 32, 0), ((4, 1, 48, 48), 12, 0.3)][
         case
@@ -98,17 +98,18 @@ def test_class_mix_masks(case):
     chosen = torch.zeros(len(label), 256, dtype=torch.bool)
     for row, picked in zip(chosen, golden[f"pick{case}"], strict=True):
         row[golden[f"classes{case}"][picked]] = True
-    np.testing.assert_array_equal(mix_masks(label, chosen).numpy(), golden[f"mask{case}"][:, 0].astype(bool))
+    masks = mix_masks(label.to(device), chosen.to(device))
+    np.testing.assert_array_equal(host(masks), golden[f"mask{case}"][:, 0].astype(bool))
 
 
-def test_mixing_images_and_labels():
+def test_mixing_images_and_labels(device):
     golden = load("classmix")
-    mask = torch.from_numpy(golden["mask0"][:1, 0]).bool()
-    img = torch.from_numpy(gen.image(75, (2, 3, 64, 96)))
+    mask = tensor(golden["mask0"][:1, 0], device).bool()
+    img = tensor(gen.image(75, (2, 3, 64, 96)), device)
     mixed = mix(mask, img[:1], img[1:])
-    np.testing.assert_allclose(mixed[..., ::2, ::2].numpy(), golden["mixed_img_s2"], rtol=0, atol=0)
-    label = torch.from_numpy(gen.label(70, (2, 1, 64, 96), 16, ignore_frac=0.1))[:, 0]
-    np.testing.assert_array_equal(mix(mask, label[:1], label[1:]).numpy(), golden["mixed_lbl"][:, 0])
+    assert_values(mixed[..., ::2, ::2], golden["mixed_img_s2"], rtol=0, atol=0)
+    label = tensor(gen.label(70, (2, 1, 64, 96), 16, ignore_frac=0.1), device)[:, 0]
+    np.testing.assert_array_equal(host(mix(mask, label[:1], label[1:])), golden["mixed_lbl"][:, 0])
 
 
 @settings(max_examples=30, deadline=None)
@@ -135,33 +136,38 @@ def test_every_class_is_drawn_equally_often():
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_color_jitter(seed):
+def test_color_jitter(seed, device):
     golden = load("color_jitter")
-    mean, std = torch.from_numpy(gen.MEAN), torch.from_numpy(gen.STD)
-    img = torch.from_numpy(gen.image(80 + seed, (1 if seed < 4 else 2, 3, 48, 64)))
-    factors = torch.from_numpy(golden[f"factors{seed}"])
+    img = gen.image(80 + seed, (1 if seed < 4 else 2, 3, 48, 64))
+    mean, std, img, factors = (
+        tensor(array, device) for array in (gen.MEAN, gen.STD, img, golden[f"factors{seed}"])
+    )
     out = color_jitter((img * std + mean) / 255, golden[f"order{seed}"].tolist(), factors)
     out = (out * 255 - mean) / std
-    np.testing.assert_allclose(out[..., ::2, ::2].numpy(), golden[f"out{seed}"], atol=2e-4)
+    assert_values(out[..., ::2, ::2], golden[f"out{seed}"], rtol=1e-7)
 
 
 @pytest.mark.parametrize(("case", "size"), enumerate([(64, 96), (128, 128), (48, 64), (512, 512)]))
-def test_gaussian_blur(case, size):
+def test_gaussian_blur(case, size, device):
     golden = load("gaussian_blur")
-    img = torch.from_numpy(gen.image(90 + case, (1, 3, *size)))
-    out = gaussian_blur(img, torch.tensor(golden[f"sigma{case}_f64"]).float())
+    img = tensor(gen.image(90 + case, (1, 3, *size)), device)
+    out = gaussian_blur(img, torch.tensor(golden[f"sigma{case}_f64"], device=device).float())
     assert [blur_kernel_size(length) for length in size] == golden[f"kernel{case}"].tolist()
     part = out[..., 200:264, 200:264] if case == 3 else out[..., ::2, ::2]
-    np.testing.assert_allclose(part.numpy(), golden[f"out{case}"], atol=1e-5)
-    np.testing.assert_allclose(norm(gen.digest(out)), norm(golden[f"digest{case}"]), rtol=1e-6)
+    assert_values(part, golden[f"out{case}"], rtol=1e-7, atol=1e-5)
+    assert_digest(out, golden[f"digest{case}"], rtol=1e-6)
 
 
-def test_jitter_fires_above_the_threshold_only(monkeypatch):
+def test_jitter_fires_above_the_threshold_only():
     img = torch.zeros(2, 3, 16, 16)
     skip = load("color_jitter")["skip_p"]
     for uniform, skipped in zip([0.0, 0.2, 0.2000001], skip, strict=True):
-        monkeypatch.setattr(StepContext, "decide", lambda self, number, uniform=uniform: [uniform, 0.0])
-        out = StrongAugmentation(0.2, 0.2)(img, SegDataPreprocessor())
+
+        class Decided(StepContext):
+            def decide(self, number: int, uniform: float = uniform) -> list[float]:
+                return [uniform, 0.0]
+
+        out = StrongAugmentation(0.2, 0.2)(img, SegDataPreprocessor(), Decided())
         assert torch.equal(out, img) == bool(skipped)
 
 
@@ -192,28 +198,28 @@ def test_odds_and_ranges_are_the_published_ones(monkeypatch):
         assert values.mean().item() == pytest.approx((low + high) / 2, abs=0.04)
 
 
-def test_downscale_label_ratio():
+def test_downscale_label_ratio(device):
     sizes = [(128, 128), (128, 128), (128, 192), (128, 128), (70, 50)]
     for name, expected in load("downscale_label_ratio").items():
         case, scale, ratio = (int(part[1:]) for part in name.split("_"))
         label = gen.label(60 + case, (2, 1, *sizes[case]), 6 if case == 0 else 24, ignore_frac=0.2)
-        found = downscale_label_ratio(torch.from_numpy(label)[:, 0], scale, ratio / 100, 19)
-        np.testing.assert_array_equal(found.numpy(), expected[:, 0])
+        found = downscale_label_ratio(tensor(label, device)[:, 0], scale, ratio / 100, 19)
+        np.testing.assert_array_equal(host(found), expected[:, 0])
 
 
-def test_feature_distance():
+def test_feature_distance(device):
     golden = load("loss_fd")
-    first, second = (torch.from_numpy(f) for f in gen.feats(55, [(2, 64, 4, 6)] * 2))
+    first, second = (tensor(f, device) for f in gen.feats(55, [(2, 64, 4, 6)] * 2))
     first.requires_grad_()
-    label = torch.from_numpy(gen.label(56, (2, 1, 128, 192), 32, ignore_frac=0.1))[:, 0]
+    label = tensor(gen.label(56, (2, 1, 128, 192), 32, ignore_frac=0.1), device)[:, 0]
     small = downscale_label_ratio(label, 32, 0.75, 19)
-    np.testing.assert_array_equal(small.numpy(), golden["label_small"][:, 0])
-    mask = class_table(THINGS)[small]
-    np.testing.assert_array_equal(mask.numpy(), golden["mask"][:, 0])
+    np.testing.assert_array_equal(host(small), golden["label_small"][:, 0])
+    mask = class_table(THINGS).to(device)[small]
+    np.testing.assert_array_equal(host(mask), golden["mask"][:, 0])
     value = masked_feature_distance(first, second, mask)
     value.backward()
     np.testing.assert_allclose(value.item(), golden["value"], rtol=1e-5)
-    np.testing.assert_allclose(first.grad.numpy(), golden["grad_f1"], rtol=1e-5, atol=1e-8)
+    assert_values(first.grad, golden["grad_f1"], rtol=1e-5, atol=1e-8)
     np.testing.assert_allclose(
         masked_feature_distance(first, second).item(), golden["value_nomask"], rtol=1e-5
     )
