@@ -104,7 +104,7 @@ def test_training_reaches_every_parameter(name: str) -> None:
     for part in head.modules():
         if type(part).__name__ == "Scale":
             part.scale.data.fill_(0.5)  # from 0 on, attention gets no gradient in the first step
-    losses = head.forward_train(inputs, torch.randint(0, 5, (2, 32, 48)))
+    losses, _ = head.forward_with_logits(inputs, torch.randint(0, 5, (2, 32, 48)))
     sum(value for key, value in losses.items() if "loss" in key).backward()
     without = [key for key, p in head.named_parameters() if p.grad is None or not p.grad.any()]
     # Keys' bias adds the same to all scores of a query, which the softmax takes away again.
@@ -235,7 +235,7 @@ def test_danet_predicts_by_the_sum_of_both_attentions() -> None:
     torch.testing.assert_close(head(inputs), logits["pam_cam"])
     assert list(logits) == ["pam_cam", "pam", "cam"]
     label, weight = torch.randint(0, 5, (2, 32, 48)), torch.rand(2, 32, 48)
-    losses = head.forward_train(inputs, label, weight)
+    losses, _ = head.forward_with_logits(inputs, label, weight)
     for branch in logits:
         expected = head.loss(logits[branch], label, weight)
         assert losses[f"{branch}.loss_seg"].item() == pytest.approx(expected["loss_seg"].item())
@@ -245,11 +245,11 @@ def test_danet_predicts_by_the_sum_of_both_attentions() -> None:
 def test_mean_of_a_single_image_cannot_be_batch_normalised(name: str) -> None:
     head, label = MODELS.build(SMALL[name]), torch.randint(0, 5, (1, 32, 48))
     with pytest.raises(ConfigError, match=r"batch of one image.*at least two images.*norm_cfg=None"):
-        head.forward_train(levels(batch_size=1), label)
+        head.forward_with_logits(levels(batch_size=1), label)
     assert head.eval()(levels(batch_size=1)).isfinite().all()
     for norm_cfg in (None, dict(type="GN", num_groups=1)):  # the remedies that the message names
         head = MODELS.build(SMALL[name] | dict(norm_cfg=norm_cfg))
-        assert head.forward_train(levels(batch_size=1), label)["loss_seg"].isfinite()
+        assert head.forward_with_logits(levels(batch_size=1), label)[0]["loss_seg"].isfinite()
 
 
 def test_frozen_norm_takes_the_mean_of_a_single_image() -> None:

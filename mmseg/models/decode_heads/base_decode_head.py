@@ -28,7 +28,6 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         in_index: Which of the encoder's levels to use: one (a head of one input) or several.
         loss_decode: Config of the loss, or of several that are added up. An entry ``loss_name`` names a loss
             in the log (``loss_seg`` by default); losses of the same name are logged as one.
-        ignore_index: Label of pixels without a class.
 
     Raises:
         ConfigError: ``in_channels`` and ``in_index`` do not fit, or a loss has a name without ``loss``.
@@ -44,7 +43,6 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         act_cfg: dict | None = None,
         in_index: int | Sequence[int] = -1,
         loss_decode: dict | Sequence[dict] | None = None,
-        ignore_index: int = IGNORE_INDEX,
     ) -> None:
         super().__init__()
         if isinstance(in_channels, Sequence) != isinstance(in_index, Sequence) or (
@@ -61,7 +59,6 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         self.num_classes = num_classes
         self.block: dict[str, Any] = dict(norm_cfg=norm_cfg, act_cfg=act_cfg or RELU)
         self.in_index = in_index
-        self.ignore_index = ignore_index
         losses = loss_decode or dict(type="CrossEntropyLoss")
         losses = [losses] if isinstance(losses, dict) else losses
         self.loss_names = [loss.get("loss_name", "loss_seg") for loss in losses]
@@ -138,22 +135,16 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         """Dropout and 1×1 classifier."""
         return self.conv_seg(self.dropout(feature_map))
 
-    def forward_train(
+    def forward_with_logits(
         self, features: Sequence[Tensor], gt_semantic_seg: Tensor, seg_weight: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """Losses of a batch.
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Losses of a batch and the logits; a head whose output is more than one map overrides this.
 
         Args:
             features: What the segmentor's ``extract_feat`` returns.
             gt_semantic_seg: (B, H, W) int64 labels.
             seg_weight: (B, H, W) weights of the pixels in the loss, or None for 1.
         """
-        return self.forward_with_logits(features, gt_semantic_seg, seg_weight)[0]
-
-    def forward_with_logits(
-        self, features: Sequence[Tensor], gt_semantic_seg: Tensor, seg_weight: Tensor | None = None
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        """:meth:`forward_train` and the logits; a head whose output is more than one map overrides this."""
         logits = self(features)
         return self.loss(logits, gt_semantic_seg, seg_weight), logits
 
@@ -174,6 +165,6 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         logits = resize(logits.float(), gt_semantic_seg.shape[1:])
         losses: dict[str, Tensor] = {}
         for name, criterion in zip(self.loss_names, self.loss_decode, strict=True):
-            loss = criterion(logits, gt_semantic_seg, seg_weight, ignore_index=self.ignore_index)
+            loss = criterion(logits, gt_semantic_seg, seg_weight, ignore_index=IGNORE_INDEX)
             losses[name] = losses[name] + loss if name in losses else loss
         return losses | dict(acc_seg=pixel_accuracy(logits, gt_semantic_seg))

@@ -10,7 +10,6 @@ from mmengine.model import normal_init
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
-from mmseg.labels import IGNORE_INDEX
 from mmseg.models.decode_heads.base_decode_head import BaseDecodeHead
 from mmseg.models.layers.conv import ConvBlock
 from mmseg.registry import MODELS
@@ -26,7 +25,6 @@ class DLV2Head(BaseDecodeHead):
         dilations: One classifier each; UDA works also use the first two alone.
         in_index: Which of the encoder's levels to use.
         loss_decode: Config of the loss, or of several.
-        ignore_index: Label of pixels without a class.
 
     Raises:
         ConfigError: Several levels are configured, or no dilation.
@@ -39,7 +37,6 @@ class DLV2Head(BaseDecodeHead):
         dilations: Sequence[int] = (6, 12, 18, 24),
         in_index: int = -1,
         loss_decode: dict | Sequence[dict] | None = None,
-        ignore_index: int = IGNORE_INDEX,
     ) -> None:
         super().__init__(
             in_channels=in_channels,
@@ -48,7 +45,6 @@ class DLV2Head(BaseDecodeHead):
             dropout_ratio=0,
             in_index=in_index,
             loss_decode=loss_decode,
-            ignore_index=ignore_index,
         )
         if not dilations:
             raise ConfigError("DLV2Head: dilations is empty; expected at least one, as (6, 12, 18, 24)")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmseg.errors import ConfigError
 from mmseg.models.decode_heads.hrda_features import HRDAFeatures
 from mmseg.models.layers.resize import resize
-from mmseg.models.layers.sliding_window import Window
+from mmseg.models.layers.sliding_window import Window, average_windows
 from mmseg.registry import MODELS
 
 SCALE_ATTENTION = {"LR": 0.0, "HR": 1.0}
@@ -107,22 +107,16 @@ class HRDAHead(nn.Module):
         fusion = self.fuse(features, None if output in (None, "ATT") else SCALE_ATTENTION[output])
         return fusion.attention_map() if output == "ATT" else fusion.fused
 
-    def forward_train(
+    def forward_with_logits(
         self, features: HRDAFeatures, gt_semantic_seg: Tensor, seg_weight: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """Losses on the fused logits, on the context and on the detail (eq. 10).
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Losses on the fused logits, on the context and on the detail (eq. 10), and the fused logits.
 
         Args:
             features: Of one detail crop per image.
             gt_semantic_seg: (B, H, W) int64 labels of the whole input.
             seg_weight: (B, H, W) weights of the pixels.
         """
-        return self.forward_with_logits(features, gt_semantic_seg, seg_weight)[0]
-
-    def forward_with_logits(
-        self, features: HRDAFeatures, gt_semantic_seg: Tensor, seg_weight: Tensor | None = None
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        """:meth:`forward_train` and the fused logits."""
         fused, context, detail, _ = self.fuse(features)
         fused_weight = 1 - self.lr_loss_weight - self.hr_loss_weight
         losses = self._weighted_loss("", fused_weight, fused, gt_semantic_seg, seg_weight)
@@ -221,10 +215,4 @@ def paste(detail: Tensor, features: HRDAFeatures, stride: int) -> Tensor:
     if len(places) == 1:
         (place,) = places
         return F.pad(detail, (place.left, width - place.right, place.top, height - place.bottom))
-    batch_size = len(detail) // len(places)
-    total = detail.new_zeros((batch_size, detail.shape[1], height, width))
-    count = detail.new_zeros((1, 1, height, width))
-    for place, logits in zip(places, detail.split(batch_size), strict=True):
-        place.of(total).add_(logits)
-        place.of(count).add_(1)
-    return total / count
+    return average_windows(lambda _: detail, (height, width), places, windows_per_forward=None)

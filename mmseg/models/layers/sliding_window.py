@@ -69,18 +69,18 @@ def slide_inference(
     Returns:
         (B, C, H, W).
     """
-    windows = sliding_windows(image.shape[2:], crop, stride)
+    size = image.shape[2:]
     return average_windows(
         lambda chunk: network(torch.cat([window.of(image) for window in chunk])),
-        image,
-        windows,
+        size,
+        sliding_windows(size, crop, stride),
         windows_per_forward,
     )
 
 
 def average_windows(
     logits_of: Callable[[Sequence[Window]], Tensor],
-    image: Tensor,
+    size: Sequence[int],
     windows: Sequence[Window],
     windows_per_forward: int | None = 1,
 ) -> Tensor:
@@ -88,24 +88,22 @@ def average_windows(
 
     Args:
         logits_of: Logits (N · B, C, h, w) of N windows, all images of the first window first.
-        image: (B, 3, H, W).
-        windows: They cover the image and have the same size.
+        size: (H, W) of the result.
+        windows: They cover it and have the same size.
         windows_per_forward: How many windows ``logits_of`` gets at once; None for all.
 
     Returns:
         (B, C, H, W).
     """
-    batch_size, _, height, width = image.shape
     chunk_size = windows_per_forward or len(windows)
-    total: Tensor | None = None
-    count = image.new_zeros((1, 1, height, width))
+    total = count = torch.empty(0)
     for start in range(0, len(windows), chunk_size):
         chunk = windows[start : start + chunk_size]
-        logits = logits_of(chunk)
-        if total is None:
-            total = logits.new_zeros((batch_size, logits.shape[1], height, width))
-        for window, window_logits in zip(chunk, logits.split(batch_size), strict=True):
+        logits = logits_of(chunk).unflatten(0, (len(chunk), -1))  # (N, B, C, h, w)
+        if start == 0:
+            total = logits.new_zeros((*logits.shape[1:3], *size))
+            count = logits.new_zeros(tuple(size))
+        for window, window_logits in zip(chunk, logits, strict=True):
             window.of(total).add_(window_logits)
             window.of(count).add_(1)
-    assert total is not None  # there is at least one window
     return total.div_(count)

@@ -114,7 +114,8 @@ class EncoderDecoder(Inference):
         features = self.training_features(img)
         losses: Losses = {}
         for prefix, head in self._heads():
-            losses |= add_prefix(head.forward_train(features, gt_semantic_seg, seg_weight), prefix)
+            head_losses, _ = head.forward_with_logits(features, gt_semantic_seg, seg_weight)
+            losses |= add_prefix(head_losses, prefix)
         return losses, features if return_feat else None
 
     def training_features(self, img: Tensor) -> Any:

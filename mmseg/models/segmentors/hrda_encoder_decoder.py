@@ -294,7 +294,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
             logits = self.decode_head(features, self.test_cfg.get("hrda_out")).float()
             return resize(logits, size)
 
-        return average_windows(logits_of, img, windows, windows_per_forward)
+        return average_windows(logits_of, img.shape[2:], windows, windows_per_forward)
 
     def _detail_logits(self, img: Tensor, windows: Sequence[Window]) -> dict[Window, Tensor]:
         """Logits (B, C, h, w) of detail crops, as many in one pass as an input of this network has."""
