@@ -141,16 +141,19 @@ def writing(out: str) -> Iterator[None]:
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options key=value ...`` (also ``--options``, its published name)."""
-    from mmengine.config import DictAction
+    from mmseg.config.options import OptionText
 
-    class KeyValueAction(DictAction):
-        """mmengine's, which ends in a traceback where there is no value."""
+    class KeyValueAction(argparse.Action):
+        """Collects the texts; what they mean depends on the config, see :mod:`mmseg.config.options`."""
 
         def __call__(self, parser, namespace, values, option_string=None) -> None:
-            for value in values:
-                if "=" not in value:
-                    parser.error(f"{option_string} {value}: expected KEY=VALUE")
-            super().__call__(parser, namespace, values, option_string)
+            options = dict(getattr(namespace, self.dest) or {})
+            for each in values:
+                key, equals, value = each.partition("=")
+                if not equals:
+                    parser.error(f"{option_string} {each}: expected KEY=VALUE")
+                options[key.strip()] = OptionText(value)
+            setattr(namespace, self.dest, options)
 
     parser.add_argument(
         "--cfg-options", "--options", dest="cfg_options", nargs="+", action=KeyValueAction,

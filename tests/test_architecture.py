@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "labels": set(),
     "version": set(),
     "registry": {"errors"},
-    "cli": FOUNDATION,
+    "cli": FOUNDATION | {"config"},
     "checkpoints": {"errors", "registry"},
     "datasets": FOUNDATION,
     "evaluation": FOUNDATION | {"datasets"},

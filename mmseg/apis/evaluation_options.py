@@ -6,6 +6,8 @@ from pathlib import Path, PurePosixPath
 
 from mmengine.config import Config, ConfigDict
 
+from mmseg.datasets.classes import CITYSCAPES_CLASSES
+from mmseg.datasets.files import as_suffixes, find_files
 from mmseg.errors import ConfigError
 from mmseg.evaluation.iou_metric import IoUMetric
 from mmseg.models.segmentors import HRDAEncoderDecoder
@@ -37,6 +39,8 @@ class EvaluationOptions:
         test_set: Test the ``test`` split instead of ``val``.
         inference_mode: ``whole`` or ``slide`` instead of ``same``, what the config says.
         augment: Scales of test-time augmentation, each also mirrored; empty = none.
+        remap_classes: Where data and checkpoint have the same classes in another order, take that of the
+            checkpoint.
         hrda_out: Of a multi-resolution network ``LR``, the prediction of the context alone, ``HR``, that of
             the detail alone, or ``ATT``, the attention as grey pictures instead of predictions.
     """
@@ -54,6 +58,7 @@ class EvaluationOptions:
     test_set: bool = False
     inference_mode: str = "same"
     augment: Sequence[float] = ()
+    remap_classes: bool = False
     hrda_out: str | None = None
 
     def __post_init__(self) -> None:
@@ -176,7 +181,7 @@ def _has_label_files(dataset: ConfigDict) -> bool:
     suffix = dataset.get("seg_map_suffix") or kind.default_seg_map_suffix
     ann_dir = dataset.get("ann_dir") or kind.default_ann_dir
     folder = Path(dataset.get("data_root", ""), ann_dir)
-    return folder.is_dir() and any(folder.rglob(f"*{suffix}"))
+    return folder.is_dir() and bool(find_files(folder, as_suffixes(suffix)).paths)
 
 
 def has_labels(dataset: ConfigDict) -> bool:
@@ -203,6 +208,13 @@ def set_evaluator(cfg: Config, options: EvaluationOptions) -> None:
         raise ConfigError(
             f"--eval and --class-subsets name scores of IoUMetric; the evaluator of the config is {names}; "
             "leave them out, or add dict(type='IoUMetric')"
+        )
+    dataset = cfg.test_dataloader.dataset
+    classes = dataset.get("classes") or DATASETS.get(dataset.type).default_classes
+    if options.class_subsets and tuple(classes) != CITYSCAPES_CLASSES:
+        raise ConfigError(
+            f"--class-subsets {' '.join(options.class_subsets)}: subsets of the 19 classes of Cityscapes; "
+            f"the test data have {len(classes)} of their own ({', '.join(list(classes)[:5])}…): leave it out"
         )
     for metric in asked:
         if options.scores:

@@ -9,12 +9,10 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from mmseg import datasets, models  # noqa: F401  (fill the registries)
-from mmseg.checkpoints.export import dataset_meta
-from mmseg.checkpoints.weights import load_checkpoint
+from mmseg.checkpoints.weights import dataset_meta, load_checkpoint
 from mmseg.config.load import load_config
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
-from mmseg.datasets.transforms.geometry import Resize
-from mmseg.datasets.transforms.loading import read_image
+from mmseg.datasets.transforms.loading import LoadImage
 from mmseg.errors import ConfigError, DataError
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.models.segmentors.test_time_augmentation import MIN_SIDE
@@ -73,9 +71,14 @@ def inference_segmentor(model: EncoderDecoder, imgs: Image | Sequence[Image]) ->
 
 @torch.inference_mode()
 def _segment(model: EncoderDecoder, img: Image) -> np.ndarray:
-    rgb = img[..., ::-1] if isinstance(img, np.ndarray) else read_image(str(img))
+    pipeline = test_pipeline(model.cfg)
+    rgb = img[..., ::-1] if isinstance(img, np.ndarray) else LoadImage.of(pipeline).read(str(img))
     height, width = rgb.shape[:2]
-    resized = test_resize(model.cfg)({"img": np.ascontiguousarray(rgb)})["img"]
+    results = {"img": np.ascontiguousarray(rgb)}
+    for transform in pipeline:
+        if transform["type"] == "Resize":
+            results = TRANSFORMS.build(transform)(results)
+    resized = results["img"]
     if min(resized.shape[:2]) < MIN_SIDE:
         name, scaled = "image array" if isinstance(img, np.ndarray) else img, resized.shape
         raise DataError(
@@ -87,9 +90,17 @@ def _segment(model: EncoderDecoder, img: Image) -> np.ndarray:
     return logits[0].argmax(0).byte().cpu().numpy()
 
 
-def test_resize(cfg: Config) -> Resize:
-    """How the test pipeline of a config scales images."""
-    for transform in cfg.test_dataloader.dataset.pipeline:
-        if transform["type"] == "Resize":
-            return TRANSFORMS.build(transform)
-    raise ConfigError(f"{cfg.filename}: the test pipeline has no Resize")
+def test_pipeline(cfg: Config) -> list[dict]:
+    """How a config reads and scales images that it is tested with, or else validated.
+
+    Raises:
+        ConfigError: It has neither data set.
+    """
+    for loader in ("test_dataloader", "val_dataloader"):
+        if cfg.get(loader):
+            return cfg[loader].dataset.pipeline
+    raise ConfigError(
+        f"{cfg.filename}: has no test_dataloader, whose pipeline says how images are scaled; expected e.g. "
+        "test_dataloader=dict(dataset=dict(type='CustomDataset', pipeline=[dict(type='LoadImage'), "
+        "dict(type='Resize', scale=(1280, 720)), dict(type='PackInputs')]))"
+    )

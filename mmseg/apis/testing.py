@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from mmseg.apis.evaluation_options import (
     use_test_split,
 )
 from mmseg.apis.training import build_runner
-from mmseg.checkpoints.weights import load_checkpoint, require_file
+from mmseg.checkpoints.weights import check_classes_of, dataset_meta, load_checkpoint, require_file
 from mmseg.config.work_dir import work_dir_of
-from mmseg.errors import ConfigError
+from mmseg.datasets.segmentation_dataset import SegmentationDataset
+from mmseg.errors import ClassOrderError, ConfigError
 
 TRAINING_KEYS = (
     "train_dataloader", "train_cfg", "optim_wrapper", "other_networks", "param_scheduler", "uda",
@@ -48,10 +50,18 @@ def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float
     """
     chosen = EvaluationOptions(**options)
     require_file(checkpoint)
-    cfg = test_config(cfg, chosen)
+    original, cfg = cfg, test_config(cfg, chosen)
     runner = build_runner(cfg)
     model: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    load_checkpoint(model, checkpoint, chosen.which)
+    content = load_checkpoint(model, checkpoint, chosen.which)
+    dataset = runner.test_dataloader.dataset
+    try:
+        check_classes_of(content, dataset.metainfo["classes"], checkpoint)
+    except ClassOrderError:
+        if not chosen.remap_classes:
+            raise
+        classes = dataset_meta(content["meta"])["classes"]
+        return test(remapped(original, dataset, classes), checkpoint, **options)
     if not cfg.test_evaluator:
         print_log(_reason(cfg, chosen), "current")
     scores = runner.test()
@@ -61,13 +71,49 @@ def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float
     return scores
 
 
+def remapped(cfg: Config, dataset: SegmentationDataset, classes: Sequence[str]) -> Config:
+    """A config whose test data have their classes in another order; their files stay.
+
+    Args:
+        cfg: It stays as it is.
+        dataset: Its test data.
+        classes: The same classes, in the order of a network.
+    """
+    cfg = copy.deepcopy(with_test_data(cfg))
+    palette = [dataset.palette[dataset.classes.index(name)] for name in classes]
+    id_map = dataset.id_map_for(classes)
+    cfg.test_dataloader.dataset.update(classes=list(classes), palette=palette, id_map=id_map)
+    return cfg
+
+
+def with_test_data(cfg: Config) -> Config:
+    """A config that has data to test on: those for validation where it names no others.
+
+    Raises:
+        ConfigError: It has neither.
+    """
+    if cfg.get("test_dataloader"):
+        return cfg
+    if not cfg.get("val_dataloader"):
+        raise ConfigError(
+            f"{cfg.filename}: has no test_dataloader, so there is nothing to test on; expected e.g. "
+            "test_dataloader=dict(dataset=dict(type='CustomDataset', data_root=..., test_mode=True, "
+            "pipeline=[...])), see docs/own_data.md"
+        )
+    cfg = copy.deepcopy(cfg)
+    cfg.test_dataloader = cfg.val_dataloader
+    cfg.test_evaluator = cfg.get("test_evaluator") or cfg.get("val_evaluator")
+    return cfg
+
+
 def test_config(cfg: Config, options: EvaluationOptions) -> Config:
     """The part of a config that a test needs, changed as the options say.
 
     Raises:
         ConfigError: Options do not fit to the config or to each other.
     """
-    cfg = copy.deepcopy(cfg)
+    cfg = copy.deepcopy(with_test_data(cfg))
+    cfg.test_cfg = cfg.get("test_cfg") or dict(type="TestLoop")
     dataset = cfg.test_dataloader.dataset
     if options.test_set:
         use_test_split(dataset)

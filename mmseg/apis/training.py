@@ -36,6 +36,10 @@ def build_runner(cfg: Config) -> Runner:
     cfg = with_todays_names(copy.deepcopy(cfg))
     if cfg.get("resume") and not cfg.get("load_from"):
         cfg.load_from = str(checkpoint_to_resume(cfg))
+    for part in ("val", "test"):
+        if not cfg.get(f"{part}_dataloader"):  # mmengine wants all of the three, or none
+            for key in (f"{part}_dataloader", f"{part}_cfg", f"{part}_evaluator"):
+                cfg.pop(key, None)
     cfg.work_dir = str(work_dir_of(cfg))
     seed = cfg.get("randomness", {}).get("seed") or 0
     cfg.randomness = dict(cfg.get("randomness", {}), seed=seed)

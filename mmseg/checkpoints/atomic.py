@@ -25,7 +25,7 @@ def replacing(path: str | Path, flush: bool = True) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name[-60:]}.{os.getpid()}.tmp")  # names have a limit
     try:
         yield temporary
         if flush:

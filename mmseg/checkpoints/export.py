@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmseg.checkpoints.atomic import replacing
 from mmseg.checkpoints.networks import find_network, split_networks
-from mmseg.checkpoints.weights import read_checkpoint, state_dict_of
+from mmseg.checkpoints.weights import dataset_meta, read_checkpoint, state_dict_of
 from mmseg.errors import CheckpointError
 
 KEPT = ("iter", "epoch", "seed", "experiment_name", "dataset_meta")
@@ -51,16 +51,6 @@ def extract_network(
         "meta": {key: named[key] for key in KEPT if named.get(key) is not None},
         "state_dict": {rename(name): value for name, value in state.items()},
     }
-
-
-def dataset_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Classes and palette in ``meta`` of a checkpoint; empty where they are not named."""
-    if found := meta.get("dataset_meta"):
-        return dict(found)
-    classes, palette = meta.get("CLASSES"), meta.get("PALETTE")
-    if not classes:
-        return {}
-    return {"classes": tuple(classes)} | ({} if palette is None else {"palette": [list(c) for c in palette]})
 
 
 def check_out(out: Path, checkpoint: str | Path, overwrite: bool = False) -> None:

@@ -6,10 +6,11 @@ are an error, not a warning, since the network would run and give nonsense.
 
 import _codecs
 import difflib
+import logging
 import pickle
 import re
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 from mmseg.checkpoints.atomic import claim
 from mmseg.checkpoints.download import download
 from mmseg.checkpoints.networks import find_network, split_networks
-from mmseg.errors import CheckpointError
+from mmseg.errors import CheckpointError, ClassOrderError
 
 MIN_FITTING_SHARE = 90
 """Percent of the entries that fit by name and shape, of those of a backbone or of its file (the more)."""
@@ -41,19 +42,23 @@ HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 
 @dataclass
 class LoadReport:
-    """What a weight file had for a network: the weights that fit, and the names of those that do not."""
+    """What a weight file had for a network: the weights that fit, and the names of those that do not;
+    of those with another shape both tensors."""
 
     loaded: dict[str, Tensor] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
-    mismatched: list[str] = field(default_factory=list)
+    mismatched: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def misfits(self) -> str:
         """A few entries of each kind of misfit; empty where everything fits."""
         kinds = {
             "missing in the file": self.missing,
             "unknown to the network": self.unexpected,
-            "other shape": self.mismatched,
+            "other shape": [
+                f"{name} ({tuple(theirs.shape)} in the file, {tuple(ours.shape)} in the network)"
+                for name, (theirs, ours) in self.mismatched.items()
+            ],
         }
         return "; ".join(f"{kind} ({len(names)}): {_few(names)}" for kind, names in kinds.items() if names)
 
@@ -170,7 +175,9 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadRepor
     return report
 
 
-def load_checkpoint(model: nn.Module, path: str | Path, network: str = "student") -> dict[str, Any]:
+def load_checkpoint(
+    model: nn.Module, path: str | Path, network: str = "student", new_classifier: bool = False
+) -> dict[str, Any]:
     """Load a trained segmentor; logs what was used of the file.
 
     Takes checkpoints of this framework and those published with DAFormer, HRDA and MIC.
@@ -179,6 +186,8 @@ def load_checkpoint(model: nn.Module, path: str | Path, network: str = "student"
         model: The segmentor.
         path: Checkpoint file.
         network: Which one to take, a key of :data:`~mmseg.checkpoints.networks.NETWORKS`.
+        new_classifier: Leave out layers with one output per class where the file has another number of
+            classes, for fine-tuning; they keep the weights they have.
 
     Returns:
         The whole content of the file.
@@ -190,10 +199,24 @@ def load_checkpoint(model: nn.Module, path: str | Path, network: str = "student"
     networks = split_networks(state_dict_of(checkpoint, path))
     prefix = find_network(network, networks, path)
     report = compare(model, networks.pop(prefix))
+    classifier = [
+        name
+        for name, (theirs, ours) in report.mismatched.items()
+        if theirs.shape[1:] == ours.shape[1:] and len(ours) == getattr(model, "num_classes", None)
+    ]
+    if new_classifier:
+        print_log(f"{path}: new classifier, not loaded: {', '.join(classifier) or 'nothing'}", "current")
+        for name in classifier:
+            del report.mismatched[name]
     if misfits := report.misfits():
+        remedy = "Use the config that was stored with the checkpoint"
+        if classifier and not report.missing and not report.unexpected:
+            remedy = (
+                "It has another number of classes: take its config to test it; to go on with other classes, "
+                "leave the classifier out with --new-classifier"
+            )
         raise CheckpointError(
-            f"{path}: the checkpoint is of another network than the config: {misfits}. "
-            "Use the config that was stored with the checkpoint"
+            f"{path}: the checkpoint is of another network than the config: {misfits}. {remedy}"
         )
     model.load_state_dict(report.loaded, strict=False)
     missing = sorted(model.state_dict().keys() - report.loaded.keys())
@@ -207,6 +230,36 @@ def load_checkpoint(model: nn.Module, path: str | Path, network: str = "student"
         "current",
     )
     return checkpoint
+
+
+def check_classes_of(checkpoint: Mapping[str, Any], classes: Sequence[str], path: str | Path) -> None:
+    """Compare the class names that a checkpoint holds with those of the data; other names are warned of.
+
+    Raises:
+        ClassOrderError: They are the same in another order.
+    """
+    found = tuple(dataset_meta(checkpoint.get("meta") or {}).get("classes") or ())
+    if len(found) != len(classes) or found == tuple(classes):
+        return  # nothing is known, or the networks differ
+    first = next(c for c, pair in enumerate(zip(found, classes, strict=True)) if pair[0] != pair[1])
+    difference = f"class {first} is {found[first]!r} in the checkpoint and {classes[first]!r} in the data"
+    if sorted(found) == sorted(classes):
+        raise ClassOrderError(
+            f"{path}: has the classes of the data in another order: {difference}; to test it, remap the "
+            "labels with --remap-classes; to train, list the classes (and ids) of the data sets in "
+            f"the order of the checkpoint: {list(found)}"
+        )
+    print_log(f"{path}: {difference}; check that they mean the same", "current", level=logging.WARNING)
+
+
+def dataset_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Classes and palette in ``meta`` of a checkpoint; empty where they are not named."""
+    if found := meta.get("dataset_meta"):
+        return dict(found)
+    classes, palette = meta.get("CLASSES"), meta.get("PALETTE")
+    if not classes:
+        return {}
+    return {"classes": tuple(classes)} | ({} if palette is None else {"palette": [list(c) for c in palette]})
 
 
 def _some(names: list[str]) -> str:
@@ -233,8 +286,7 @@ def compare(module: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
         if name not in state:
             report.missing += [] if name.endswith(OPTIONAL) else [name]
         elif state[name].shape != value.shape:
-            shapes = f"{tuple(state[name].shape)} in the file, {tuple(value.shape)} in the network"
-            report.mismatched.append(f"{name} ({shapes})")
+            report.mismatched[name] = state[name], value
         else:
             report.loaded[name] = state[name]
     return report

@@ -11,6 +11,7 @@ COMMANDS = {
     "results": ("results", "show what finished runs reached, over their seeds"),
     "toy": ("make_toy_dataset", "draw toy street scenes"),
     "convert": ("convert", "convert the labels of a published data set"),
+    "describe": ("describe_dataset", "write a data set config for a folder"),
     "verify": ("verify_dataset", "check the data of a config"),
     "prepare": ("prepare_data", "decode and resize the training data once"),
     "configs": ("configs", "copy the configs that come with the package"),

@@ -34,6 +34,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
             "-o", "--out-dir", metavar="OUT", help="folder of the statistics (default: ROOT)"
         )
         options.add_argument(
+            "--label-dir", metavar="DIR", help="folder of the converted labels (default: beside the raw ones)"
+        )
+        options.add_argument(
             "--nproc", type=_positive, default=4, metavar="N", help="processes (default: %(default)s)"
         )
     return parser.parse_args(argv)
@@ -45,9 +48,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     conversion = CONVERSIONS[args.data_set]
     try:
-        report = convert_dataset(conversion, args.root, args.gt_dir, args.out_dir, args.nproc)
+        report = convert_dataset(conversion, args.root, args.gt_dir, args.out_dir, args.nproc, args.label_dir)
     except OSError as error:
-        raise DataError(str(error)) from error
+        raise DataError(f"{error}; name another folder for the statistics with --out-dir") from error
     print(
         f"{conversion.name}: {report.converted} labels converted, {report.skipped} were finished before; "
         f"class statistics of {report.counted} labels in {args.out_dir or args.root}"

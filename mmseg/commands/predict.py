@@ -1,7 +1,7 @@
 """Segment your own images.
 
-IMG is an image or a folder of images; each result is written as ``<name>_pred<ext>`` beside the image, or to
-``--out-dir``, and its path is printed.
+IMG is an image or a folder of images; each result is written as ``<name>_pred<ext>`` (``.png`` for formats
+that cannot be written) beside the image, or to ``--out-dir``, and its path is printed.
 """
 
 import argparse
@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmseg.cli import command
-from mmseg.errors import DataError
+from mmseg.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from mmseg.models.segmentors import EncoderDecoder
     from mmseg.visualization.palette_image import Palette
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-
 
 def find_images(path: Path) -> list[Path]:
-    """The image itself, or all images in a folder (without earlier results)."""
+    """The image itself, or all images in a folder (without earlier results and hidden files)."""
+    from mmseg.datasets.files import IMAGE_ENDINGS
+
     if path.is_file():
         return [path]
     images = sorted(
-        p for p in path.glob("*") if p.suffix.lower() in SUFFIXES and not p.stem.endswith("_pred")
+        p for p in path.glob("[!.]*") if p.suffix.lower() in IMAGE_ENDINGS and not p.stem.endswith("_pred")
     )
     if not images:
-        raise DataError(f"{path}: neither an image nor a folder with images ({', '.join(SUFFIXES)})")
+        raise DataError(f"{path}: neither an image nor a folder with images ({', '.join(IMAGE_ENDINGS)})")
     return images
 
 
@@ -55,13 +55,15 @@ def write_prediction(
     import cv2
 
     from mmseg.apis import inference_segmentor
-    from mmseg.datasets.transforms.loading import read_image
-    from mmseg.visualization.palette_image import blend
+    from mmseg.apis.inference import test_pipeline
+    from mmseg.datasets.transforms.loading import LoadImage
+    from mmseg.visualization.palette_image import blend, save_picture
 
-    image, label = read_image(str(path)), inference_segmentor(model, path)[0]
-    out = out_dir / f"{path.stem}_pred{path.suffix}"
-    out_dir.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(out), blend(image, label, palette, opacity)[..., ::-1])
+    image = LoadImage.of(test_pipeline(model.cfg)).read(str(path))
+    label = inference_segmentor(model, path)[0]
+    suffix = path.suffix if cv2.haveImageWriter(f"_{path.suffix}") else ".png"
+    out = out_dir / f"{path.stem}_pred{suffix}"
+    save_picture(out, blend(image, label, palette, opacity))
     return out
 
 
@@ -69,17 +71,25 @@ def write_prediction(
 def main(argv: list[str] | None = None) -> int:
     """Segment every image; one that cannot be read does not stop the others."""
     from mmseg.apis import init_segmentor
-    from mmseg.datasets.classes import CITYSCAPES_PALETTE
+    from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 
     args = parse_args(argv)
     images = find_images(args.img)
     model = init_segmentor(args.config, args.checkpoint, args.device)
+    if args.palette == "cityscapes" and model.classes != CITYSCAPES_CLASSES:
+        raise ConfigError(
+            f"--palette cityscapes: the network has {len(model.classes)} classes of its own "
+            f"({', '.join(model.classes[:5])}…), expected the 19 of Cityscapes; leave the option out"
+        )
     palette = CITYSCAPES_PALETTE if args.palette == "cityscapes" else model.palette
     status = 0
     for path in images:
         try:
             print(write_prediction(model, path, palette, args.opacity, args.out_dir or path.parent))
-        except DataError as error:  # the other images of a folder are still wanted
-            print(f"error: {error}", file=sys.stderr)
+        except (DataError, OSError) as error:  # the other images of a folder are still wanted
+            reason = (
+                f"{path}: its result cannot be written ({error})" if isinstance(error, OSError) else error
+            )
+            print(f"error: {reason}", file=sys.stderr)
             status = 1
     return status

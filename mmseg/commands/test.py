@@ -51,6 +51,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help="predict from the context (LR) or the detail (HR) alone, or write the attention (ATT)",
     )  # fmt: skip
 
+    network.add_argument(
+        "--remap-classes", action="store_true",
+        help="take the order of the checkpoint's classes where that of the data is another one",
+    )  # fmt: skip
+
     data = parser.add_argument_group("predictions")
     data.add_argument("--show-dir", help="folder for predictions, one PNG per image")
     data.add_argument(
@@ -92,9 +97,10 @@ def main(argv: list[str] | None = None) -> None:
     """Test as the options say."""
     from mmseg.apis import test
     from mmseg.apis.evaluation_options import PUBLISHED_SCALES
+    from mmseg.apis.testing import with_test_data
 
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = with_test_data(load_config(args.config, args.cfg_options))
     variants = (args.hrda_out, args.which if args.which != "student" else None)
     cfg.work_dir = args.work_dir or str(work_dir_of_test(args.checkpoint, variants))
     cfg.launcher = args.launcher
@@ -113,6 +119,7 @@ def main(argv: list[str] | None = None) -> None:
         test_set=args.test_set,
         inference_mode=args.inference_mode,
         augment=scales,
+        remap_classes=args.remap_classes,
         hrda_out=args.hrda_out,
         **submission(args, cfg.test_dataloader.dataset.type),
     )

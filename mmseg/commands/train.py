@@ -15,6 +15,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--work-dir", help="where to write logs and checkpoints (default: work_dirs/<config name>)"
     )
     parser.add_argument("--load-from", help="checkpoint to start from; its weights go into the student")
+    parser.add_argument(
+        "--new-classifier", action="store_true",
+        help="leave the classifier of --load-from out, to go on with another number of classes",
+    )  # fmt: skip
     parser.add_argument("--resume-from", help="checkpoint of an interrupted run to continue")
     parser.add_argument(
         "--resume", action="store_true", help="continue from the newest checkpoint in the work dir"
@@ -47,6 +51,8 @@ def main(argv: list[str] | None = None) -> None:
         cfg.work_dir = args.work_dir
     if args.load_from:
         cfg.load_from = args.load_from
+    if args.new_classifier:
+        cfg.new_classifier = True
     if args.resume or args.resume_from:
         cfg.resume = True
         cfg.load_from = args.resume_from

@@ -47,6 +47,8 @@ NETWORK_KEYS = {"optim_wrapper", "param_scheduler"}
 """Of each entry of ``other_networks``."""
 
 
+STRIDE = 32
+"""Of the last features of MiT and of most encoders."""
 LAUNCHERS = {
     "pytorch": ("RANK", "torchrun --nproc_per_node=N"),
     "slurm": ("SLURM_PROCID", "srun --ntasks-per-node=N python"),
@@ -68,8 +70,15 @@ def check_before_training(cfg: Config) -> None:
         raise CheckpointError(
             f"{cfg.load_from}: not a readable PyTorch checkpoint: it is damaged; download or train it again"
         )
-    first, *_ = quick_check(cfg, ("train_dataloader", "val_dataloader"))
-    _check_classes(cfg, first)
+    first, *others = quick_check(cfg, ("train_dataloader", "val_dataloader"))
+    check_classes(cfg, first)
+    for part in others:
+        if part.name == "val" and part.dataset is not None and not part.dataset.has_labels:
+            raise ConfigError(
+                f"{cfg.filename}: the data that training validates on, {part.dataset.img_dir}, have no "
+                "labels; set ann_dir (and load_labels=True) of val_dataloader.dataset, or train without "
+                "scores: --no-validate"
+            )
 
 
 def _check_launcher(launcher: str) -> None:
@@ -97,6 +106,38 @@ def _check_uda(cfg: Config) -> None:
             "model.pretrained is None; name ImageNet weights there, or set uda.imnet_feature_dist_lambda=0",
             file=sys.stderr,
         )
+    for warning in _crop_warnings(cfg):
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _crop_warnings(cfg: Config) -> Iterator[str]:
+    """What settings of the method mean for crops of this size."""
+    dataset, uda = cfg.train_dataloader.dataset, cfg.uda
+    crop = next(
+        (step["crop_size"] for step in (dataset.get("target") or {}).get("pipeline", ())
+         if step["type"] == "RandomCrop"),
+        None,
+    )  # fmt: skip
+    if crop is None:
+        return
+    height, width = (crop, crop) if isinstance(crop, int) else crop
+    margins = [uda.get(f"pseudo_weight_ignore_{side}", 0) for side in ("top", "bottom")]
+    if sum(margins) >= height:
+        yield (
+            f"uda.pseudo_weight_ignore_top={margins[0]} and _bottom={margins[1]} cover the {height} rows of "
+            "the crop, so no pseudo-label counts; they are rows of the crop, not of the image"
+        )
+    block = ((uda.get("masking") or {}).get("mask_generator") or {}).get("mask_block_size")
+    if isinstance(block, int) and block >= min(height, width):
+        yield (
+            f"uda.masking.mask_generator.mask_block_size={block} with crops of {width}x{height} pixels: a "
+            "crop is masked as a whole, or not at all along its shorter side; lower it"
+        )
+    if uda.get("imnet_feature_dist_lambda") and (height % STRIDE or width % STRIDE):
+        yield (
+            f"crops of {width}x{height} pixels are no multiples of {STRIDE}, the encoder's stride: in the "
+            "feature distance the cells of the label lie beside those of the features by up to one cell"
+        )
 
 
 def checkpoint_to_resume(cfg: Config) -> Path:
@@ -114,8 +155,14 @@ def checkpoint_to_resume(cfg: Config) -> Path:
     )
 
 
-def _check_classes(cfg: Config, first: Part) -> None:
-    """Compare the number of classes of the network with that of the source (or only) training set."""
+def check_classes(cfg: Config, first: Part) -> None:
+    """Compare the number of classes of the network with that of the source (or only) training set.
+
+    Raises:
+        ConfigError: They differ.
+    """
+    if not cfg.get("model"):
+        return
     dataset = DATASETS.build(first.cfg) if first.dataset is None else first.dataset
     classes = dataset.metainfo["classes"]
     if len(classes) != num_classes(cfg):

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmseg.config.base import CONFIGS, base
+from mmseg.config.options import held_at, typed
 from mmseg.config.work_dir import work_dir_of_continuation
 from mmseg.errors import ConfigError
 from mmseg.legacy import is_legacy, todays_networks, todays_uda, translate
@@ -18,8 +19,8 @@ from mmseg.registry import load_plugins
 TOP_LEVEL_KEYS = {
     "auto_scale_lr", "cfg", "compile", "custom_hooks", "custom_imports", "data_preprocessor", "default_hooks",
     "default_scope", "env_cfg", "exp", "experiment_name", "git_rev", "launcher", "load_from", "log_level",
-    "log_processor", "model", "model_wrapper_cfg", "name", "optim_wrapper", "other_networks",
-    "param_scheduler", "randomness", "resume", "sync_bn",
+    "log_processor", "model", "model_wrapper_cfg", "name", "new_classifier", "optim_wrapper",
+    "other_networks", "param_scheduler", "randomness", "resume", "sync_bn",
     "test_cfg", "test_dataloader", "test_evaluator", "train_cfg", "train_dataloader", "uda", "val_cfg",
     "val_dataloader", "val_evaluator", "visualizer", "work_dir",
 }  # fmt: skip
@@ -156,6 +157,8 @@ def override(cfg: Config, options: dict, path: Path) -> None:
             raise ConfigError(
                 f"--cfg-options {key}: there is no {head!r} in {path}{closest_hint(head, known)}"
             )
+    content = cfg.to_dict()
+    options = {key: typed(key, value, held_at(content, key)) for key, value in options.items()}
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError, IndexError, AttributeError) as error:

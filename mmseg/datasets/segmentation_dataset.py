@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -13,11 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 from torch.utils.data import Dataset
 
+from mmseg.datasets.files import Found, as_suffixes, find_files, without_labels_between
 from mmseg.datasets.prepared.format import PreparedData
 from mmseg.datasets.pseudo_margins import PseudoMargins
 from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, epoch_permutation, keyed_random_state
 from mmseg.datasets.transforms.base import Results, Transform, run_transforms
 from mmseg.datasets.transforms.formatting import PackInputs
+from mmseg.datasets.transforms.loading import ColorTable
 from mmseg.errors import ConfigError, DataError
 from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import DATASETS, TRANSFORMS
@@ -38,6 +39,10 @@ class Sample:
     name: str
 
 
+def _shown(suffix: str | Sequence[str]) -> str:
+    return suffix if isinstance(suffix, str) else f"({', '.join(suffix)})"
+
+
 def _is_leading(transform: Transform) -> bool:
     return not (transform.random or isinstance(transform, PackInputs))
 
@@ -46,26 +51,32 @@ def _is_leading(transform: Transform) -> bool:
 class SegmentationDataset(Dataset):
     """Pairs of images and label maps, matched by name and sorted.
 
-    Subclasses only change the defaults below; each is also an argument. Folders are searched recursively.
+    Subclasses only change the defaults below; each is also an argument. Folders are searched recursively,
+    without hidden ones and those of file servers and systems (``@eaDir``, ``__MACOSX``).
 
     Args:
         data_root: Folder of the data set.
         img_dir: Folder of the images, below ``data_root`` unless absolute.
         ann_dir: Folder of the label maps, below ``data_root`` unless absolute. Without it there are no
             labels.
-        img_suffix: End of the image file names.
-        seg_map_suffix: End of the label file names; label and image names agree in all but the suffix.
-        split: Text file with one name (without suffix) per line that limits the data set.
+        img_suffix: End of the image file names, or several; capital or small letters do not matter.
+        seg_map_suffix: The same of the label files; label and image names agree in all but the suffix. Files
+            that end so are never images, also where labels are not loaded.
+        split: Text file (UTF-8) with one name (without suffix) per line that limits the data set.
         pipeline: Configs of the transforms.
         test_mode: Positions are file indices and nothing is shuffled.
         classes: Names of the classes; class c has label value c.
         palette: One RGB colour per class.
-        id_map: Label value in the file → class; all other values are ignored. None: files hold classes.
+        id_map: Label value in the file → class, or (red, green, blue) → class for RGB labels; all other
+            values are ignored. None: files hold classes.
         load_labels: With False, label files are neither looked for nor read.
         crop_pseudo_margins: Top, bottom, left and right margin in which pseudo-labels are not trusted.
         prepared: Folder that ``tools/prepare_data.py`` has written; pixels come from there instead of from
             the image and label files.
         seed: Seed of file order and augmentation.
+
+    Attributes:
+        remarks: What was left out or looks odd, for :mod:`mmseg.datasets.verify`.
 
     Raises:
         DataError: A folder is missing or empty, labels are missing, or the prepared pixels do not fit.
@@ -92,14 +103,14 @@ class SegmentationDataset(Dataset):
         data_root: str = "",
         img_dir: str | None = None,
         ann_dir: str | None = None,
-        img_suffix: str | None = None,
-        seg_map_suffix: str | None = None,
+        img_suffix: str | Sequence[str] | None = None,
+        seg_map_suffix: str | Sequence[str] | None = None,
         split: str | None = None,
         pipeline: Sequence[dict] = (),
         test_mode: bool = False,
         classes: Sequence[str] | None = None,
         palette: Sequence[Sequence[int]] | None = None,
-        id_map: dict[int, int] | None = None,
+        id_map: Mapping[Any, int] | None = None,
         load_labels: bool = True,
         crop_pseudo_margins: Sequence[int] | None = None,
         prepared: str | None = None,
@@ -108,7 +119,9 @@ class SegmentationDataset(Dataset):
         ann_dir = self.default_ann_dir if ann_dir is None else ann_dir
         self.data_root = data_root
         self.img_dir = Path(data_root, self.default_img_dir if img_dir is None else img_dir)
-        self.ann_dir = Path(data_root, ann_dir) if ann_dir is not None and load_labels else None
+        self.label_dir = None if ann_dir is None else Path(data_root, ann_dir)
+        self.ann_dir = self.label_dir if load_labels else None
+        self.remarks: list[str] = []
         self.img_suffix = self.default_img_suffix if img_suffix is None else img_suffix
         self.seg_map_suffix = self.default_seg_map_suffix if seg_map_suffix is None else seg_map_suffix
         self.split = split
@@ -170,8 +183,11 @@ class SegmentationDataset(Dataset):
             raise ConfigError(f"config: {owner} has {len(names)} classes but {len(colours)} palette colours")
         return names, colours
 
-    def _id_lookup(self, id_map: dict[int, int]) -> np.ndarray:
-        """Table from raw id to train id. Its last entry is 255 and stands for all ids beyond."""
+    def _id_lookup(self, id_map: Mapping[Any, int]) -> np.ndarray | ColorTable:
+        """Table from raw id to train id, whose last entry is 255 and stands for all ids beyond; or from
+        colour to train id."""
+        if any(isinstance(key, Sequence) and not isinstance(key, str) for key in id_map):
+            return self._color_table(id_map)
         table = {int(raw_id): int(train_id) for raw_id, train_id in id_map.items()}
         wrong = {
             r: t for r, t in table.items() if r < 0 or not (0 <= t < self.num_classes or t == IGNORE_INDEX)
@@ -185,67 +201,92 @@ class SegmentationDataset(Dataset):
         lookup[list(table)] = list(table.values())
         return lookup
 
+    def _color_table(self, id_map: Mapping[Any, int]) -> ColorTable:
+        wrong = {
+            color: c
+            for color, c in id_map.items()
+            if not (isinstance(color, Sequence) and len(color) == 3 and all(0 <= v <= 255 for v in color))
+            or not (0 <= c < self.num_classes or c == 255)
+        }
+        if wrong or not id_map:
+            raise ConfigError(
+                f"config: id_map entries {wrong} of {type(self).__name__}, expected colours (red, green, "
+                f"blue) mapped to 0 … {self.num_classes - 1} or 255"
+            )
+        return ColorTable({tuple(color): c for color, c in id_map.items()})
+
+    def id_map_for(self, classes: Sequence[str]) -> dict[Any, int]:
+        """The ``id_map`` under which the same files hold the same classes in another order."""
+        place = [classes.index(name) for name in self.classes]
+        if self.id_lookup is None:
+            return dict(enumerate(place))
+        found: Iterable[tuple[Any, int]]
+        if isinstance(self.id_lookup, ColorTable):
+            found = self.id_lookup.items()
+        else:
+            found = enumerate(self.id_lookup.tolist())
+        return {raw: place[c] for raw, c in found if c != IGNORE_INDEX}
+
     # --------------------------------------------------------------------------------------------- file lists
 
     def _find_samples(self) -> list[Sample]:
-        names = self._names()
-        img_dir, ann_dir = str(self.img_dir), str(self.ann_dir)
+        images = self._images()
         if self.ann_dir is None:
-            return [Sample(f"{img_dir}/{name}{self.img_suffix}", None, name) for name in names]
-        labels = set(self._list_files(self.ann_dir, self.seg_map_suffix, "label"))
-        missing = [name for name in names if name not in labels]
+            return [Sample(path, None, name) for name, path in images.items()]
+        labels = self._find(self.ann_dir, self.seg_map_suffix, "label").paths
+        missing = [name for name in images if name not in labels]
         if missing:
-            shown = ", ".join(f"{name}{self.seg_map_suffix}" for name in missing[:3])
+            shown = ", ".join(f"{name}{_shown(self.seg_map_suffix)}" for name in missing[:3])
             raise DataError(
-                f"{self.ann_dir}: {len(missing)} of {len(names)} images have no label, for example {shown}; "
+                f"{self.ann_dir}: {len(missing)} of {len(images)} images have no label, for example {shown}; "
                 f"{self._label_remedy()}"
             )
-        return [
-            Sample(f"{img_dir}/{name}{self.img_suffix}", f"{ann_dir}/{name}{self.seg_map_suffix}", name)
-            for name in names
-        ]
+        return [Sample(path, labels[name], name) for name, path in images.items()]
 
-    def _names(self) -> list[str]:
-        names = self._list_files(self.img_dir, self.img_suffix, "image")
-        if self.ann_dir == self.img_dir and len(self.seg_map_suffix) > len(self.img_suffix):
-            # labels between the images are no images
-            inner = self.seg_map_suffix.removesuffix(self.img_suffix)
-            names = [name for name in names if not name.endswith(inner)]
+    def _images(self) -> dict[str, str]:
+        """Name -> file of every image; labels between or below the images are none."""
+        labels = self.label_dir
+        below = labels is not None and labels != self.img_dir and labels.is_relative_to(self.img_dir)
+        found = self._find(self.img_dir, self.img_suffix, "image", without=labels if below else None)
+        suffixes, label_suffixes = as_suffixes(self.img_suffix), as_suffixes(self.seg_map_suffix)
+        found = without_labels_between(found, suffixes, label_suffixes)
+        self.remarks += found.remarks
         if self.split is None:
-            return names
+            return found.paths
         try:
-            chosen = {line.strip() for line in Path(self.split).read_text().splitlines() if line.strip()}
-        except OSError as error:
-            raise DataError(f"{self.split}: the split file cannot be read ({error.strerror})") from error
-        unknown = sorted(chosen - set(names))
+            lines = Path(self.split).read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{self.split}: the split file cannot be read ({error})") from error
+        chosen = {line.strip() for line in lines if line.strip()}
+        unknown = sorted(chosen - found.paths.keys())
         if unknown or not chosen:
-            found = (
+            problem = (
                 f"{len(unknown)} names without image, for example {', '.join(unknown[:3])}"
                 if unknown
                 else "no name"
             )
             raise DataError(
-                f"{self.split}: {found}; expected one name per line, relative to {self.img_dir}, without "
-                f"{self.img_suffix}"
+                f"{self.split}: {problem}; expected one name per line, relative to {self.img_dir}, without "
+                f"{_shown(self.img_suffix)}"
             )
-        return sorted(chosen)
+        return {name: found.paths[name] for name in sorted(chosen)}
 
-    def _list_files(self, folder: Path, suffix: str, kind: str) -> list[str]:
-        """Sorted names, without suffix, of the files below a folder."""
+    def _find(
+        self, folder: Path, suffix: str | Sequence[str], kind: str, without: Path | None = None
+    ) -> Found:
         remedy = self._label_remedy() if kind == "label" else "check data_root and img_dir of the config"
         if not folder.is_dir():
             raise DataError(
-                f"{folder}: the {kind} folder is missing (expected files *{suffix} there); {remedy}"
+                f"{folder}: the {kind} folder is missing (expected files *{_shown(suffix)} there); {remedy}"
             )
-        names = sorted(
-            os.path.join(place, file)[len(str(folder)) + 1 : -len(suffix)]
-            for place, _, files in os.walk(folder, followlinks=True)
-            for file in files
-            if file.endswith(suffix) and not file.startswith(".")
-        )
-        if not names:
-            raise DataError(f"{folder}: the {kind} folder holds no file *{suffix}; {remedy}")
-        return names
+        found = find_files(folder, as_suffixes(suffix), without)
+        if not found.paths:
+            raise DataError(
+                f"{folder}: the {kind} folder holds no file *{_shown(suffix)}"
+                + "".join(f" ({remark})" for remark in found.remarks[:1] if kind == "image")
+                + f"; {remedy}"
+            )
+        return found
 
     def _label_remedy(self) -> str:
         if self.converter is None:

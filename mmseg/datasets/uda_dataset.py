@@ -16,7 +16,7 @@ from mmseg.datasets.transforms.geometry import draw_crop
 from mmseg.errors import ConfigError
 from mmseg.registry import DATASETS
 
-RCS_ARGUMENTS = ("min_pixels", "class_temp", "min_crop_ratio")
+RCS_ARGUMENTS = ("min_pixels", "class_temp", "min_crop_ratio", "statistics_dir")
 
 
 def _build(dataset: dict | SegmentationDataset) -> SegmentationDataset:

@@ -1,14 +1,16 @@
 """Find out what is wrong with the data of a config before training does.
 
-The quick check lists files, pairs them, compares the class statistics with the list and loads one sample of
-each data set. The full check reads every image and label as well.
+The quick check lists files, pairs them, compares the class statistics with the list, loads one sample of each
+data set and looks at the values of some labels. The full check reads every image and label as well.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +28,14 @@ from mmseg.datasets.transforms import LoadImage, LoadLabel, Pad, RandomCrop
 from mmseg.datasets.transforms.base import Results
 from mmseg.datasets.uda_dataset import UDADataset, build_rcs
 from mmseg.errors import DataError
+from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import DATASETS
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+SAMPLED = 8
+"""Labels that the quick check looks at, spread over a data set."""
+MANY_IGNORED, NEARLY_ALL_IGNORED = 0.8, 0.99
+"""Shares of ignored pixels that are worth a warning, and that nobody can want."""
 
 
 @dataclass
@@ -42,6 +49,7 @@ class Part:
         dataset: The data set, once it could be opened.
         problems: What has to be mended.
         warnings: What may be intended.
+        files: What reading every file showed; empty where only a sample was read.
     """
 
     name: str
@@ -50,13 +58,23 @@ class Part:
     dataset: SegmentationDataset | None = None
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    files: list[FileCheck] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class FileCheck:
-    """What reading one image and its label showed: pixels per class (empty without label), or a problem."""
+    """What reading one image and its label showed.
+
+    Attributes:
+        pixels: Number of pixels of each class that occurs; empty without label.
+        ignored: Number of pixels of each value of the file (colours as ``#rrggbb``) that is ignored.
+        size: (width, height) of the image.
+        problem: Why they cannot be used.
+    """
 
     pixels: dict[int, int] = field(default_factory=dict)
+    ignored: dict[int | str, int] = field(default_factory=dict)
+    size: tuple[int, int] | None = None
     problem: str | None = None
 
 
@@ -77,7 +95,6 @@ def quick_check(cfg: Config, loaders: Sequence[str] = LOADERS) -> list[Part]:
     """
     parts = open_parts(cfg, loaders)
     for part in parts:
-        _check_statistics(part)
         for warning in part.warnings:
             print_log(f"{part.name}: {warning}", logger="current", level=logging.WARNING)
     problems = [f"{part.name}: {problem}" for part in parts for problem in part.problems]
@@ -99,30 +116,43 @@ def verify(cfg: Config, nproc: int = 4, write_statistics: bool = False) -> list[
     Returns:
         All data sets of the config; ``problems`` are empty where everything is fine.
     """
-    parts = open_parts(cfg)
+    parts = open_parts(cfg, sampled=False)
     for part in parts:
         if part.dataset is None:
             continue
-        checks = _check_files(part, part.dataset, nproc)
+        part.files = _check_files(part, part.dataset, nproc)
+        _judge_ignored(part, part.dataset, part.files)
         if write_statistics and part.name == "train source" and not part.problems:
-            _write_statistics(part.dataset, checks)
+            _write_statistics(part, part.dataset)
         _check_statistics(part)
         if part.rcs is not None and not part.problems:
-            part.problems += _compare_statistics(part.dataset, checks)
+            part.problems += _compare_statistics(part.dataset, part.files, part.rcs.get("statistics_dir"))
     return parts
 
 
-def open_parts(cfg: Config, loaders: Sequence[str] = LOADERS) -> list[Part]:
-    """Open every data set of a config once and load its first sample."""
+def open_parts(cfg: Config, loaders: Sequence[str] = LOADERS, sampled: bool = True) -> list[Part]:
+    """Open every data set of a config once and load its first sample.
+
+    Args:
+        cfg, loaders: As for :func:`quick_check`.
+        sampled: Look at some labels and at the statistics as well, where not every file is read later.
+    """
     parts = _parts(cfg, loaders)
     for part in parts:
         try:
             dataset = DATASETS.build(part.cfg)
             if isinstance(dataset, SegmentationDataset):
                 part.dataset = dataset
+                part.warnings += dataset.remarks
                 _check_first_sample(part, dataset)
+                if sampled and dataset.has_labels:
+                    chosen = np.linspace(0, len(dataset) - 1, min(SAMPLED, len(dataset))).round().astype(int)
+                    described = (dataset.describe(dataset.samples[index]) for index in chosen)
+                    _judge_ignored(part, dataset, [_check_label(each) for each in described])
         except DataError as error:
             part.problems.append(str(error))
+        if sampled:
+            _check_statistics(part)
     by_name = {part.name: part.dataset for part in parts}
     source, target = by_name.get("train source"), by_name.get("train target")
     if source is not None and target is not None:
@@ -163,11 +193,16 @@ def _check_first_sample(part: Part, dataset: SegmentationDataset) -> None:
             )
             return
         part.warnings.append(f"{message}; it is going to be padded")
+    if not results.get("valid_pseudo_mask", np.ones(1)).any():
+        part.warnings.append(
+            f"{results['img_path']}: crop_pseudo_margins={part.cfg.get('crop_pseudo_margins')} cover the "
+            "whole image, so none of its pseudo-labels is trusted"
+        )
     dataset.pack(dataset.augment(results, keyed_random_state(0, SAMPLE_STREAM, 0)))
 
 
 def _check_statistics(part: Part) -> None:
-    if part.rcs is None or part.dataset is None:
+    if part.rcs is None or part.dataset is None or part.problems:
         return
     try:
         build_rcs(part.dataset, part.rcs)
@@ -177,7 +212,7 @@ def _check_statistics(part: Part) -> None:
 
 def _check_files(part: Part, dataset: SegmentationDataset, nproc: int) -> list[FileCheck]:
     described = [{**dataset.describe(sample), "pseudo_margins": None} for sample in dataset.samples]
-    results = map_in_processes(_check_file, described, nproc)
+    results = map_in_processes(partial(_check_file, LoadImage.of(dataset.transforms)), described, nproc)
     checks = list(track(results, description=part.name, total=len(dataset), transient=True))
     known = set(part.problems)  # the first sample has been read before
     part.problems += [
@@ -186,28 +221,80 @@ def _check_files(part: Part, dataset: SegmentationDataset, nproc: int) -> list[F
     return checks
 
 
-def _check_file(described: Results) -> FileCheck:
+def _check_file(loader: LoadImage, described: Results) -> FileCheck:
     try:
-        results = LoadLabel()(LoadImage()(described))
+        results = loader(described)
+        height, width = results["ori_shape"]
+        if results["seg_map_path"] is None:
+            return FileCheck(size=(width, height))
+        return replace(_check_label(results), size=(width, height))
     except DataError as error:
         return FileCheck(problem=str(error))
-    if "gt_semantic_seg" not in results:
-        return FileCheck()
-    counts = np.bincount(results["gt_semantic_seg"].ravel(), minlength=results["num_classes"])
-    return FileCheck({c: int(n) for c, n in enumerate(counts[: results["num_classes"]]) if n})
 
 
-def _write_statistics(dataset: SegmentationDataset, checks: Iterable[FileCheck]) -> None:
-    pairs = zip(dataset.samples, checks, strict=True)
+def _check_label(results: Results) -> FileCheck:
+    raw, label = LoadLabel().read(results)
+    counts = np.bincount(label.ravel(), minlength=IGNORE_INDEX + 1)
+    ignored: dict[int | str, int] = {}
+    if counts[IGNORE_INDEX]:
+        values = raw[label == IGNORE_INDEX]
+        if values.ndim == 2:
+            values = values.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+        found, numbers = np.unique(values, return_counts=True)
+        names = (f"#{value:06x}" if raw.ndim == 3 else int(value) for value in found.tolist())
+        ignored = dict(zip(names, numbers.tolist(), strict=True))
+    return FileCheck({c: int(n) for c, n in enumerate(counts[: results["num_classes"]]) if n}, ignored)
+
+
+def ignored_values(files: Iterable[FileCheck]) -> tuple[float, Counter[int | str]]:
+    """Share of the labels' pixels that are ignored, and how many pixels of each value of the files are."""
+    labelled, ignored = 0, Counter[int | str]()
+    for file in files:
+        labelled += sum(file.pixels.values())
+        ignored.update(file.ignored)
+    total = labelled + ignored.total()
+    return (ignored.total() / total if total else 0.0), ignored
+
+
+def _judge_ignored(part: Part, dataset: SegmentationDataset, files: Sequence[FileCheck]) -> None:
+    """Say when hardly any pixel of the labels belongs to a class."""
+    share, values = ignored_values(files)
+    if share <= MANY_IGNORED:
+        return
+    shown = ", ".join(f"{value} ({count / values.total():.1%})" for value, count in values.most_common(8))
+    expected = f"0 to {dataset.num_classes - 1}" if dataset.id_lookup is None else "those that id_map names"
+    message = (
+        f"{dataset.ann_dir}: {share:.2%} of the pixels of {len(files)} labels are ignored; found the values "
+        f"{shown}, expected {expected}"
+    )
+    if share > NEARLY_ALL_IGNORED:
+        part.problems.append(
+            f"{message}; correct id_map, or ann_dir and seg_map_suffix if these are other files"
+        )
+    else:
+        part.warnings.append(f"{message}; check id_map unless most of each image is unlabelled")
+
+
+def _write_statistics(part: Part, dataset: SegmentationDataset) -> None:
+    pairs = zip(dataset.samples, part.files, strict=True)
     labels = [ConvertedLabel(str(sample.seg_map_path), check.pixels) for sample, check in pairs]
-    write_class_statistics(dataset.data_root, labels)
+    folder = (part.rcs or {}).get("statistics_dir") or dataset.data_root
+    try:
+        write_class_statistics(folder, labels)
+    except OSError as error:
+        part.problems.append(
+            f"{folder}: the class statistics cannot be written ({error.strerror}); name another folder in "
+            "the config: rare_class_sampling=dict(statistics_dir=...)"
+        )
 
 
-def _compare_statistics(dataset: SegmentationDataset, checks: list[FileCheck]) -> list[str]:
+def _compare_statistics(
+    dataset: SegmentationDataset, checks: list[FileCheck], folder: str | None
+) -> list[str]:
     """Differences between the class statistics and the labels that were read."""
-    path, lookup, problems = Path(dataset.data_root, STATISTICS_FILE), FileLookup(dataset), []
+    path, lookup, problems = Path(folder or dataset.data_root, STATISTICS_FILE), FileLookup(dataset), []
     listed = set()
-    for entry in read_statistics(dataset, STATISTICS_FILE):
+    for entry in read_statistics(dataset, STATISTICS_FILE, folder):
         index = lookup[entry["file"]]
         if index is None:
             continue

@@ -17,7 +17,13 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmseg.checkpoints.weights import compare, load_checkpoint, read_checkpoint, state_dict_of
+from mmseg.checkpoints.weights import (
+    check_classes_of,
+    compare,
+    load_checkpoint,
+    read_checkpoint,
+    state_dict_of,
+)
 from mmseg.engine.distributed import broadcast_state, shelter_worker
 from mmseg.engine.environment import environment
 from mmseg.engine.optim_wrapper import SegmentationOptimWrapper
@@ -205,7 +211,11 @@ class SegmentationRunner(Runner):
             model.load_state_dict(checkpoint["state_dict"])
         else:
             student = getattr(model, "model", model)
-            checkpoint = load_checkpoint(student, filename)
+            new_classifier = bool(self.cfg.get("new_classifier"))
+            checkpoint = load_checkpoint(student, filename, new_classifier=new_classifier)
+            if not new_classifier:
+                classes = self.train_dataloader.dataset.metainfo["classes"]
+                check_classes_of(checkpoint, classes, filename)
         self._has_loaded = True
         self.logger.info(f"Loaded {Path(filename)}")
         return checkpoint

@@ -11,7 +11,9 @@ import numpy.typing as npt
 from cityscapesscripts.helpers.labels import trainId2label
 from PIL import Image
 
+from mmseg.checkpoints.atomic import replacing
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
+from mmseg.datasets.transforms.loading import LoadImage
 from mmseg.errors import ConfigError, DataError
 
 MAX_NAMED_FILES = 10
@@ -100,16 +102,20 @@ def refuse_other_files(folder: Path, names: Sequence[str]) -> None:
 
 def write_submission_png(path: Path, train_ids: npt.NDArray[np.uint8], server: ServerFormat) -> None:
     """Write a prediction (H, W) of train ids as a grey PNG of the server's ids."""
-    Image.fromarray(server.lookup[train_ids]).save(path, format="PNG")
+    with replacing(path, flush=False) as temporary:
+        Image.fromarray(server.lookup[train_ids]).save(temporary, format="PNG")
 
 
-def check_submission(folder: Path, images: Sequence[str | Path], server: ServerFormat) -> int:
+def check_submission(
+    folder: Path, images: Sequence[str | Path], server: ServerFormat, loader: LoadImage | None = None
+) -> int:
     """Read every file of a submission and compare it with its image.
 
     Args:
         folder: Folder of the PNG files.
         images: The images they belong to.
         server: Their format.
+        loader: How the images were read; None: as without any setting.
 
     Returns:
         How many files do not have the size that the server expects.
@@ -126,11 +132,12 @@ def check_submission(folder: Path, images: Sequence[str | Path], server: ServerF
         if not (folder / name).is_file():
             problems.append(f"{name}: missing")
             continue
-        with Image.open(image) as original, Image.open(folder / name) as file:
+        size = (loader or LoadImage()).size(str(image))
+        with Image.open(folder / name) as file:
             if (file.format, file.mode) != ("PNG", "L"):
                 problems.append(f"{name}: {file.format} of mode {file.mode}, expected a grey 8-bit PNG")
-            if file.size != original.size:
-                problems.append(f"{name}: size {file.size}, its image has {original.size}")
+            if file.size != size:
+                problems.append(f"{name}: size {file.size}, its image has {size}")
             unexpected_sizes += server.image_size not in (None, file.size)
             unknown = sorted(set(np.unique(np.asarray(file)).tolist()) - set(server.ids))
         if unknown:

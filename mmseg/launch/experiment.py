@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmseg.checkpoints.atomic import claim
 from mmseg.checkpoints.files import last_written
 from mmseg.config.load import override
+from mmseg.config.options import typed
 from mmseg.config.work_dir import unique_name, work_dir_for
 from mmseg.errors import ConfigError
 from mmseg.experiments.experiment import Experiment, Run, runs_of
@@ -85,7 +86,7 @@ class ExperimentLauncher:
         """Length of a run with the options of the command line."""
         key = "train_cfg.max_iters"
         default = STARTUP_TEST[key] if self.args.startup_test else run.max_iters
-        return (self.args.cfg_options or {}).get(key, default)
+        return typed(key, (self.args.cfg_options or {}).get(key, default), default)
 
     def config(self, run: Run) -> Config:
         """The config of a run with the options of the command line.

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mmseg.visualization.palette_image import Palette, Pixels, colorize
+from mmseg.visualization.palette_image import Palette, Pixels, colorize, save_picture
 
 LINE_HEIGHT = 18
 GAP = 4
@@ -86,9 +86,7 @@ def write_grid(path: Path, rows: Sequence[Sequence[Tile]]) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # OpenCV would only return False where a file cannot be written
-    path.write_bytes(cv2.imencode(".png", draw_grid(rows)[..., ::-1])[1].tobytes())
+    save_picture(path, draw_grid(rows))
 
 
 def draw_comparison(

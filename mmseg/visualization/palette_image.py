@@ -1,12 +1,15 @@
 """Label maps as pictures."""
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from mmseg.checkpoints.atomic import replacing
 from mmseg.errors import ConfigError
 
 Palette = Sequence[Sequence[int]]
@@ -48,7 +51,7 @@ def save_palette_png(path: str | Path, label_map: Pixels, palette: Palette) -> N
         raise ValueError(f"label map of shape {label_map.shape}, {label_map.dtype}; expected (H, W), uint8")
     image = Image.fromarray(label_map)
     image.putpalette(_color_table(palette).ravel().tolist())  # turns the grey image into an indexed one
-    image.save(path, format="PNG")
+    save_png(path, image)
 
 
 def save_grey_png(path: str | Path, values: npt.NDArray[np.floating]) -> None:
@@ -58,7 +61,33 @@ def save_grey_png(path: str | Path, values: npt.NDArray[np.floating]) -> None:
         path: File to write; its folder must exist.
         values: Shape (H, W); 0 is black, 1 is white, values beyond are clipped.
     """
-    Image.fromarray((255 * values).round().clip(0, 255).astype(np.uint8)).save(path, format="PNG")
+    save_png(path, Image.fromarray((255 * values).round().clip(0, 255).astype(np.uint8)))
+
+
+def save_png(path: str | Path, image: Image.Image) -> None:
+    """Write a picture as PNG, whole or not at all; its folder is made if missing.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with replacing(path, flush=False) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def save_picture(path: Path, picture: Pixels) -> None:
+    """Write (H, W, 3) uint8 RGB pixels in the format that the suffix names, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written, or there is no such format.
+    """
+    try:
+        written, content = cv2.imencode(path.suffix, picture[..., ::-1])
+    except cv2.error:
+        written = False
+    if not written:
+        raise OSError(errno.EINVAL, f"no picture of this size in a format {path.suffix!r}", str(path))
+    with replacing(path, flush=False) as temporary:
+        temporary.write_bytes(content.tobytes())
 
 
 def blend(image_rgb: Pixels, label_map: Pixels, palette: Palette, opacity: float = 0.5) -> Pixels:

@@ -85,8 +85,16 @@ def test_config_object_without_weights(uda_run, toy_data, tmp_path):
     assert not init_segmentor(cfg, device="cpu").training
     del cfg.test_dataloader.dataset.pipeline[1]
     model = init_segmentor(cfg, device="cpu")
-    with pytest.raises(ConfigError, match="the test pipeline has no Resize"):
-        inference_segmentor(model, np.zeros((8, 8, 3), np.uint8))
+    assert inference_segmentor(model, np.zeros((64, 96, 3), np.uint8))[0].shape == (64, 96)  # as it is
+    cfg.test_dataloader = None
+    model = init_segmentor(cfg, device="cpu")
+    assert inference_segmentor(model, np.zeros((64, 96, 3), np.uint8))[0].shape == (64, 96)  # as validated
+    cfg.val_dataloader = None
+    model = init_segmentor(cfg, device="cpu")
+    with pytest.raises(
+        ConfigError, match="has no test_dataloader, whose pipeline says how images are scaled"
+    ):
+        inference_segmentor(model, np.zeros((64, 96, 3), np.uint8))
 
 
 def test_normalisation_is_that_of_training(toy_data, tmp_path):
@@ -140,3 +148,49 @@ def test_demo_without_images(uda_run, tmp_path, capsys):
     assert image_demo([str(tmp_path), *demo_arguments(uda_run)]) == 1
     message = capsys.readouterr().err
     assert message.startswith(f"error: {tmp_path}: neither an image nor a folder with images (.png, ")
+
+
+def test_demo_goes_on_where_a_result_cannot_be_written(uda_run, image, tmp_path, capsys):
+    """A name with the longest length has no room for ``_pred``; formats that cannot be written become PNG."""
+    long = f"{'n' * 250}.png"
+    for name in ("a.jfif", "b.png", long):
+        shutil.copy(image, tmp_path / name)
+    (tmp_path / "._b.png").write_bytes(b"a file server's")
+    assert image_demo([str(tmp_path), *demo_arguments(uda_run)]) == 1
+    out, err = capsys.readouterr()
+    printed = [line for line in out.splitlines() if line.startswith(str(tmp_path))]
+    assert printed == [str(tmp_path / "a_pred.png"), str(tmp_path / "b_pred.png")]
+    assert f"error: {tmp_path / long}: its result cannot be written" in err and "b.png" not in err
+    assert cv2.imread(str(tmp_path / "a_pred.png")).shape == cv2.imread(str(image)).shape
+
+
+def test_demo_on_a_file_without_suffix(uda_run, image, tmp_path):
+    shutil.copy(image, tmp_path / "photo")
+    assert image_demo([str(tmp_path / "photo"), *demo_arguments(uda_run)]) == 0
+    assert (tmp_path / "photo_pred.png").is_file()
+
+
+def test_demo_reads_images_as_the_test_pipeline_says(uda_run, image, tmp_path, capsys):
+    cfg = toy_config("daformer", tmp_path, tmp_path)
+    pixels = cv2.imread(str(image))
+    cv2.imwrite(str(tmp_path / "deep.png"), pixels.astype(np.uint16) * 16)
+    shutil.copy(image, tmp_path / "plain.png")
+    cfg.test_dataloader.dataset.pipeline[0] = dict(type="LoadImage", value_range=(0, 255 * 16))
+    model = init_segmentor(cfg, uda_run.checkpoint, device="cpu")
+    plain, deep = (inference_segmentor(model, tmp_path / f"{name}.png")[0] for name in ("plain", "deep"))
+    np.testing.assert_array_equal(deep, plain)
+    arguments = [str(uda_run.work_dir / "daformer.py"), str(uda_run.checkpoint), "--device", "cpu"]
+    assert image_demo([str(tmp_path / "deep.png"), *arguments]) == 1
+    assert "deep.png: holds uint16 values" in capsys.readouterr().err
+
+
+def test_colours_of_cityscapes_for_other_classes_are_refused(uda_run, image, tmp_path, capsys):
+    content = torch.load(uda_run.checkpoint, weights_only=False)
+    content["meta"]["dataset_meta"] = dict(
+        classes=[f"c{c}" for c in range(19)], palette=[(c, c, c) for c in range(19)]
+    )
+    torch.save(content, tmp_path / "own.pth")
+    config = str(uda_run.work_dir / "daformer.py")
+    options = ["--device", "cpu", "--palette", "cityscapes", "--out-dir", str(tmp_path)]
+    assert image_demo([str(image), config, str(tmp_path / "own.pth"), *options]) == 1
+    assert "--palette cityscapes: the network has 19 classes of its own (c0, c1" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The options of ``tools/test.py``, with numbers worked out beside them."""
 
+import copy
 import csv
 import json
 import os
@@ -26,9 +27,9 @@ from mmseg.apis.evaluation_options import EvaluationOptions, set_evaluator
 from mmseg.checkpoints.weights import load_checkpoint
 from mmseg.commands.test import parse_args, submission
 from mmseg.datasets import SegmentationDataset
-from mmseg.datasets.classes import CITYSCAPES_CLASSES
+from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.datasets.transforms.loading import read_image
-from mmseg.errors import ConfigError
+from mmseg.errors import CheckpointError, ConfigError
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import DATASETS, METRICS, MODELS
 
@@ -341,3 +342,55 @@ def test_two_processes_share_the_images(source_run, tmp_path):
     for name in files:
         assert (tmp_path / "1" / name).read_text() == (tmp_path / "2" / name).read_text()
     assert len(list((tmp_path / "preds2").rglob("*.png"))) == NUM_VAL
+
+
+# ---------------------------------------------------------------------------------------------------- classes
+
+
+def shuffled(cfg, order):
+    """The config of a test whose data list the same classes in another order, by the ids of the files."""
+    cfg = copy.deepcopy(cfg)
+    names = CITYSCAPES_CLASSES
+    cfg.test_dataloader.dataset.update(
+        classes=[names[c] for c in order],
+        palette=[CITYSCAPES_PALETTE[c] for c in order],
+        id_map={c: place for place, c in enumerate(order)},
+    )
+    return cfg
+
+
+def test_classes_in_another_order_are_refused_or_remapped(uda_run, tmp_path):
+    cfg = uda_run.cfg
+    cfg.work_dir = str(tmp_path)
+    expected = apis.test(cfg, uda_run.checkpoint)
+    order = list(range(19))[::-1]
+    with pytest.raises(
+        CheckpointError, match="classes of the data in another order: class 0 is 'road' in the"
+    ):
+        apis.test(shuffled(cfg, order), uda_run.checkpoint)
+    found = apis.test(shuffled(cfg, order), uda_run.checkpoint, remap_classes=True)
+    assert found == pytest.approx(expected, nan_ok=True)
+
+
+def test_fine_tuning_with_other_classes(uda_run, toy_data, tmp_path):
+    order = list(range(19))[::-1]
+    options = {"train_cfg.max_iters": 1, "load_from": str(uda_run.checkpoint)}
+    cfg = toy_config("source_only", toy_data, tmp_path / "order", options)
+    other = shuffled(uda_run.cfg, order).test_dataloader.dataset
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.dataset.update({key: other[key] for key in ("classes", "palette", "id_map")})
+    with pytest.raises(CheckpointError, match="another order"):
+        apis.train(cfg)
+
+    few = dict(classes=["road", "rest"], palette=[(0, 0, 0), (1, 1, 1)], id_map={0: 0, 1: 1, 2: 1, 8: 1})
+    options["model.decode_head.num_classes"] = 2
+    cfg = toy_config("source_only", toy_data, tmp_path / "few", options)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.dataset.update(few)
+    with pytest.raises(CheckpointError, match=r"another number of classes: .* --new-classifier"):
+        apis.train(cfg)
+    cfg.new_classifier = True
+    found, start = apis.train(cfg).state_dict(), uda_run.model.model.state_dict()
+    assert found["decode_head.conv_seg.weight"].shape[0] == 2
+    name = "backbone.block1.0.attn.q.weight"
+    torch.testing.assert_close(found[name], start[name], atol=1e-2, rtol=0)

@@ -14,7 +14,10 @@ from toy_run import IMAGE_SIZE, NUM_VAL, toy_config
 
 from mmseg.apis.evaluation_options import use_test_split
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
-from mmseg.errors import ConfigError
+from mmseg.datasets.transforms.loading import LoadImage
+from mmseg.engine.hooks import predictions
+from mmseg.errors import ConfigError, DataError
+from mmseg.evaluation.server_formats import SERVER_FORMATS, check_submission, write_submission_png
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +197,55 @@ def test_archive_holds_the_predictions_of_the_pictures(source_run, toy_data, tmp
             np.testing.assert_array_equal(
                 archive[name], np.array(Image.open(tmp_path / "preds" / f"{name}.png"))
             )
+
+
+@pytest.mark.parametrize("opacity", [1, 0.5])
+def test_predictions_that_cannot_be_written_are_named(source_run, toy_data, tmp_path, capsys, opacity):
+    """A file stands where the folder of one city would have to be made; the others are written."""
+    show = tmp_path / "preds"
+    cities = sorted({path.parent.name for path in val_images(toy_data)})
+    show.mkdir()
+    (show / cities[0]).write_text("in the way")
+    options = ["--show-dir", show, "--opacity", opacity, "--work-dir", tmp_path / "work"]
+    assert run_tool(source_run, *options) == 1
+    out, err = capsys.readouterr()
+    assert f"{show}: " in err and "predictions could not be written" in err
+    assert f"{show / cities[0]}/" in out + err
+    assert (tmp_path / "work/results.json").is_file(), "the scores are not lost"
+    written = list(show.rglob("*.png"))
+    assert len(written) == sum(path.parent.name != cities[0] for path in val_images(toy_data))
+
+
+def test_files_for_a_server_that_cannot_be_written(source_run, tmp_path, monkeypatch, capsys):
+    write = predictions.write_submission_png
+
+    def full(path, *arguments):
+        if "000001" in path.name:
+            raise OSError(28, "No space left on device", str(path))
+        write(path, *arguments)
+
+    monkeypatch.setattr(predictions, "write_submission_png", full)
+    options = ["--format-only", "--format-dir", tmp_path / "files", "--work-dir", tmp_path / "work"]
+    assert run_tool(source_run, *options) == 1
+    out, err = capsys.readouterr()
+    assert "all checked" not in out and "missing" in err and not (tmp_path / "files.zip").exists()
+
+
+def test_turned_photographs_pass_the_check_of_the_server(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = tmp_path / "a.jpg"
+    Image.new("RGB", (6, 4)).save(photo, exif=exif)
+    (tmp_path / "files").mkdir()
+    server = SERVER_FORMATS["trainids"]
+    write_submission_png(tmp_path / "files/a.png", np.zeros((6, 4), np.uint8), server)
+    check_submission(tmp_path / "files", [photo], server)
+    with pytest.raises(DataError, match=r"size \(4, 6\), its image has \(6, 4\)"):
+        check_submission(tmp_path / "files", [photo], server, LoadImage(orientation="raw"))
+
+
+def test_subsets_of_other_classes_are_refused(source_run, capsys):
+    own = [f"test_dataloader.dataset.{key}" for key in ("classes", "palette")]
+    settings = [f"{own[0]}={['c' + str(c) for c in range(19)]}", f"{own[1]}={[(c, c, c) for c in range(19)]}"]
+    assert run_tool(source_run, "--class-subsets", "16", settings=settings) == 1
+    assert "--class-subsets 16: subsets of the 19 classes of Cityscapes" in capsys.readouterr().err

@@ -17,9 +17,9 @@ from released_runs import as_json, checkpoint
 from safetensors import safe_open
 
 from mmseg.apis import init_segmentor
-from mmseg.checkpoints.export import dataset_meta, extract_network
+from mmseg.checkpoints.export import extract_network
 from mmseg.checkpoints.networks import NETWORKS, split_networks
-from mmseg.checkpoints.weights import read_checkpoint
+from mmseg.checkpoints.weights import dataset_meta, read_checkpoint
 from mmseg.config.load import load_config
 from mmseg.errors import CheckpointError
 from mmseg.models.backbones.timm_backbone import todays_name

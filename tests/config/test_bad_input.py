@@ -468,3 +468,40 @@ def test_distance_to_random_features_is_warned_of(toy_data, tmp_path, capsys):
     checks.check_before_training(uda_config(toy_data, tmp_path))
     (warning,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
     assert "RANDOM" in warning and "model.pretrained" in warning
+
+
+# ------------------------------------------------------------------------------------- data that is not there
+
+
+def test_unlabelled_validation_is_refused_before_training(toy_data, tmp_path):
+    cfg = uda_config(toy_data, tmp_path, {"val_dataloader.dataset.load_labels": False})
+    message = refusal(cfg, ConfigError)
+    assert "leftImg8bit/val, have no labels; set ann_dir" in message and "--no-validate" in message
+
+
+@pytest.mark.parametrize("left_out", ["val", "test", "both"])
+def test_configs_without_validation_or_test_data_train(toy_data, tmp_path, left_out):
+    cfg = toy_config("source_only", toy_data, tmp_path, {"train_cfg.max_iters": 1})
+    for part in ("val", "test") if left_out == "both" else (left_out,):
+        cfg.pop(f"{part}_dataloader")  # the loops and metrics of _base_ stay
+    apis.train(cfg)
+    checkpoint = tmp_path / "iter_1.pth"
+    assert checkpoint.is_file()
+    if left_out == "both":
+        with pytest.raises(ConfigError, match="has no test_dataloader, so there is nothing to test on"):
+            apis.test(cfg, checkpoint)
+    else:
+        assert "mIoU" in apis.test(cfg, checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"uda.pseudo_weight_ignore_bottom": 500}, "cover the 64 rows of the crop"),
+        ({"uda.imnet_feature_dist_lambda": 0.1}, None),
+    ],
+)
+def test_settings_that_do_not_fit_the_crop_are_warned_of(toy_data, tmp_path, capsys, options, expected):
+    cfg = uda_config(toy_data, tmp_path, options)
+    warnings = list(checks._crop_warnings(cfg))
+    assert bool(warnings) == (expected is not None) and (expected or "") in "".join(warnings)

@@ -20,6 +20,7 @@ from mmseg.datasets.conversion import (
     MAPILLARY,
     SYNTHIA,
     convert_cityscapes,
+    convert_dataset,
     convert_gta,
     convert_mapillary,
     convert_synthia,
@@ -369,3 +370,34 @@ def test_command_line_tool_converts(tmp_path):
     assert [sample["file"] for sample in samples] == [
         f"my gta/annotations/{index:05d}_labelTrainIds.png" for index in range(1, 7)
     ]
+
+
+def test_labels_without_a_class_are_no_success(tmp_path):
+    for name in ("00001", "00002"):
+        write_palette_png(tmp_path / "labels" / f"{name}.png", np.full((4, 4), 200))
+    with pytest.raises(
+        DataError, match="no pixel of 2 labels belongs to a class, so these are no raw labels of"
+    ):
+        convert_gta(str(tmp_path), nproc=1)
+    assert not (tmp_path / STATISTICS[0]).exists()
+
+
+def test_converted_labels_and_statistics_in_other_folders(tmp_path):
+    raw = make_gta(tmp_path / "gta")
+    before = sorted((tmp_path / "gta").rglob("*"))
+    out = tmp_path / "elsewhere"
+    convert_dataset(GTA, str(tmp_path / "gta"), None, str(out), 1, str(out / "labels"))
+    assert sorted((tmp_path / "gta").rglob("*")) == before
+    assert_statistics(out, [out / "labels" / f"{path.stem}_labelTrainIds.png" for path in raw])
+
+
+def test_a_folder_that_cannot_be_written_to_is_not_called_damage(tmp_path, capsys):
+    make_gta(tmp_path)
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    arguments = ["gta", str(tmp_path), "--nproc", "1", "--label-dir", str(blocked)]
+    assert convert(arguments) == 1
+    message = capsys.readouterr().err
+    assert "cannot be written" in message and "--label-dir" in message and "damaged" not in message
+    assert convert([*arguments[:-2], "--out-dir", str(blocked)]) == 1
+    assert "--out-dir" in capsys.readouterr().err

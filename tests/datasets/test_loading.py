@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmseg.datasets.transforms import loading
 from mmseg.datasets.transforms.loading import read_image, read_label
-from mmseg.errors import DataError
+from mmseg.errors import ConfigError, DataError
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (37, 53, 3)).astype(np.uint8)
 
@@ -122,3 +122,174 @@ def test_values_that_are_no_class(tmp_path, value):
     Image.fromarray(label[:1]).save(path)
     loaded = loading.LoadLabel()({**results, "ori_shape": (1, 3)})["gt_semantic_seg"]
     np.testing.assert_array_equal(loaded, label[:1])
+
+
+# -------------------------------------------------------------------------------------- depths, bands, turned
+
+
+def grey_png(bits):
+    """A grey PNG of 2**bits columns that hold 0, 1, 2, …"""
+    values = range(2**bits)
+    row = int("".join(format(value, f"0{bits}b") for value in values), 2).to_bytes(
+        bits * 2**bits // 8 or 1, "big"
+    )
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 2**bits, 1, bits, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"\0" + row)),
+    ]
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, data in [*chunks, (b"IEND", b"")]:
+        content += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return content
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_grey_labels_of_few_bits_are_read_exactly(tmp_path, bits):
+    path = tmp_path / "label.png"
+    path.write_bytes(grey_png(bits))
+    assert read_label(str(path)).tolist() == [list(range(2**bits))]
+
+
+@pytest.mark.parametrize("kind", ["F", "float with nan", "jpeg"])
+@pytest.mark.parametrize("id_map", [None, {1: 0}])
+def test_labels_that_are_no_whole_numbers_are_refused(tmp_path, kind, id_map):
+    path = tmp_path / ("label.jpg" if kind == "jpeg" else "label.tif")
+    values = np.full((4, 6), np.nan if "nan" in kind else 1.0, np.float32)
+    Image.fromarray(np.ones((4, 6), np.uint8) if kind == "jpeg" else values).save(path)
+    lookup = None if id_map is None else np.zeros(257, np.uint8)
+    results = dict(
+        seg_map_path=str(path), img_path="a.png", ori_shape=(4, 6), num_classes=2, id_lookup=lookup
+    )
+    with pytest.raises(
+        DataError, match=r"label\.(tif: the label holds float32 values .*8- or 16-bit|jpg: a JPEG)"
+    ):
+        loading.LoadLabel()(results)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".bmp", ".png"])
+def test_labels_in_other_formats(tmp_path, suffix):
+    label = np.array([[0, 1, 255], [2, 3, 254]], np.uint8)
+    path = tmp_path / f"label{suffix}"
+    Image.fromarray(label).save(path)
+    np.testing.assert_array_equal(read_label(str(path)), label)
+
+
+def deep(dtype, path):
+    ramp = np.linspace(0, 4095, 4 * 6 * 3).reshape(4, 6, 3)
+    pixels = (ramp / 4095).astype(np.float32) if dtype == "float32" else ramp.astype(np.uint16)
+    assert cv2.imwrite(str(path), pixels[..., ::-1])
+    return pixels
+
+
+@pytest.mark.parametrize(("dtype", "name"), [("uint16", "a.png"), ("uint16", "a.tif"), ("float32", "a.tif")])
+def test_images_deeper_than_8_bits_need_a_range(tmp_path, dtype, name):
+    path = tmp_path / name
+    pixels = deep(dtype, path)
+    with pytest.raises(
+        DataError, match=rf"holds {dtype} values from 0 to (4095|1), expected 8 bits.*value_range"
+    ):
+        read_image(str(path))
+    top = 1 if dtype == "float32" else 4095
+    found = loading.LoadImage(value_range=(0, top)).read(str(path))
+    np.testing.assert_allclose(found, pixels / top * 255, atol=0.51)
+    assert len(np.unique(found)) > 60, "not 16 grey levels"
+    found = loading.LoadImage(percentiles=(10, 90)).read(str(path))
+    assert (found == 0).mean() == pytest.approx(0.1, abs=0.03) == (found == 255).mean()
+
+
+def test_one_band_of_floats(tmp_path):
+    values = np.array([[0, 0.5, 1, np.nan]], np.float32)
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    found = loading.LoadImage(value_range=(0, 1)).read(str(tmp_path / "a.tif"))
+    assert found[0, :, 0].tolist() == found[0, :, 2].tolist() == [0, 128, 255, 0]
+
+
+def test_bands(tmp_path):
+    pixels = np.random.RandomState(0).randint(0, 256, (4, 6, 4)).astype(np.uint8)
+    path = str(tmp_path / "a.tif")
+    Image.fromarray(pixels).save(path)
+    np.testing.assert_array_equal(read_image(path), pixels[..., :3])
+    np.testing.assert_array_equal(loading.LoadImage(bands=(3, 1, 0)).read(path), pixels[..., [3, 1, 0]])
+    Image.fromarray(pixels[..., :3]).save(path)
+    with pytest.raises(DataError, match=r"has 3 bands; LoadImage asks for bands=\(3, 1, 0\)"):
+        loading.LoadImage(bands=(3, 1, 0)).read(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp", ".bmp", ".jfif", ".PNG", ""])
+def test_every_format_with_any_suffix(tmp_path, suffix):
+    formats = {".jpg": "JPEG", ".tif": "TIFF", ".webp": "WEBP", ".bmp": "BMP", ".jfif": "JPEG"}
+    path = tmp_path / f"image{suffix}"
+    Image.fromarray(PIXELS).save(
+        path, formats.get(suffix, "PNG"), **{} if suffix != ".webp" else {"lossless": True}
+    )
+    found = read_image(str(path))
+    assert found.shape == PIXELS.shape
+    if formats.get(suffix) != "JPEG":
+        np.testing.assert_array_equal(found, PIXELS)
+
+
+def turned_jpeg(path, orientation, size=(6, 4)):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", size).save(path, exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size", "drawn_on", "refused"),
+    [
+        (1, (6, 4), "both", False),
+        (6, (6, 4), "shown", False),  # the size of the label tells
+        (6, (6, 4), "stored", True),
+        (3, (6, 4), "both", True),  # upside down: any label fits
+        (2, (6, 4), "both", True),  # mirrored
+        (6, (4, 4), "both", True),  # a square
+    ],
+)
+def test_a_turned_image_and_its_label(tmp_path, orientation, size, drawn_on, refused):
+    image, label = tmp_path / "a.jpg", tmp_path / "a.png"
+    turned_jpeg(image, orientation, size)
+    shape = size if drawn_on == "shown" else size[::-1]
+    cv2.imwrite(str(label), np.zeros(shape, np.uint8))
+    described = dict(img_path=str(image), seg_map_path=str(label), num_classes=2, id_lookup=None)
+
+    def load(**settings):
+        return loading.LoadLabel()(loading.LoadImage(**settings)(dict(described)))
+
+    if refused:
+        with pytest.raises(DataError, match=r"say whether labels were drawn .*orientation='raw'"):
+            load()
+    else:
+        load()
+    loaded = load(orientation="exif" if drawn_on == "shown" else "raw")
+    assert loaded["img"].shape[:2] == loaded["gt_semantic_seg"].shape
+    unlabelled = loading.LoadImage()({**described, "seg_map_path": None})
+    assert loading.LoadImage().size(str(image)) == unlabelled["img"].shape[1::-1]
+
+
+def test_labels_of_colours(tmp_path):
+    colours = np.array([[[128, 64, 128], [0, 0, 0], [1, 2, 3]]], np.uint8)
+    path = str(tmp_path / "label.png")
+    Image.fromarray(colours).save(path)
+    results = dict(seg_map_path=path, img_path="a.png", ori_shape=(1, 3), num_classes=2)
+    table = loading.ColorTable({(128, 64, 128): 1, (0, 0, 0): 0})
+    assert loading.LoadLabel()({**results, "id_lookup": table})["gt_semantic_seg"].tolist() == [[1, 0, 255]]
+    with pytest.raises(DataError, match=r"has 3 channels, expected one; name the colours in id_map"):
+        loading.LoadLabel()({**results, "id_lookup": None})
+    Image.fromarray(colours[..., 0]).save(path)
+    with pytest.raises(DataError, match=r"has one channel, expected three; id_map names colours"):
+        loading.LoadLabel()({**results, "id_lookup": table})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        dict(value_range=(1, 1)),
+        dict(percentiles=(-1, 5)),
+        dict(value_range=(0, 1), percentiles=(1, 2)),
+        dict(bands=(0, 1)),
+        dict(orientation="left"),
+    ],
+)
+def test_settings_of_reading_are_checked(settings):
+    with pytest.raises(ConfigError, match="pipeline: LoadImage"):
+        loading.LoadImage(**settings)

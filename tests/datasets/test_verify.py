@@ -186,7 +186,8 @@ def test_full_check_reads_every_file(cfg):
     write(root / "labels/00002_labelTrainIds.png", np.zeros((32, 63), np.uint8))
     target = Path(cfg.train_dataloader.dataset.target.data_root, "leftImg8bit/train/bonn/2_leftImg8bit.png")
     target.write_bytes(target.read_bytes()[:-30])
-    quick_check(cfg)
+    with pytest.raises(DataError, match="label values 30 found"):  # it looks at some labels, but at one image
+        quick_check(cfg)
     found = problems(cfg)
     assert len(found["train source"]) == 2 and len(found["train target"]) == 1
     assert re.search(r"00001_\S+: label values 30 found, expected 0 to 18", found["train source"][0])
@@ -194,6 +195,68 @@ def test_full_check_reads_every_file(cfg):
         r"00002_\S+: the label is 63x32 pixels, its image \S+ is 64x32", found["train source"][1]
     )
     assert "2_leftImg8bit.png: the file is truncated" in found["train target"][0]
+
+
+@pytest.mark.parametrize("share", [1.0, 0.995])
+@pytest.mark.parametrize("check", ["quick", "full"])
+def test_labels_without_classes_are_a_problem(cfg, share, check):
+    for path in (gta(cfg) / "labels").iterdir():
+        label = np.full((32, 64), 40, np.uint8)
+        label.ravel()[: round((1 - share) * label.size)] = 7
+        write(path, label)
+    cfg.train_dataloader.dataset.source.update(id_map={7: 0})
+    shown = "100.00%" if share == 1 else "99.51%"
+    expected = rf"{shown} of the pixels of 3 labels are ignored; found the values 40 \(100.0%\), expected"
+    if check == "full":
+        (problem,) = problems(cfg)["train source"]
+        assert re.search(expected, problem) and "correct id_map" in problem
+        return
+    with pytest.raises(DataError, match=expected) as error:
+        quick_check(cfg)
+    assert "statistics" not in str(error.value)  # they are not to blame
+
+
+def test_labels_of_few_classes_are_a_warning(cfg):
+    for path in (gta(cfg) / "labels").iterdir():
+        label = np.full((32, 64), 255, np.uint8)
+        label[:, :6] = 1
+        write(path, label)
+    cfg.train_dataloader.dataset.rare_class_sampling = None
+    source = next(part for part in verify(cfg, nproc=1) if part.name == "train source")
+    assert not source.problems
+    assert re.search(r"90\.62% of the pixels .* values 255 \(100\.0%\), expected 0 to 18", source.warnings[0])
+
+
+def test_colours_that_nobody_named_are_shown(cfg):
+    label = np.zeros((32, 64, 3), np.uint8)
+    label[:, :32] = (128, 64, 130)  # blue, green, red
+    for path in (gta(cfg) / "labels").iterdir():
+        write(path, label)
+    cfg.train_dataloader.dataset.source.update(id_map={(1, 2, 3): 0})
+    (problem,) = problems(cfg)["train source"]
+    assert "#824080 (50.0%)" in problem and "#000000 (50.0%)" in problem
+
+
+def test_margins_over_the_whole_image_are_a_warning(cfg):
+    cfg.train_dataloader.dataset.target.update(crop_pseudo_margins=[600, 600, 0, 0])
+    target = next(part for part in verify(cfg, nproc=1) if part.name == "train target")
+    assert "cover the whole image" in target.warnings[0] and not target.problems
+
+
+def test_statistics_in_another_folder(cfg, tmp_path):
+    root = gta(cfg)
+    for name in ("sample_class_stats.json", "samples_with_class.json"):
+        (root / name).unlink()
+    with pytest.raises(DataError, match=r"gta: sample_class_stats\.json is missing"):
+        quick_check(cfg)
+    cfg.train_dataloader.dataset.rare_class_sampling.statistics_dir = str(tmp_path / "elsewhere")
+    assert not any(part.problems for part in verify(cfg, nproc=1, write_statistics=True))
+    quick_check(cfg)
+    assert not (root / "sample_class_stats.json").exists()
+    (tmp_path / "file").write_text("")
+    cfg.train_dataloader.dataset.rare_class_sampling.statistics_dir = str(tmp_path / "file")
+    source = verify(cfg, nproc=1, write_statistics=True)[0]
+    assert "class statistics cannot be written" in source.problems[0]
 
 
 def test_full_check_compares_statistics_with_labels(cfg):
@@ -235,13 +298,48 @@ def test_tool_prints_a_summary_and_fails_with_a_list(cfg, tmp_path, capsys):
     assert re.search(r"train target\s*│ CityscapesDataset\s*│ 3\s*│ no", printed)
     assert "error" not in printed
     write(gta(cfg) / "labels/00001_labelTrainIds.png", np.full((32, 64), 30, np.uint8))
-    assert main([str(config), "--quick"]) == 0
+    assert main([str(config), "--quick"]) == 1
     tool = [sys.executable, str(ROOT / "tools" / "verify_dataset.py"), str(config)]
     result = subprocess.run(tool, capture_output=True, text=True, cwd=tmp_path)
     assert result.returncode == 1, result.stderr
     assert re.search(
         r"error: train source: \S+00001_labelTrainIds\.png: label values 30 found", result.stdout
     )
+
+
+def test_tool_shows_what_the_files_hold(cfg, tmp_path, capsys):
+    config, report = tmp_path / "config.py", tmp_path / "report.json"
+    cfg.dump(config)
+    assert main([str(config), "--json", str(report), "--show-dir", str(tmp_path / "pictures")]) == 0
+    printed = capsys.readouterr().out
+    assert "train source: sizes 64x32 (3)" in printed and re.search(
+        r"road\s*│ 3\d\.\d\d%\s*│ 3 of 3", printed
+    )
+    source, target, val = json.loads(report.read_text())
+    labels = [cv2.imread(str(path), 0) for path in (gta(cfg) / "labels").iterdir()]
+    pixels = sum(int((label == 0).sum()) for label in labels)
+    assert source["classes"]["road"] == dict(pixels=pixels, share=pixels / (3 * 32 * 64), images=3)
+    assert source["ignored_share"] == 0 and "classes" not in target and val["images"] == 3
+    for name in ("train_source", "train_target", "val"):
+        assert cv2.imread(str(tmp_path / "pictures" / f"{name}.png")).shape[1] > 3 * 64
+
+
+@pytest.mark.parametrize("fault", ["missing", "foreign", "classes"])
+def test_quick_tool_finds_what_training_refuses(cfg, tmp_path, capsys, fault):
+    config, path = tmp_path / "config.py", gta(cfg) / "sample_class_stats.json"
+    cfg.model = dict(decode_head=dict(num_classes=7 if fault == "classes" else 19))
+    cfg.dump(config)
+    if fault == "missing":
+        path.unlink()
+    elif fault == "foreign":
+        path.write_text(path.read_text().replace("00001_", "90001_"))
+    assert main([str(config), "--quick"]) == 1
+    expected = {
+        "missing": "sample_class_stats.json is missing",
+        "foreign": "holds no such file; the statistics belong to other labels",
+        "classes": "the network predicts 7 classes, the data set has 19",
+    }
+    assert expected[fault] in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------------------------------------------- configs

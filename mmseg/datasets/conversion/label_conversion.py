@@ -47,9 +47,11 @@ class LabelConversion:
     label_folders: tuple[str, ...] = ("",)
     training_split: str | None = None
 
-    def output_path(self, raw_path: str) -> str:
-        """Path of the converted label, beside the raw one."""
-        return raw_path.removesuffix(self.ending) + TRAIN_ID_ENDING
+    def output_path(self, raw_path: str, label_dir: str, out_dir: str | None = None) -> str:
+        """Path of the converted label: beside the raw one, or at the same place below another folder than
+        ``label_dir``."""
+        folder = raw_path if out_dir is None else os.path.join(out_dir, os.path.relpath(raw_path, label_dir))
+        return folder.removesuffix(self.ending) + TRAIN_ID_ENDING
 
     def is_counted(self, raw_path: str, gt_dir: str) -> bool:
         """Whether a raw label below ``gt_dir`` enters the class statistics."""
@@ -138,22 +140,35 @@ def finished_pixels(raw_path: str, output_path: str) -> dict[int, int] | None:
         return None
 
 
-def convert_label(conversion: LabelConversion, raw_path: str) -> ConvertedLabel:
+def convert_label(conversion: LabelConversion, paths: tuple[str, str]) -> ConvertedLabel:
     """Convert one raw label unless that is already done.
 
     Damage is part of the result, not an exception, so that one file does not end a run.
+
+    Args:
+        conversion: The data set.
+        paths: Of the raw label, and of the converted one.
+
+    Raises:
+        DataError: The converted label cannot be written.
     """
-    output_path = conversion.output_path(raw_path)
+    raw_path, output_path = paths
     pixels = finished_pixels(raw_path, output_path)
     if pixels is not None:
         return ConvertedLabel(output_path, pixels, was_finished=True)
     try:
         label = conversion.read(raw_path)
         pixels = count_pixels(label)
-        write_label(output_path, label)
     except Exception as error:  # decoders raise almost anything on damaged bytes
         reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
         return ConvertedLabel(output_path, {}, damage=reason)
+    try:
+        write_label(output_path, label)
+    except OSError as error:
+        raise DataError(
+            f"{output_path}: cannot be written ({error.strerror}); make room, or name another folder for the "
+            "converted labels with --label-dir, and one for the statistics with --out-dir"
+        ) from error
     return ConvertedLabel(output_path, pixels)
 
 

@@ -60,6 +60,7 @@ def convert_dataset(
     gt_dir: str | None = None,
     out_dir: str | None = None,
     nproc: int = 4,
+    label_dir: str | None = None,
 ) -> ConversionReport:
     """Convert all raw labels of a data set and write its class statistics.
 
@@ -72,20 +73,26 @@ def convert_dataset(
         gt_dir: Label folder below ``root``; None means the published one.
         out_dir: Folder of the statistics; None means ``root``.
         nproc: Number of processes.
+        label_dir: Folder of the converted labels, with the sub-folders of the raw ones; None: beside those.
 
     Raises:
-        DataError: Labels are missing, or a process was killed.
+        DataError: Labels are missing, or none belongs to a class, a file cannot be written, or a process was
+            killed.
     """
     gt_dir = conversion.gt_dir if gt_dir is None else gt_dir
     raw_labels = find_raw_labels(conversion, root, gt_dir)
-    labels = map_in_processes(partial(convert_label, conversion), raw_labels, nproc)
+    raw_dir = os.path.join(root, gt_dir)
+    paths = [(raw, conversion.output_path(raw, raw_dir, label_dir)) for raw in raw_labels]
+    labels = map_in_processes(partial(convert_label, conversion), paths, nproc)
     results = list(track(labels, conversion.name, len(raw_labels), console=Console(stderr=True)))
 
-    label_dir = os.path.join(root, gt_dir)
     pairs = list(zip(raw_labels, results, strict=True))
-    counted = [
-        label for raw, label in pairs if label.damage is None and conversion.is_counted(raw, label_dir)
-    ]
+    counted = [label for raw, label in pairs if label.damage is None and conversion.is_counted(raw, raw_dir)]
+    if counted and not any(label.pixels for label in counted):
+        raise DataError(
+            f"{raw_dir}: no pixel of {len(counted)} labels belongs to a class, so these are no raw labels "
+            f"of {conversion.name}; {conversion.remedy}"
+        )
     write_class_statistics(root if out_dir is None else out_dir, counted)
 
     damaged = [(raw, label.damage) for raw, label in pairs if label.damage is not None]

@@ -35,13 +35,13 @@ def class_probabilities(pixels: dict[int, int], temperature: float) -> tuple[lis
     return classes, probabilities.numpy()
 
 
-def read_statistics(dataset: SegmentationDataset, name: str) -> Any:
-    """Content of one of the statistics files in the root folder of a data set.
+def read_statistics(dataset: SegmentationDataset, name: str, folder: str | None = None) -> Any:
+    """Content of one of the statistics files of a data set, in its root folder or another one.
 
     Raises:
         DataError: The file is missing or damaged; the message says how to write it.
     """
-    path = Path(dataset.data_root, name)
+    path = Path(dataset.data_root if folder is None else folder, name)
     remedy = (
         f"run python tools/convert_datasets/{dataset.converter}.py {dataset.data_root}"
         if dataset.converter
@@ -50,7 +50,7 @@ def read_statistics(dataset: SegmentationDataset, name: str) -> Any:
     try:
         return json.loads(path.read_text())
     except OSError as error:
-        raise DataError(f"{dataset.data_root}: {name} is missing; {remedy}") from error
+        raise DataError(f"{path.parent}: {name} is missing; {remedy}") from error
     except ValueError as error:
         raise DataError(f"{path}: damaged JSON ({error}); {remedy}") from error
 
@@ -69,8 +69,9 @@ class FileLookup(dict[str, int | None]):
     def __init__(self, dataset: SegmentationDataset) -> None:
         self.ann_dir = dataset.ann_dir
         self.is_partial = dataset.split is not None
+        below = len(str(self.ann_dir)) + 1
         self._by_path = {
-            f"{sample.name}{dataset.seg_map_suffix}": i for i, sample in enumerate(dataset.samples)
+            Path(str(sample.seg_map_path)[below:]).as_posix(): i for i, sample in enumerate(dataset.samples)
         }
         self._by_name: dict[str, list[int]] = {}
         for path, index in self._by_path.items():
@@ -103,11 +104,12 @@ class RareClassSampling:
     """Draw a class with a preference for rare ones, then a file that shows it.
 
     Args:
-        source: The labelled data set; its root folder holds the statistics that the converters write.
+        source: The labelled data set.
         min_pixels: A file is a candidate for a class that has more than this many pixels in it.
         class_temp: Temperature T; lower prefers rare classes more, ``'inf'`` draws all alike.
         min_crop_ratio: A crop is accepted if it holds more than ``min_pixels * min_crop_ratio`` pixels of the
             class; with 0 the first one is.
+        statistics_dir: Folder of the statistics that the converters write; None: the root of the data set.
 
     Attributes:
         classes: Classes that occur, by ascending number of pixels.
@@ -121,6 +123,7 @@ class RareClassSampling:
         min_pixels: int = 3000,
         class_temp: float | str = 0.01,
         min_crop_ratio: float = 0.5,
+        statistics_dir: str | None = None,
     ) -> None:
         temperature = np.inf if class_temp == "inf" else class_temp  # a config file has no other word for it
         if not isinstance(temperature, int | float) or temperature <= 0:
@@ -130,9 +133,10 @@ class RareClassSampling:
         self.min_pixels = min_pixels
         self.min_crop_pixels = min_pixels * min_crop_ratio if min_crop_ratio else -1
         lookup = FileLookup(source)
-        pixels = self._count_pixels(read_statistics(source, STATISTICS_FILE), lookup, source)
+        self._folder = statistics_dir
+        pixels = self._count_pixels(read_statistics(source, STATISTICS_FILE, statistics_dir), lookup, source)
         self.classes, self.probabilities = class_probabilities(pixels, temperature)
-        class_index = read_statistics(source, CLASS_INDEX_FILE)
+        class_index = read_statistics(source, CLASS_INDEX_FILE, statistics_dir)
         self.candidates = {c: self._find_candidates(c, class_index, lookup, source) for c in self.classes}
 
     def log(self) -> None:
@@ -150,9 +154,8 @@ class RareClassSampling:
         """Whether a crop with this label map (H, W) shows enough of the class."""
         return int(np.count_nonzero(label == drawn)) > self.min_crop_pixels
 
-    @staticmethod
     def _count_pixels(
-        statistics: Sequence[dict[str, Any]], lookup: FileLookup, source: SegmentationDataset
+        self, statistics: Sequence[dict[str, Any]], lookup: FileLookup, source: SegmentationDataset
     ) -> dict[int, int]:
         counted: defaultdict[str, int] = defaultdict(int)
         for entry in statistics:
@@ -163,9 +166,11 @@ class RareClassSampling:
         pixels = {int(c): count for c, count in counted.items()}
         outside = sorted(c for c in pixels if not 0 <= c < source.num_classes)
         if outside or not pixels:
-            found = f"holds the classes {outside}" if outside else "names no file of the data set"
+            known = [entry for entry in statistics if lookup[entry["file"]] is not None]
+            nothing = f"counts no pixel in {len(known)} files" if known else "names no file of the data set"
+            found = f"holds the classes {outside}" if outside else nothing
             raise DataError(
-                f"{Path(source.data_root, STATISTICS_FILE)}: {found}, expected classes 0 to "
+                f"{Path(self._folder or source.data_root, STATISTICS_FILE)}: {found}, expected classes 0 to "
                 f"{source.num_classes - 1} of the files in {source.ann_dir}; convert the data set again"
             )
         return pixels

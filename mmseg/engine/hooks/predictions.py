@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from mmengine.dist import barrier, get_world_size, is_main_process
@@ -14,8 +13,9 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
 from mmseg.checkpoints.atomic import replacing
-from mmseg.datasets.transforms.loading import read_image
-from mmseg.errors import ConfigError
+from mmseg.datasets.segmentation_dataset import SegmentationDataset
+from mmseg.datasets.transforms.loading import LoadImage
+from mmseg.errors import ConfigError, DataError
 from mmseg.evaluation.server_formats import (
     check_submission,
     refuse_other_files,
@@ -25,7 +25,7 @@ from mmseg.evaluation.server_formats import (
     zip_submission,
 )
 from mmseg.registry import HOOKS
-from mmseg.visualization.palette_image import blend, save_grey_png, save_palette_png
+from mmseg.visualization.palette_image import blend, save_grey_png, save_palette_png, save_picture
 
 
 def label_of(output: dict[str, Any]) -> npt.NDArray[np.uint8]:
@@ -50,19 +50,36 @@ class PredictionWriterHook(Hook):
         self.out_dir = Path(out_dir)
         self.opacity = opacity
 
+    def before_test(self, runner) -> None:
+        self._failures: list[OSError] = []
+
     def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         dataset = runner.test_dataloader.dataset
         for output in outputs or []:
             source = Path(output["img_path"])
             path = (self.out_dir / source.relative_to(dataset.img_dir)).with_suffix(".png")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if "attention" in output:
-                save_grey_png(path, output["attention"].cpu().numpy())
-            elif self.opacity >= 1:
-                save_palette_png(path, label_of(output), dataset.metainfo["palette"])
-            else:
-                image, palette = read_image(str(source)), dataset.metainfo["palette"]
-                cv2.imwrite(str(path), blend(image, label_of(output), palette, self.opacity)[..., ::-1])
+            try:
+                self._write(path, output, dataset)
+            except OSError as error:  # the other predictions and the scores are still wanted
+                print_log(f"{path}: cannot be written ({error.strerror})", "current", logging.ERROR)
+                self._failures.append(error)
+
+    def _write(self, path: Path, output: dict[str, Any], dataset: SegmentationDataset) -> None:
+        palette = dataset.metainfo["palette"]
+        if "attention" in output:
+            save_grey_png(path, output["attention"].cpu().numpy())
+        elif self.opacity >= 1:
+            save_palette_png(path, label_of(output), palette)
+        else:
+            image = LoadImage.of(dataset.transforms).read(output["img_path"])
+            save_picture(path, blend(image, label_of(output), palette, self.opacity))
+
+    def after_test(self, runner) -> None:
+        if self._failures:
+            raise DataError(
+                f"{self.out_dir}: {len(self._failures)} predictions could not be written "
+                f"({self._failures[0].strerror}), each is named above; make room or choose another folder"
+            )
 
 
 @HOOKS.register_module()
@@ -121,6 +138,7 @@ class SubmissionHook(Hook):
     def before_test(self, runner) -> None:
         dataset = runner.test_dataloader.dataset
         self._server = server_format(self.format, dataset.classes)
+        self._loader = LoadImage.of(dataset.transforms)
         self._images = [sample.img_path for sample in dataset.samples]
         refuse_other_files(self.out_dir, submission_names(self._images))
         self.out_dir.mkdir(parents=True, exist_ok=True)
@@ -128,13 +146,17 @@ class SubmissionHook(Hook):
     def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         for output in outputs or []:
             (name,) = submission_names([output["img_path"]])
-            write_submission_png(self.out_dir / name, label_of(output), self._server)
+            path = self.out_dir / name
+            try:
+                write_submission_png(path, label_of(output), self._server)
+            except OSError as error:  # the check after the last image names the missing ones
+                print_log(f"{path}: cannot be written ({error.strerror})", "current", logging.ERROR)
 
     def after_test_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
         barrier()  # until the files of all processes are there
         if not is_main_process():
             return
-        unexpected = check_submission(self.out_dir, self._images, self._server)
+        unexpected = check_submission(self.out_dir, self._images, self._server, self._loader)
         if unexpected:
             width, height = self._server.image_size or (0, 0)
             print_log(

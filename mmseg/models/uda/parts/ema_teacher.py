@@ -112,7 +112,7 @@ class EMATeacher:
                     "are both set; choose one"
                 )
             weight[:, : self.ignore_top] = 0
-            weight[:, weight.shape[1] - self.ignore_bottom :] = 0
+            weight[:, max(weight.shape[1] - self.ignore_bottom, 0) :] = 0
         return weight if valid_mask is None else weight * valid_mask
 
 

@@ -1,0 +1,129 @@
+"""Look at a folder of images and labels, and write a data set config for it.
+
+Folders, suffixes, label values and classes are guessed from the files and written with comments; check them,
+name the classes, then run verify_dataset on the config.
+"""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from mmseg.cli import command, writing
+from mmseg.errors import ConfigError
+
+HEADER = """# {root}, as found by describe_dataset; check each guess, then run
+# python tools/verify_dataset.py {out} --write-statistics
+"""
+PIPELINES = """# box: (width, height) that images are scaled into; crop: (height, width)
+box, crop = {box}, {crop}
+train_pipeline = [
+    dict(type="LoadImage"),
+    dict(type="LoadLabel"),
+    dict(type="Resize", scale=box),
+    dict(type="RandomCrop", crop_size=crop, cat_max_ratio=0.75),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="Pad", size=crop),
+    dict(type="PackInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImage"),
+    dict(type="Resize", scale=box),
+    dict(type="LoadLabel"),  # behind Resize: scores are computed at the size of the label
+    dict(type="PackInputs"),
+]
+"""
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("root", type=Path, help="folder of the data set")
+    parser.add_argument(
+        "--out", type=Path, help="config to write (default: configs/own/<name of the folder>.py)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the config if there is one")
+    return parser.parse_args(argv)
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Guess, write the config and say what was found."""
+    from mmseg.datasets.describe import describe
+
+    args = parse_args(argv)
+    out = args.out or Path("configs", "own", f"{args.root.resolve().name}.py")
+    if out.exists() and not args.overwrite:
+        raise ConfigError(f"--out {out}: exists; name another file, or replace it with --overwrite")
+    pairs = describe(args.root)
+    for pair in pairs:
+        images, labels = (f"{kind.folder or '.'}/*{kind.suffix}" for kind in (pair.images, pair.labels))
+        unlabelled = len(pair.images.names) - len(pair.names)
+        rest = f", {unlabelled} images without label" if unlabelled else ""
+        print(f"{len(pair.names)} pairs: {images} with {labels}{rest}")
+    with writing(str(out)):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(config_text(args.root, out, pairs), encoding="utf-8")
+    print(f"{out}: name the classes in it, then run python tools/verify_dataset.py {out}")
+
+
+def config_text(root: Path, out: Path, pairs: list) -> str:
+    """The config of a data set, with a comment at each guess."""
+    from mmseg.datasets.describe import settings
+    from mmseg.datasets.transforms.loading import read_image
+
+    first = pairs[0]
+    values: Counter = sum((pair.values for pair in pairs), Counter())
+    found = settings(first, values)
+    total = max(values.total(), 1)
+    height, width = read_image(first.images.path(root, first.names[0])).shape[:2]
+    edge = max(min(512, height // 32 * 32, width // 32 * 32), 32)
+    lines = [
+        HEADER.format(root=root, out=out),
+        PIPELINES.format(box=(width, height), crop=(edge, edge)),
+        'own_data = dict(\n    type="CustomDataset",\n',
+        f"    data_root={str(root)!r},\n    img_suffix={first.images.suffix!r},\n",
+        f"    seg_map_suffix={first.labels.suffix!r},\n",
+        "    # share of the pixels in the labels that were read; unnamed classes are called by their value\n",
+        "    classes=[\n",
+    ]
+    id_map = found["id_map"]
+    used = list(id_map) if id_map is not None else list(range(len(found["classes"])))
+    for name, value in zip(found["classes"], used, strict=True):
+        lines.append(f"        {name!r},  # {value}: {values[value] / total:.1%}\n")
+    lines.append("    ],\n")
+    if id_map is not None:
+        lines.append(
+            "    # value in the files -> class; values that are not listed are ignored\n    id_map={\n"
+        )
+        lines += [f"        {value!r}: {c},\n" for value, c in id_map.items()]
+        lines.append("    },\n")
+    lines.append(")\n")
+    training = next((pair for pair in pairs if _is(pair, "tra")), first)
+    testing = next((pair for split in ("val", "test") for pair in pairs if _is(pair, split)), training)
+    for loader, pair, pipeline in (("train", training, "train"), ("val", testing, "test")):
+        extra = "" if loader == "train" else "test_mode=True, "
+        suffixes = ""
+        if (pair.images.suffix, pair.labels.suffix) != (first.images.suffix, first.labels.suffix):
+            suffixes = f"img_suffix={pair.images.suffix!r}, seg_map_suffix={pair.labels.suffix!r}, "
+        split = next((file for file in pair.splits if loader in Path(file).stem.lower()), None)
+        if split is not None:
+            extra += f"split={str(root / split)!r}, "
+        elif len(pair.names) < len(pair.images.names):
+            missing = len(pair.images.names) - len(pair.names)
+            lines.append(f"# {missing} images have no label: list the others "
+                         "in a text file and name it as split\n")  # fmt: skip
+        lines.append(
+            f"{loader}_dataloader = dict(\n    dataset=dict(\n        **{{**own_data, **dict({suffixes})}},\n"
+            f"        img_dir={pair.images.folder!r}, ann_dir={pair.labels.folder!r}, {extra}\n"
+            f"        pipeline={pipeline}_pipeline,\n    )\n)\n"
+        )
+    lines.append("test_dataloader = val_dataloader\n")
+    return "".join(lines)
+
+
+def _is(pair, split: str) -> bool:
+    from mmseg.datasets.describe import _split_of
+
+    return _split_of(pair.images.folder) == split

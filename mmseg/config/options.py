@@ -1,0 +1,124 @@
+"""Values of ``--cfg-options KEY=VALUE``: texts that become what the config holds at their place."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from mmseg.errors import ConfigError
+
+OPENING, QUOTES = {"[": "]", "(": ")", "{": "}"}, "\"'"
+WORDS = {"none": None, "true": True, "false": False}
+
+
+class OptionText(str):
+    """What was typed behind the ``=``, before anybody knows what the config holds there."""
+
+    __slots__ = ()
+
+
+def typed(key: str, value: Any, held: Any) -> Any:
+    """The value of an option.
+
+    A text is taken as typed where the config holds a text; ``None`` stands for no text unless it is quoted.
+    Elsewhere it is read as a Python value; words in it need no quotes, nor lists brackets.
+
+    Args:
+        key: Dotted name of the setting.
+        value: An :class:`OptionText`; any other value stays as it is.
+        held: What the config holds now; None also where it holds nothing.
+
+    Raises:
+        ConfigError: Brackets or quotes are not closed, or the config holds True or False.
+    """
+    if not isinstance(value, OptionText):
+        return value
+    text = value.strip()
+    if isinstance(held, str):
+        return None if text == "None" else unquoted(text)
+    found = value_of(key, text)
+    if isinstance(held, bool) and not isinstance(found, bool | None):
+        raise ConfigError(f"--cfg-options {key}={text}: expected True or False")
+    if isinstance(held, Mapping) and not isinstance(found, Mapping | None):
+        raise ConfigError(f"--cfg-options {key}={text}: expected a dict as in Python, {{'name': value}}")
+    if isinstance(held, int) and isinstance(found, float) and found.is_integer():
+        return int(found)  # 1e5
+    if isinstance(held, list | tuple) and isinstance(found, str) and found:
+        return [found]
+    return found
+
+
+def value_of(key: str, text: str) -> Any:
+    """A Python value: ``1e5``, ``true``, ``(512, 512)``; words need no quotes, ``[a,b]``, ``a,b``.
+
+    Raises:
+        ConfigError: Brackets or quotes are not closed.
+    """
+    text = text.strip()
+    if text.lower() in WORDS:
+        return WORDS[text.lower()]
+    with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+        value = ast.literal_eval(text)
+        return list(value) if isinstance(value, tuple) and not text.startswith("(") else value
+    if _is_one_bracket(text) and text[0] in "[(":
+        values = [value_of(key, part) for part in split_at_commas(key, text[1:-1])]
+        return tuple(values) if text[0] == "(" else values
+    parts = split_at_commas(key, text)
+    return [value_of(key, part) for part in parts] if len(parts) > 1 else unquoted(text)
+
+
+def unquoted(text: str) -> str:
+    """A text without the quotes around it."""
+    quoted = len(text) > 1 and text[0] in QUOTES and text[-1] == text[0]
+    return text[1:-1] if quoted else str(text)
+
+
+def split_at_commas(key: str, text: str) -> list[str]:
+    """Parts of a text between the commas that stand in no brackets and no quotes.
+
+    Raises:
+        ConfigError: Brackets or quotes are not closed.
+    """
+    parts, start, open_brackets, quote = [], 0, "", ""
+    for place, letter in enumerate(text):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in QUOTES and (place == 0 or text[place - 1] in " ,=:[({"):
+            quote = letter
+        elif letter in OPENING:
+            open_brackets += OPENING[letter]
+        elif open_brackets and letter == open_brackets[-1]:
+            open_brackets = open_brackets[:-1]
+        elif letter == "," and not open_brackets:
+            parts.append(text[start:place])
+            start = place + 1
+    if open_brackets or quote:
+        raise ConfigError(
+            f"--cfg-options {key}={text}: {open_brackets or quote} is missing; quote the whole option in the "
+            f'shell, as "{key}=[1, 2]"'
+        )
+    return [*parts, text[start:]]
+
+
+def _is_one_bracket(text: str) -> bool:
+    """Whether the first bracket of a text is closed by its last letter, unlike in ``[a,b]/x[1]``."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter in OPENING) - (letter in OPENING.values())
+        if depth == 0:
+            return place == len(text) - 1
+    return False
+
+
+def held_at(config: Any, key: str) -> Any:
+    """What a config holds at a dotted key, whose numbers are places in lists; None for nothing."""
+    for name in key.split("."):
+        if isinstance(config, Mapping):
+            config = config.get(name)
+        elif isinstance(config, Sequence) and not isinstance(config, str) and name.isdigit():
+            config = config[int(name)] if int(name) < len(config) else None
+        else:
+            return None
+    return config
