@@ -2,9 +2,17 @@
 
 import argparse
 import sys
+from functools import partial
 
 from mmseg.cli import command
-from mmseg.datasets.conversion import CITYSCAPES, GTA, MAPILLARY, SYNTHIA, convert_dataset
+from mmseg.datasets.conversion import (
+    CITYSCAPES,
+    GTA,
+    MAPILLARY,
+    SYNTHIA,
+    convert_cityscapes,
+    convert_dataset,
+)
 from mmseg.errors import DataError
 
 CONVERSIONS = {"cityscapes": CITYSCAPES, "gta": GTA, "mapillary": MAPILLARY, "synthia": SYNTHIA}
@@ -47,8 +55,10 @@ def main(argv: list[str] | None = None) -> int:
     """Convert and report; the exit status is 1 when a label is damaged."""
     args = parse_args(argv)
     conversion = CONVERSIONS[args.data_set]
+    lists_splits = conversion is CITYSCAPES
+    convert = convert_cityscapes if lists_splits else partial(convert_dataset, conversion)
     try:
-        report = convert_dataset(conversion, args.root, args.gt_dir, args.out_dir, args.nproc, args.label_dir)
+        report = convert(args.root, args.gt_dir, args.out_dir, args.nproc, args.label_dir)
     except OSError as error:
         raise DataError(f"{error}; name another folder for the statistics with --out-dir") from error
     print(

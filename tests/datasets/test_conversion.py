@@ -401,3 +401,11 @@ def test_a_folder_that_cannot_be_written_to_is_not_called_damage(tmp_path, capsy
     assert "cannot be written" in message and "--label-dir" in message and "damaged" not in message
     assert convert([*arguments[:-2], "--out-dir", str(blocked)]) == 1
     assert "--out-dir" in capsys.readouterr().err
+
+
+def test_the_command_lists_the_splits_of_cityscapes(tmp_path):
+    names = make_cityscapes(tmp_path)
+    assert convert(["cityscapes", str(tmp_path), "--nproc", "1"]) == 0
+    for split in ("train", "val", "test"):
+        expected = sorted(name.partition("/")[2] for name in names if name.startswith(split))
+        assert (tmp_path / f"{split}.txt").read_text().split() == expected

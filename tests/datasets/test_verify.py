@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from PIL import Image
 
 from mmseg.datasets.verify import quick_check, verify
 from mmseg.errors import ConfigError, DataError
@@ -449,3 +450,15 @@ def test_dataset_config_runs_with_overrides(cfg):
     assert sample["img_metas"]["scale_factor"] == (20.0, 20.0)
     expected_margin = round(30 * 32 / 1024) * 16
     assert expected_margin == 16 and not sample["valid_pseudo_mask"][:expected_margin].any()
+
+
+def test_bands_and_pages_that_are_left_out_are_said(cfg):
+    source = cfg.train_dataloader.dataset.source
+    for path in (gta(cfg) / "images").iterdir():
+        pages = [Image.new("RGBA", (64, 32)) for _ in range(2)]
+        pages[0].save(path.with_suffix(".tif"), save_all=True, append_images=pages[1:])
+        path.unlink()
+    source.img_suffix = ".tif"
+    (part, *_) = verify(cfg, nproc=1)
+    assert "has 2 pages and 4 bands; of the first page the bands (0, 1, 2)" in part.warnings[0]
+    assert not part.problems

@@ -58,14 +58,18 @@ CITYSCAPES = LabelConversion(
 
 
 def convert_cityscapes(
-    root: str, gt_dir: str | None = None, out_dir: str | None = None, nproc: int = 4
+    root: str,
+    gt_dir: str | None = None,
+    out_dir: str | None = None,
+    nproc: int = 4,
+    label_dir: str | None = None,
 ) -> ConversionReport:
     """Convert the labels of Cityscapes, see :func:`convert_dataset`, and list the images of each split.
 
     ``train.txt``, ``val.txt`` and ``test.txt`` in ``out_dir`` hold one image per line, as
     ``city/city_000000_000019``.
     """
-    report = convert_dataset(CITYSCAPES, root, gt_dir, out_dir, nproc)
+    report = convert_dataset(CITYSCAPES, root, gt_dir, out_dir, nproc, label_dir)
     for split in SPLITS:
         folder = os.path.join(root, CITYSCAPES.gt_dir if gt_dir is None else gt_dir, split)
         if os.path.isdir(folder):

@@ -254,6 +254,7 @@ class LoadImage(Transform):
         if orientation not in (None, "exif", "raw"):
             raise ConfigError(f"pipeline: LoadImage orientation={orientation!r}, expected 'exif' or 'raw'")
         self.orientation = orientation
+        self.bands = (0, 1, 2) if bands is None else tuple(bands)
         settings: dict[str, Any] = dict(value_range=value_range, percentiles=percentiles, bands=bands)
         self._settings: dict[str, Any] = {
             name: tuple(value) for name, value in settings.items() if value is not None
