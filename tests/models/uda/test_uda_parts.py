@@ -82,6 +82,15 @@ def test_valid_mask_and_no_threshold(device):
     np.testing.assert_array_equal(host(pseudo.weight), golden["weight_none"])
 
 
+@pytest.mark.parametrize(
+    ("margins", "rows"),
+    [(dict(ignore_top=3, ignore_bottom=10), 27), (dict(ignore_bottom=60), 0), (dict(ignore_top=60), 0)],
+)
+def test_margins_end_at_the_borders_of_the_crop(margins, rows):
+    weight = EMATeacher(Logits(), pseudo_threshold=None, **margins).label(pseudo_logits()).weight
+    assert weight.shape[1] == 40 and weight.sum() == rows * weight.shape[0] * weight.shape[2]
+
+
 def test_both_kinds_of_margins_are_refused():
     teacher = EMATeacher(Logits(), pseudo_threshold=0.3, ignore_top=2)
     with pytest.raises(ConfigError, match="choose one"):
