@@ -1,10 +1,9 @@
 """One optimizer step: precision, accumulation over iterations, averaging over processes, clipping."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
-from mmengine.device import get_device
 from mmengine.dist import all_reduce_params, get_world_size
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
@@ -24,8 +23,9 @@ class SegmentationOptimWrapper(OptimWrapper):
     gradients of all of them are averaged over the processes once, right before the optimizer steps; no
     wrapper around the network is needed.
 
-    A step with a loss or gradient that is not finite never reaches the weights. The device alone knows of
-    it: the host reads :attr:`grad_norm` later, together with the losses
+    Gradients of a step whose loss or gradients are not finite never reach the weights, and where such steps
+    are left out, neither do the statistics of norms that saw its images. The device alone knows of it: the
+    host reads :attr:`grad_norm` later, together with the losses
     (:class:`~mmseg.engine.BufferedRuntimeInfoHook`), and then ends the run.
 
     Args:
@@ -38,6 +38,8 @@ class SegmentationOptimWrapper(OptimWrapper):
             with an optimizer that is not ``fused``. ``'fp16'`` always leaves them out.
 
     Attributes:
+        statistics: Buffers that forward passes change, as the running statistics of batch norms; put back
+            when a step is left out.
         grad_norm: Norm of the gradients of all processes before clipping, a scalar on the device; not finite
             also when a loss is not; the largest of several steps. None in an iteration without a step.
 
@@ -57,7 +59,7 @@ class SegmentationOptimWrapper(OptimWrapper):
             raise ConfigError(
                 f"optim_wrapper: precision={precision!r} is unknown; expected one of {', '.join(PRECISIONS)}"
             )
-        self.device_type = get_device().split(":")[0]
+        self.device_type = optimizer.param_groups[0]["params"][0].device.type
         if precision == "fp16" and self.device_type == "cpu":
             raise ConfigError("optim_wrapper: precision='fp16' needs a GPU; take 'bf16' on a CPU")
         if clip_grad and "max_norm" not in clip_grad:
@@ -67,11 +69,12 @@ class SegmentationOptimWrapper(OptimWrapper):
         self.scaler = torch.amp.GradScaler(self.device_type) if precision == "fp16" else None
         self.leaves_out_nonfinite = skip_nonfinite or self.scaler is not None
         self.grad_norm: Tensor | None = None
+        self.statistics: list[Tensor] = []
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Run a forward pass in the chosen precision."""
-        with torch.autocast(self.device_type, self.dtype, enabled=self.dtype is not None):
+        with nullcontext() if self.dtype is None else torch.autocast(self.device_type, self.dtype):
             yield
 
     def begin_iteration(self) -> int | None:
@@ -86,6 +89,8 @@ class SegmentationOptimWrapper(OptimWrapper):
             return None
         self.optimizer.zero_grad(set_to_none=True)
         self._loss = torch.zeros(1, device=self.optimizer.param_groups[0]["params"][0].device)
+        if self.leaves_out_nonfinite:
+            self._statistics_before = [buffer.clone() for buffer in self.statistics]
         return steps
 
     def backward(self, loss: Tensor, **kwargs) -> None:
@@ -135,6 +140,7 @@ class SegmentationOptimWrapper(OptimWrapper):
         if get_world_size() > 1:
             all_reduce_params([*gradients, self._loss], op="mean")
         if self.scaler is not None:
+            gradients[0] += 0 * self._loss.sum()  # the scaler leaves out what has no finite gradient
             self.scaler.unscale_(self.optimizer)
         clip = self.clip_grad_kwargs or {}
         norm = torch.nn.utils.get_total_norm(gradients, clip.get("norm_type", 2.0))
@@ -142,6 +148,9 @@ class SegmentationOptimWrapper(OptimWrapper):
         self.grad_norm = checked if self.grad_norm is None else torch.maximum(self.grad_norm, checked)
         if clip:
             torch.nn.utils.clip_grads_with_norm_(parameters, clip["max_norm"], norm)
+        if self.leaves_out_nonfinite:
+            for buffer, before in zip(self.statistics, self._statistics_before, strict=True):
+                buffer.copy_(torch.where(torch.isfinite(checked), buffer, before))
         if self.scaler is not None:
             self.scaler.step(self.optimizer, **kwargs)
             self.scaler.update()

@@ -79,6 +79,7 @@ class GroupedOptimWrapperConstructor:
                 "configs/_base_/uda)"
             )
         student = self._build(method)
+        student.statistics = [buffer for buffer in method.buffers() if buffer.is_floating_point()]
         if not networks:
             return student
         wrappers = {STUDENT: student}

@@ -13,6 +13,7 @@ Many runs at a time, several GPUs, Slurm: docs/many_runs.md
 
 import argparse
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.config import DictAction
@@ -46,7 +47,9 @@ def launch(experiments: Mapping[int, Experiment], argv: list[str] | None = None)
                 launcher.show_runs() if args.list else launcher.show_status(unless_untouched=args.exp is None)
         return 0
     if args.exp is not None:
-        return ExperimentLauncher(experiments, args.exp, args).run()
+        launcher = ExperimentLauncher(experiments, args.exp, args)
+        with printing() if args.dry_run else nullcontext():
+            return launcher.run()
     run_config(args)
     return 0
 

@@ -73,7 +73,6 @@ def test_clipping_limits_the_norm(limit, clipped, device):
 
 def test_bf16_covers_the_forward_pass_only(device):
     model, wrapper = linear(device, precision="bf16")
-    wrapper.device_type = device  # a run trains on a GPU where there is one
     with wrapper.optim_context(model):
         output = model(torch.randn(4, 3, device=device))
     assert output.dtype == torch.bfloat16
@@ -131,6 +130,23 @@ def test_a_step_that_is_not_finite_leaves_no_trace(spoil, optimizer, first, devi
     assert [math.isfinite(norm) for norm in norms] == ([False, True, True] if first else [True, False, True])
     for found, value in zip(model.parameters(), expected.parameters(), strict=True):
         assert torch.equal(found, value)
+
+
+def test_running_statistics_of_a_step_that_is_left_out_are_put_back(device):
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).to(device)
+    settings = dict(type="SegmentationOptimWrapper", optimizer=dict(type="SGD", lr=0.1), skip_nonfinite=True)
+    wrapper = GroupedOptimWrapperConstructor(settings)(model)
+    images = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)).to(device)
+    wrapper.update_params(model(images).square().mean())
+    before = {name: value.clone() for name, value in model.state_dict().items() if "num_" not in name}
+    images[0, 0] = math.inf
+    wrapper.update_params(model(images).square().mean())
+    assert not torch.isfinite(wrapper.grad_norm)
+    for name, value in before.items():
+        assert torch.equal(model.state_dict()[name], value), name
+    images[0, 0] = 0
+    wrapper.update_params(model(images).square().mean())
+    assert not torch.equal(model[1].running_mean, before["1.running_mean"])
 
 
 @pytest.mark.parametrize("spoil", SPOILT, ids=["gradient", "loss", "both"])

@@ -31,7 +31,7 @@ def file_names(data_batch: dict | None) -> list[str]:
 def not_finite(place: str, files: list[str]) -> TrainingError:
     """About a step whose loss or gradient is not a number or infinite."""
     return TrainingError(
-        f"{place}; the batch was {', '.join(files) or 'unknown'}. The step did not change the weights, the "
+        f"{place}; the batch was {', '.join(files) or 'unknown'}. Nothing of this step is stored, the "
         "checkpoint before is not affected. Lower the learning rate, use bf16 instead of fp16, limit the "
         "gradients (optim_wrapper.clip_grad=dict(max_norm=1.0)) or leave such steps out "
         "(optim_wrapper.skip_nonfinite=True), then continue with --resume"

@@ -31,6 +31,8 @@ from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.registry import MODELS
 
 STUDENT = "student"
+GROUPS = "an Objective or a Step in each yield (see docs/add_a_method.md)"
+END: Any = object()
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,10 @@ class UDADecorator(BaseModel):
             for teacher in self.teachers:
                 teacher.update(self.model, steps_done)
         log: dict = {}
+        trained = False
         for group in self._groups(batch, wrappers[STUDENT]):
+            if not isinstance(group, Objective | Step | Mapping):
+                raise ConfigError(f"{self._said()} yields {group!r}; expected losses by name, {GROUPS}")
             name = getattr(group, "optimizer", STUDENT)  # plain losses are the student's
             if name not in wrappers:
                 raise ConfigError(
@@ -209,7 +214,10 @@ class UDADecorator(BaseModel):
                 continue
             losses = group.losses if isinstance(group, Objective) else group
             wrappers[name].backward(self._total(losses))
+            trained = True
             log.update({key: value.detach() for key, value in losses.items()})
+        if not trained:
+            raise ConfigError(f"{self._said()} yields nothing to train on; expected losses by name, {GROUPS}")
         for wrapper in wrappers.values():
             wrapper.end_iteration()
         self.iteration += 1
@@ -218,10 +226,12 @@ class UDADecorator(BaseModel):
     def _groups(self, batch: UDABatch, wrapper: OptimWrapper) -> Iterator[Losses | Objective | Step]:
         """What the method yields, then masked images; autocast covers these forward passes only."""
         groups = self.objectives(batch)
+        if not isinstance(groups, Iterator):
+            raise ConfigError(f"{self._said()} returns {type(groups).__name__}; expected yield, {GROUPS}")
         while True:
             with wrapper.optim_context(self):
-                group = next(groups, None)
-            if group is None:
+                group = next(groups, END)
+            if group is END:
                 break
             yield group
         if self.mic is not None:
@@ -232,12 +242,22 @@ class UDADecorator(BaseModel):
     def _total(self, losses: Losses) -> Tensor:
         """Sum of what is to be back-propagated."""
         values = [value.float().mean() for name, value in losses.items() if "loss" in name]
+        found = ", ".join(losses) or "nothing"
         if not values:
             raise ConfigError(
-                f"{type(self).__name__}: objectives() yields a group without a loss, found "
-                f"{', '.join(losses) or 'nothing'}; expected a name that contains 'loss'"
+                f"{self._said()} yields a group without a loss, found {found}; expected a name that contains "
+                "'loss'"
             )
-        return torch.stack(values).sum()
+        total = torch.stack(values).sum()
+        if not total.requires_grad:
+            raise ConfigError(
+                f"{self._said()} yields losses without a gradient ({found}); compute them from the network's "
+                "outputs, neither detached nor under no_grad"
+            )
+        return total
+
+    def _said(self) -> str:
+        return f"{type(self).__name__}: objectives()"
 
     def forward(self, *args, **kwargs):
         """Test-time forward of the student; see the segmentor."""

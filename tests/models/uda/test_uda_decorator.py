@@ -206,12 +206,23 @@ class Wrong(UDADecorator):
         ({}, "Wrong: .*without a loss, found nothing"),
         (Objective({"loss": torch.ones(())}, "critic"), "'critic'; found student, expected .*other_networks"),
         (Step("critic"), "'critic'; found student"),
+        (None, "Wrong: .*yields None; expected losses by name, an Objective or a Step"),
+        ({"loss": torch.ones(())}, r"Wrong: .*losses without a gradient \(loss\)"),
     ],
 )
 def test_groups_that_cannot_be_trained_are_explained(group, message):
     method = tiny_method(Wrong, tiny())
     method.groups = (group,)
     with pytest.raises(ConfigError, match=message):
+        method.train_step(tiny_batch(), wrappers(method))
+
+
+def test_a_method_that_trains_nothing_is_explained():
+    method = tiny_method(Wrong, tiny())
+    with pytest.raises(ConfigError, match="yields nothing to train on"):
+        method.train_step(tiny_batch(), wrappers(method))
+    method.objectives = lambda batch: {"loss": torch.ones(())}
+    with pytest.raises(ConfigError, match="returns dict; expected yield"):
         method.train_step(tiny_batch(), wrappers(method))
 
 
