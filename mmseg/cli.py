@@ -102,8 +102,8 @@ def _refuse_foreign_package() -> None:
         )
 
 
-def print_or_write(text: str, out: str | None) -> None:
-    """Show the result of a tool, or write it to the file that ``--out`` names.
+def print_or_write(text: str, out: str | None, option: str = "--out") -> None:
+    """Show the result of a tool, or write it to the file that an option names.
 
     Raises:
         ConfigError: The file cannot be written.
@@ -112,7 +112,7 @@ def print_or_write(text: str, out: str | None) -> None:
         with printing():
             sys.stdout.write(text)
         return
-    with writing(out):
+    with writing(out, option):
         Path(out).write_text(text, encoding="utf-8")
 
 
@@ -127,8 +127,8 @@ def printing() -> Iterator[None]:
 
 
 @contextmanager
-def writing(out: str) -> Iterator[None]:
-    """Write the file that ``--out`` names in the block.
+def writing(out: str, option: str = "--out") -> Iterator[None]:
+    """Write the file that an option names in the block.
 
     Raises:
         ConfigError: It cannot be written.
@@ -136,7 +136,7 @@ def writing(out: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigError(f"--out {out}: cannot be written ({error.strerror})") from error
+        raise ConfigError(f"{option} {out}: cannot be written ({error.strerror})") from error
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:

@@ -5,11 +5,13 @@ name the classes, then run verify_dataset on the config.
 """
 
 import argparse
+import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmseg.cli import command, writing
-from mmseg.errors import ConfigError
+from mmseg.errors import ConfigError, DataError
 
 HEADER = """# {root}, as found by describe_dataset; check each guess, then run
 # python tools/verify_dataset.py {out} --write-statistics
@@ -17,7 +19,7 @@ HEADER = """# {root}, as found by describe_dataset; check each guess, then run
 PIPELINES = """# box: (width, height) that images are scaled into; crop: (height, width)
 box, crop = {box}, {crop}
 train_pipeline = [
-    dict(type="LoadImage"),
+    {load_image},
     dict(type="LoadLabel"),
     dict(type="Resize", scale=box),
     dict(type="RandomCrop", crop_size=crop, cat_max_ratio=0.75),
@@ -26,7 +28,7 @@ train_pipeline = [
     dict(type="PackInputs"),
 ]
 test_pipeline = [
-    dict(type="LoadImage"),
+    {load_image},
     dict(type="Resize", scale=box),
     dict(type="LoadLabel"),  # behind Resize: scores are computed at the size of the label
     dict(type="PackInputs"),
@@ -62,6 +64,8 @@ def main(argv: list[str] | None = None) -> None:
         unlabelled = len(pair.images.names) - len(pair.names)
         rest = f", {unlabelled} images without label" if unlabelled else ""
         print(f"{len(pair.names)} pairs: {images} with {labels}{rest}")
+        for remark in pair.remarks:
+            print(f"warning: {remark}", file=sys.stderr)
     with writing(str(out)):
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(config_text(args.root, out, pairs), encoding="utf-8")
@@ -71,17 +75,22 @@ def main(argv: list[str] | None = None) -> None:
 def config_text(root: Path, out: Path, pairs: list) -> str:
     """The config of a data set, with a comment at each guess."""
     from mmseg.datasets.describe import settings
-    from mmseg.datasets.transforms.loading import read_image
+    from mmseg.datasets.transforms.loading import LoadImage
 
     first = pairs[0]
     values: Counter = sum((pair.values for pair in pairs), Counter())
     found = settings(first, values)
     total = max(values.total(), 1)
-    height, width = read_image(first.images.path(root, first.names[0])).shape[:2]
+    sample, load_image = first.images.path(root, first.names[0]), 'dict(type="LoadImage")'
+    width, height = LoadImage().size(sample)
+    try:
+        LoadImage().read(sample)
+    except DataError:  # deeper than 8 bits
+        load_image = 'dict(type="LoadImage", percentiles=(1, 99))'  # value_range is better where it is known
     edge = max(min(512, height // 32 * 32, width // 32 * 32), 32)
     lines = [
         HEADER.format(root=root, out=out),
-        PIPELINES.format(box=(width, height), crop=(edge, edge)),
+        PIPELINES.format(box=(width, height), crop=(edge, edge), load_image=load_image),
         'own_data = dict(\n    type="CustomDataset",\n',
         f"    data_root={str(root)!r},\n    img_suffix={first.images.suffix!r},\n",
         f"    seg_map_suffix={first.labels.suffix!r},\n",
@@ -102,28 +111,46 @@ def config_text(root: Path, out: Path, pairs: list) -> str:
     lines.append(")\n")
     training = next((pair for pair in pairs if _is(pair, "tra")), first)
     testing = next((pair for split in ("val", "test") for pair in pairs if _is(pair, split)), training)
+    for pair in pairs:
+        if pair not in (training, testing):
+            lines.append(
+                f"# not used: {len(pair.names)} pairs of {pair.images.folder} and {pair.labels.folder}\n"
+            )
+        lines += [f"# {remark}\n" for remark in pair.remarks]
+    if testing is training and not any(_split_file(training, "val")):
+        lines.append(
+            "# no images for validation were found: these are those of training, so scores say little\n"
+        )
     for loader, pair, pipeline in (("train", training, "train"), ("val", testing, "test")):
-        extra = "" if loader == "train" else "test_mode=True, "
-        suffixes = ""
+        extra = "" if loader == "train" else "        test_mode=True,\n"
+        settings_of = "own_data"
         if (pair.images.suffix, pair.labels.suffix) != (first.images.suffix, first.labels.suffix):
-            suffixes = f"img_suffix={pair.images.suffix!r}, seg_map_suffix={pair.labels.suffix!r}, "
-        split = next((file for file in pair.splits if loader in Path(file).stem.lower()), None)
+            suffixes = f"img_suffix={pair.images.suffix!r}, seg_map_suffix={pair.labels.suffix!r}"
+            settings_of = f"{{**own_data, **dict({suffixes})}}"
+        split = next(_split_file(pair, loader), None)
         if split is not None:
-            extra += f"split={str(root / split)!r}, "
+            extra += f"        split={str(root / split)!r},\n"
         elif len(pair.names) < len(pair.images.names):
             missing = len(pair.images.names) - len(pair.names)
             lines.append(f"# {missing} images have no label: list the others "
                          "in a text file and name it as split\n")  # fmt: skip
         lines.append(
-            f"{loader}_dataloader = dict(\n    dataset=dict(\n        **{{**own_data, **dict({suffixes})}},\n"
-            f"        img_dir={pair.images.folder!r}, ann_dir={pair.labels.folder!r}, {extra}\n"
+            f"{loader}_dataloader = dict(\n    dataset=dict(\n        **{settings_of},\n"
+            f"        img_dir={pair.images.folder!r},\n        ann_dir={pair.labels.folder!r},\n{extra}"
             f"        pipeline={pipeline}_pipeline,\n    )\n)\n"
         )
     lines.append("test_dataloader = val_dataloader\n")
     return "".join(lines)
 
 
-def _is(pair, split: str) -> bool:
-    from mmseg.datasets.describe import _split_of
+def _split_file(pair, loader: str) -> Iterator[str]:
+    """Lists of the images for training or validation; those that are called so alone come first."""
+    named = [file for file in pair.splits if loader in Path(file).stem.lower()]
+    exact = [file for file in named if Path(file).stem.lower() == loader]
+    yield from exact or [file for file in named if "trainval" not in file.lower()]
 
-    return _split_of(pair.images.folder) == split
+
+def _is(pair, split: str) -> bool:
+    from mmseg.datasets.describe import split_of
+
+    return split_of(pair.images.folder) == split

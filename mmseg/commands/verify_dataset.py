@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmseg.cli import add_cfg_options, command, print_or_write
-from mmseg.config.checks import check_classes
+from mmseg.config.checks import check_classes, crop_warnings, validation_problem
 from mmseg.config.load import load_config
 from mmseg.datasets.transforms.loading import LoadImage, LoadLabel
 from mmseg.datasets.verify import Part, ignored_values, open_parts, verify
@@ -129,7 +129,10 @@ def write_pictures(parts: list[Part], out_dir: Path) -> Iterator[Path]:
                 _, label = LoadLabel().read(dataset.describe(sample))
                 rows[1].append(Tile(thumbnail(colorize(label, dataset.palette))))
         path = out_dir / f"{part.name.replace(' ', '_')}.png"
-        write_grid(path, [row for row in rows if row])
+        try:
+            write_grid(path, [row for row in rows if row])
+        except OSError as error:
+            raise ConfigError(f"--show-dir: {path}: cannot be written ({error.strerror})") from error
         yield path
 
 
@@ -150,9 +153,14 @@ def main(argv: list[str] | None = None) -> int:
             check_classes(cfg, parts[0])
     except ConfigError as error:
         parts[0].problems.append(str(error))
+    for part in parts:
+        if problem := validation_problem(parts[0], part):
+            part.problems.append(problem)
+    if cfg.get("uda") and parts:
+        parts[0].warnings += crop_warnings(cfg)
     print_report(parts, Console())
     if args.json is not None:
-        print_or_write(json.dumps([contents(part) for part in parts], indent=2) + "\n", args.json)
+        print_or_write(json.dumps([contents(part) for part in parts], indent=2) + "\n", args.json, "--json")
     if args.show_dir is not None:
         for path in write_pictures(parts, args.show_dir):
             print(path)

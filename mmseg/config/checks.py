@@ -5,6 +5,7 @@ import inspect
 import os
 import sys
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader
 from mmseg.checkpoints.files import is_intact, last_checkpoint, numbered_checkpoints
 from mmseg.checkpoints.weights import TIMM_WEIGHTS, require_file
 from mmseg.config.load import TOP_LEVEL_KEYS, closest_hint, num_classes
+from mmseg.config.options import held_at
 from mmseg.config.work_dir import work_dir_of
 from mmseg.datasets.verify import Part, quick_check
 from mmseg.errors import CheckpointError, ConfigError
@@ -73,12 +75,28 @@ def check_before_training(cfg: Config) -> None:
     first, *others = quick_check(cfg, ("train_dataloader", "val_dataloader"))
     check_classes(cfg, first)
     for part in others:
-        if part.name == "val" and part.dataset is not None and not part.dataset.has_labels:
-            raise ConfigError(
-                f"{cfg.filename}: the data that training validates on, {part.dataset.img_dir}, have no "
-                "labels; set ann_dir (and load_labels=True) of val_dataloader.dataset, or train without "
-                "scores: --no-validate"
-            )
+        if problem := validation_problem(first, part):
+            raise ConfigError(f"{cfg.filename}: {problem}")
+
+
+def validation_problem(training: Part, part: Part) -> str:
+    """Why scores on a data set cannot be computed, or would mean something else; empty where they can."""
+    if training.dataset is None or part.dataset is None or part.name not in ("val", "test"):
+        return ""
+    if part.name == "val" and not part.dataset.has_labels:
+        return (
+            f"the data that training validates on, {part.dataset.img_dir}, have no labels; set ann_dir (and "
+            "load_labels=True) of val_dataloader.dataset, or train without scores: --no-validate"
+        )
+    trained, found = training.dataset.classes, part.dataset.classes
+    if found == trained:
+        return ""
+    pairs = zip_longest(trained, found)
+    first = next((c, pair) for c, pair in enumerate(pairs) if pair[0] != pair[1])
+    return (
+        f"the classes of {part.name} are not those of the training data: class {first[0]} is {first[1][0]!r} "
+        f"there and {first[1][1]!r} here; list the same classes in the same order"
+    )
 
 
 def _check_launcher(launcher: str) -> None:
@@ -106,11 +124,11 @@ def _check_uda(cfg: Config) -> None:
             "model.pretrained is None; name ImageNet weights there, or set uda.imnet_feature_dist_lambda=0",
             file=sys.stderr,
         )
-    for warning in _crop_warnings(cfg):
+    for warning in crop_warnings(cfg):
         print(f"warning: {warning}", file=sys.stderr)
 
 
-def _crop_warnings(cfg: Config) -> Iterator[str]:
+def crop_warnings(cfg: Config) -> Iterator[str]:
     """What settings of the method mean for crops of this size."""
     dataset, uda = cfg.train_dataloader.dataset, cfg.uda
     crop = next(
@@ -195,6 +213,10 @@ def check_config(cfg: Config) -> None:
     for section, known in PLAIN_SECTIONS.items():
         for key in sorted(set(cfg.get(section) or {}) - known):
             raise ConfigError(f"config: {section} has no {key!r}{closest_hint(key, known)}")
+    for place in ("load_from", "work_dir", "model.pretrained"):
+        value = held_at(cfg.to_dict(), place)
+        if not isinstance(value, str | None):
+            raise ConfigError(f"config: {place}={value!r}; expected a text")
     for place, value in _counts(cfg):
         if not isinstance(value, int) or value < 1:
             raise ConfigError(f"config: {place}={value!r}; expected a whole number of at least 1")
@@ -240,6 +262,8 @@ def _counts(cfg: Config) -> Iterator[tuple[str, Any]]:
     for loader in LOADERS:
         if cfg.get(loader):
             yield f"{loader}.batch_size", cfg[loader].get("batch_size", 1)
+            if cfg[loader].get("num_workers"):
+                yield f"{loader}.num_workers", cfg[loader].num_workers
 
 
 def _parts(cfg: Config) -> Iterator[tuple[str, Any, Registry]]:

@@ -160,7 +160,14 @@ def override(cfg: Config, options: dict, path: Path) -> None:
     content = cfg.to_dict()
     options = {key: typed(key, value, held_at(content, key)) for key, value in options.items()}
     try:
-        cfg.merge_from_dict(options)
+        for key, value in options.items():
+            if isinstance(value, Mapping) and not all(isinstance(name, str) for name in value):
+                place, _, name = key.rpartition(
+                    "."
+                )  # mmengine takes the numbers of id_map for places in lists
+                held_at(cfg._cfg_dict, place)[name] = value
+            else:
+                cfg.merge_from_dict({key: value})
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ConfigError(f"{path}: --cfg-options cannot be applied: {error}") from error
 

@@ -13,6 +13,13 @@ OPENING, QUOTES = {"[": "]", "(": ")", "{": "}"}, "\"'"
 WORDS = {"none": None, "true": True, "false": False}
 
 
+TEXTS = {
+    "ann_dir", "data_root", "img_dir", "img_suffix", "load_from", "pretrained", "prepared", "seg_map_suffix",
+    "split", "statistics_dir", "work_dir",
+}  # fmt: skip
+"""Settings that are texts also where a config leaves them out."""
+
+
 class OptionText(str):
     """What was typed behind the ``=``, before anybody knows what the config holds there."""
 
@@ -36,7 +43,7 @@ def typed(key: str, value: Any, held: Any) -> Any:
     if not isinstance(value, OptionText):
         return value
     text = value.strip()
-    if isinstance(held, str):
+    if isinstance(held, str) or (held is None and key.rpartition(".")[2] in TEXTS and not _is_list(text)):
         return None if text == "None" else unquoted(text)
     found = value_of(key, text)
     if isinstance(held, bool) and not isinstance(found, bool | None):
@@ -45,8 +52,9 @@ def typed(key: str, value: Any, held: Any) -> Any:
         raise ConfigError(f"--cfg-options {key}={text}: expected a dict as in Python, {{'name': value}}")
     if isinstance(held, int) and isinstance(found, float) and found.is_integer():
         return int(found)  # 1e5
-    if isinstance(held, list | tuple) and isinstance(found, str) and found:
-        return [found]
+    if isinstance(held, list | tuple) and held and all(isinstance(each, str) for each in held):
+        inner = text[1:-1] if _is_list(text) else text
+        return [unquoted(part.strip()) for part in split_at_commas(key, inner) if part.strip()]
     return found
 
 
@@ -62,7 +70,7 @@ def value_of(key: str, text: str) -> Any:
     with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
         value = ast.literal_eval(text)
         return list(value) if isinstance(value, tuple) and not text.startswith("(") else value
-    if _is_one_bracket(text) and text[0] in "[(":
+    if _is_list(text):
         values = [value_of(key, part) for part in split_at_commas(key, text[1:-1])]
         return tuple(values) if text[0] == "(" else values
     parts = split_at_commas(key, text)
@@ -89,7 +97,9 @@ def split_at_commas(key: str, text: str) -> list[str]:
             quote = letter
         elif letter in OPENING:
             open_brackets += OPENING[letter]
-        elif open_brackets and letter == open_brackets[-1]:
+        elif letter in OPENING.values():
+            if letter != open_brackets[-1:]:
+                raise ConfigError(f"--cfg-options {key}={text}: {letter} closes nothing; quote the option")
             open_brackets = open_brackets[:-1]
         elif letter == "," and not open_brackets:
             parts.append(text[start:place])
@@ -102,14 +112,14 @@ def split_at_commas(key: str, text: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _is_one_bracket(text: str) -> bool:
-    """Whether the first bracket of a text is closed by its last letter, unlike in ``[a,b]/x[1]``."""
-    depth = 0
-    for place, letter in enumerate(text):
-        depth += (letter in OPENING) - (letter in OPENING.values())
-        if depth == 0:
-            return place == len(text) - 1
-    return False
+def _is_list(text: str) -> bool:
+    """Whether a text is one list or tuple, unlike ``[a,b]/x[1]``."""
+    if text[:1] not in ("[", "(") or text[-1] != OPENING[text[0]]:
+        return False
+    try:
+        return len(split_at_commas("", text[1:-1])) > 0
+    except ConfigError:  # the first bracket is closed before the end
+        return False
 
 
 def held_at(config: Any, key: str) -> Any:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from mmseg.datasets.files import IMAGE_ENDINGS, walk
-from mmseg.datasets.transforms.loading import read_image, read_label
+from mmseg.datasets.transforms.loading import read_label
 from mmseg.errors import DataError
 from mmseg.labels import IGNORE_INDEX
 
 PROBED = 8  # files of a kind that are opened to see what they hold
-READ = 24  # labels that are read for their values
+READ = 1000  # labels that are read for their values
 MOST_VALUES = 64  # more values or colours than classes can have mean that a file is no label
 SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
 BEHIND_SPLIT = ("", "annot", "labels", "label", "masks", "mask", "gt", "images", "img")
@@ -54,6 +54,7 @@ class Pairing:
         values: Raw label value or colour -> pixels in the labels that were read.
         splits: Text files below the root whose lines are names of images with a label.
         class_names: Value -> name, where a file of the folder says so.
+        remarks: What could not be found out or is left out.
     """
 
     images: Kind
@@ -61,6 +62,7 @@ class Pairing:
     values: Counter[Value] = field(default_factory=Counter)
     splits: list[str] = field(default_factory=list)
     class_names: dict[Value, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
@@ -100,10 +102,15 @@ def describe(root: Path) -> list[Pairing]:
         )
     chosen = _disjoint(sorted(pairs, key=_preference))
     for pair in chosen:
+        pair.remarks += [
+            f"{other.labels.folder or '.'}/*{other.labels.suffix} fit {len(other.names)} images as well"
+            for other in pairs
+            if other.images == pair.images and other.labels != pair.labels and other not in chosen
+        ]
         pair.values = _values(root, pair)
         pair.splits = _split_files(root, pair)
         pair.class_names = _class_names(root)
-    return sorted(chosen, key=lambda pair: (_split_of(pair.images.folder) or "", pair.images.folder))
+    return sorted(chosen, key=lambda pair: (split_of(pair.images.folder) or "", pair.images.folder))
 
 
 def _kinds(root: Path) -> Iterator[Kind]:
@@ -118,10 +125,13 @@ def _kinds(root: Path) -> Iterator[Kind]:
                     path = "/".join([*parts[depth:], file])
                     below.setdefault("/".join(parts[:depth]), []).append(path)
     for folder, files in below.items():
-        suffixes = Counter(suffix for file in files for suffix in set(_suffixes(file)))
+        suffixes: Counter[str] = Counter()
+        for suffix in (suffix for file in files for suffix in _suffixes(file)):
+            known = next((other for other in suffixes if other.lower() == suffix.lower()), suffix)
+            suffixes[known] += 1
         for suffix, count in suffixes.items():
             if suffix.startswith(".") or count > 1:
-                names = {file.removesuffix(suffix) for file in files if file.endswith(suffix)}
+                names = {file[: -len(suffix)] for file in files if file.lower().endswith(suffix.lower())}
                 yield Kind(folder, suffix, frozenset(names))
 
 
@@ -141,14 +151,15 @@ def _are_labels(root: Path, kind: Kind) -> bool:
     names = sorted(kind.names)
     chosen = names[:: max(len(names) // PROBED, 1)][:PROBED]
     values: set[Value] = set()
+    unreadable = 0
     for name in chosen:
         try:
             values |= set(_count(read_label(kind.path(root, name))))
         except DataError:
-            return False
+            unreadable += 1
         if len(values) > MOST_VALUES:
             return False
-    return True
+    return unreadable < (len(chosen) + 1) / 2  # some may be damaged
 
 
 def _count(label: np.ndarray) -> Counter[Value]:
@@ -164,10 +175,10 @@ def _count(label: np.ndarray) -> Counter[Value]:
 
 def _related(image: Kind, label: Kind) -> bool:
     """Whether names agree because files belong together: not those of one split with those of another."""
-    return _split_of(image.folder) == _split_of(label.folder)
+    return split_of(image.folder) == split_of(label.folder)
 
 
-def _split_of(folder: str) -> str | None:
+def split_of(folder: str) -> str | None:
     for part in folder.lower().split("/"):
         for split in SPLITS:
             if part.startswith(split) and part[len(split) :].strip("_-") in BEHIND_SPLIT:
@@ -177,7 +188,7 @@ def _split_of(folder: str) -> str | None:
 
 def _preference(pair: Pairing) -> tuple:
     """Ids before colours, folders of a split first, then many pairs, deep folders and long suffixes."""
-    has_split = _split_of(pair.images.folder) is not None
+    has_split = split_of(pair.images.folder) is not None
     coloured = "color" in pair.labels.suffix.lower()
     instance = "instance" in (pair.labels.suffix + pair.labels.folder).lower()
     depth = pair.images.folder.count("/") + bool(pair.images.folder)
@@ -203,9 +214,14 @@ def _disjoint(pairs: Sequence[Pairing]) -> list[Pairing]:
 def _values(root: Path, pair: Pairing) -> Counter[Value]:
     names = pair.names
     found: Counter[Value] = Counter()
-    for name in names[:: max(len(names) // READ, 1)][:READ]:
-        found.update(_count(read_label(pair.labels.path(root, name))))
-        read_image(pair.images.path(root, name))
+    chosen = names[:: max(len(names) // READ, 1)][:READ]
+    for name in chosen:
+        try:
+            found.update(_count(read_label(pair.labels.path(root, name))))
+        except DataError as error:
+            pair.remarks.append(str(error))
+    if len(chosen) < len(names):
+        pair.remarks.append(f"{len(chosen)} of {len(names)} labels were read; others may hold further values")
     return found
 
 
@@ -226,7 +242,7 @@ def _split_files(root: Path, pair: Pairing) -> list[str]:
 def _class_names(root: Path) -> dict[Value, str]:
     """Names of colours or ids in a CSV file with the columns name and r, g, b or id."""
     for path in sorted(root.glob("*.csv")):
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             rows = [{key.strip().lower(): (value or "").strip() for key, value in row.items() if key}
                     for row in csv.DictReader(file)]  # fmt: skip
         found = {value: row["name"] for row in rows if row.get("name") and (value := _value(row)) is not None}

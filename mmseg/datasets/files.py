@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,15 @@ from mmseg.errors import DataError
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".tif", ".tiff")
 """Endings of the formats that can be read, in small letters."""
-FOREIGN_FOLDERS = {"@eaDir", "__MACOSX", "$RECYCLE.BIN", "lost+found"}
-"""What file servers and systems put between the images; hidden folders are left out as well."""
-LABEL_TAILS = ("_mask", "_label", "_labels", "_gt", "_seg", "_color", "_labelIds", "_labelTrainIds")
-"""Common ends of the names of labels that lie beside their images."""
-LABEL_FOLDERS = {"mask", "masks", "label", "labels", "annot", "annotations", "gt", "segmentation"}
+FOREIGN_FOLDER = re.compile(r"[.@#$].*|__MACOSX|lost\+found|System Volume Information")
+"""What file servers and systems put between the images, and hidden folders."""
+LABEL_WORDS = r"masks?|labels?|gt|seg|annot|color|l|labelIds|labelTrainIds"
+LABEL_NAME = re.compile(rf"(?:(?:{LABEL_WORDS})[-_](?P<behind>.+)|(?P<before>.+)[-_](?:{LABEL_WORDS}))", re.I)
+"""Common names of labels that lie beside their images, by those of the images."""
+LABEL_FOLDER = re.compile(
+    r"(?:train|val|test)?[-_]?(?:masks?|labels?|annot|ann|annotations?|gt|gtfine|ground[-_]?truth|segmentation\w*)",
+    re.I,
+)
 """Common names of their folders."""
 
 
@@ -44,7 +49,7 @@ def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
             folders.clear()
             continue
         seen.add(real)
-        visible = [name for name in folders if not name.startswith(".") and name not in FOREIGN_FOLDERS]
+        visible = [name for name in folders if not FOREIGN_FOLDER.fullmatch(name)]
         # a folder itself goes before links to it
         folders[:] = sorted(visible, key=lambda name: (os.path.islink(os.path.join(place, name)), name))
         yield place, sorted(name for name in files if not name.startswith("."))
@@ -126,23 +131,24 @@ def without_labels_between(images: Found, suffixes: Sequence[str], label_suffixe
 
 def _seeming_labels(images: dict[str, str]) -> list[str]:
     """A remark about images that have the name or folder of a label."""
-    below = [name for name in images if LABEL_FOLDERS.intersection(name.lower().split("/")[:-1])]
+    below = [name for name in images if any(map(LABEL_FOLDER.fullmatch, name.split("/")[:-1]))]
     if below:
         return [
             f"{len(below)} of {len(images)} images lie in a folder that is named like one of labels, for "
             f"example {images[below[0]]}; set ann_dir, or a narrower img_dir, to leave them out"
         ]
-    doubled = [
-        (name, name.removesuffix(tail))
-        for name in images
-        for tail in LABEL_TAILS
-        if name.endswith(tail) and name.removesuffix(tail) in images
-    ]
-    if not doubled:
-        return []
-    label, image = doubled[0]
-    return [
-        f"{len(doubled)} of {len(images)} images are named like labels, for example {images[label]} beside "
-        f"{images[image]}; set seg_map_suffix, as seg_map_suffix="
-        f"'{label.removeprefix(image)}{os.path.splitext(images[label])[1]}', to leave them out"
-    ]
+    by_small_name = {name.lower(): name for name in images}
+    for name, path in images.items():
+        folder, slash, stem = name.rpartition("/")
+        match = LABEL_NAME.fullmatch(stem)
+        if match is None:
+            continue
+        other = by_small_name.get(f"{folder}{slash}{match['before'] or match['behind']}".lower())
+        if other and other != name:
+            suffix = name[len(other) :] + os.path.splitext(path)[1] if match["before"] else ""
+            remedy = f"seg_map_suffix={suffix!r}, or " if suffix else ""
+            return [
+                f"some of the {len(images)} images are named like labels, for example {path} beside "
+                f"{images[other]}; set {remedy}split, a file with the names of the images, to leave them out"
+            ]
+    return []

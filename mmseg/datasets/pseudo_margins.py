@@ -26,7 +26,8 @@ class PseudoMargins:
     @classmethod
     def from_config(cls, widths: Sequence[int], reference_size: tuple[int, int] | None) -> PseudoMargins:
         """Check the four widths of a config."""
-        if len(widths) != 4 or any(width < 0 for width in widths):
+        is_list = isinstance(widths, Sequence) and not isinstance(widths, str)
+        if not is_list or len(widths) != 4 or any(not isinstance(w, int) or w < 0 for w in widths):
             raise ConfigError(
                 f"config: crop_pseudo_margins={widths}, expected four widths >= 0: top, bottom, left, right"
             )

@@ -116,6 +116,14 @@ class SegmentationDataset(Dataset):
         prepared: str | None = None,
         seed: int = 0,
     ) -> None:
+        texts = dict(data_root=data_root, img_dir=img_dir or "", ann_dir=ann_dir or "", split=split or "")
+        suffixes = dict(img_suffix=img_suffix or "", seg_map_suffix=seg_map_suffix or "")
+        for name, value in (texts | suffixes).items():
+            several = (
+                name in suffixes and isinstance(value, Sequence) and all(isinstance(s, str) for s in value)
+            )
+            if not (isinstance(value, str | Path) or several):
+                raise ConfigError(f"config: {type(self).__name__} {name}={value!r}; expected a text")
         ann_dir = self.default_ann_dir if ann_dir is None else ann_dir
         self.data_root = data_root
         self.img_dir = Path(data_root, self.default_img_dir if img_dir is None else img_dir)
@@ -186,8 +194,15 @@ class SegmentationDataset(Dataset):
     def _id_lookup(self, id_map: Mapping[Any, int]) -> np.ndarray | ColorTable:
         """Table from raw id to train id, whose last entry is 255 and stands for all ids beyond; or from
         colour to train id."""
-        if any(isinstance(key, Sequence) and not isinstance(key, str) for key in id_map):
+        if isinstance(id_map, Mapping) and any(isinstance(key, tuple | list) for key in id_map):
             return self._color_table(id_map)
+        if not isinstance(id_map, Mapping) or not all(
+            isinstance(number, int) for pair in id_map.items() for number in pair
+        ):
+            raise ConfigError(
+                f"config: id_map={id_map!r} of {type(self).__name__}, expected a dict of whole numbers (or "
+                "colours) and class numbers, as {7: 0, 8: 1}"
+            )
         table = {int(raw_id): int(train_id) for raw_id, train_id in id_map.items()}
         wrong = {
             r: t for r, t in table.items() if r < 0 or not (0 <= t < self.num_classes or t == IGNORE_INDEX)
@@ -205,8 +220,10 @@ class SegmentationDataset(Dataset):
         wrong = {
             color: c
             for color, c in id_map.items()
-            if not (isinstance(color, Sequence) and len(color) == 3 and all(0 <= v <= 255 for v in color))
-            or not (0 <= c < self.num_classes or c == 255)
+            if not (
+                isinstance(color, tuple | list) and len(color) == 3 and all(v in range(256) for v in color)
+            )
+            or not (c in range(self.num_classes) or c == 255)
         }
         if wrong or not id_map:
             raise ConfigError(

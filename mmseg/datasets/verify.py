@@ -36,8 +36,9 @@ from mmseg.registry import DATASETS
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 SAMPLED = 8
 """Labels that the quick check looks at, spread over a data set."""
-MANY_IGNORED, NEARLY_ALL_IGNORED = 0.8, 0.99
-"""Shares of ignored pixels that are worth a warning, and that nobody can want."""
+SOME_IGNORED, MANY_IGNORED, NEARLY_ALL_IGNORED = 0.05, 0.8, 0.99
+"""Shares of ignored pixels that are worth a warning where classes are absent, or anyway, and that nobody can
+want."""
 
 
 @dataclass
@@ -124,7 +125,8 @@ def verify(cfg: Config, nproc: int = 4, write_statistics: bool = False) -> list[
             continue
         part.files = _check_files(part, part.dataset, nproc)
         _judge_ignored(part, part.dataset, part.files)
-        if write_statistics and part.name == "train source" and not part.problems:
+        _warn_of_absent_classes(part, part.dataset)
+        if write_statistics and part.name in ("train", "train source") and not part.problems:
             _write_statistics(part, part.dataset)
         _check_statistics(part)
         if part.rcs is not None and not part.problems:
@@ -263,6 +265,19 @@ def ignored_values(files: Iterable[FileCheck]) -> tuple[float, Counter[int | str
         ignored.update(file.ignored)
     total = labelled + ignored.total()
     return (ignored.total() / total if total else 0.0), ignored
+
+
+def _warn_of_absent_classes(part: Part, dataset: SegmentationDataset) -> None:
+    """Say which classes occur in no label, where there are ignored values that might be meant."""
+    share, values = ignored_values(part.files)
+    seen = {c for file in part.files for c in file.pixels}
+    absent = [name for c, name in enumerate(dataset.classes) if c not in seen]
+    if dataset.has_labels and seen and absent and share > SOME_IGNORED:
+        shown = ", ".join(f"{value} ({count / values.total():.1%})" for value, count in values.most_common(8))
+        part.warnings.append(
+            f"{dataset.ann_dir}: no pixel of {', '.join(absent)} in {len(part.files)} labels, while "
+            f"{share:.1%} of the pixels are ignored, with the values {shown}; check id_map"
+        )
 
 
 def _judge_ignored(part: Part, dataset: SegmentationDataset, files: Sequence[FileCheck]) -> None:

@@ -70,10 +70,13 @@ class SegmentationOptimWrapper(OptimWrapper):
         self.leaves_out_nonfinite = skip_nonfinite or self.scaler is not None
         self.grad_norm: Tensor | None = None
         self.statistics: list[Tensor] = []
+        self._statistics_before: list[Tensor] = []
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Run a forward pass in the chosen precision."""
+        if self.leaves_out_nonfinite and not self._statistics_before:  # the first one since the last step
+            self._statistics_before = [buffer.clone() for buffer in self.statistics]
         with nullcontext() if self.dtype is None else torch.autocast(self.device_type, self.dtype):
             yield
 
@@ -89,8 +92,6 @@ class SegmentationOptimWrapper(OptimWrapper):
             return None
         self.optimizer.zero_grad(set_to_none=True)
         self._loss = torch.zeros(1, device=self.optimizer.param_groups[0]["params"][0].device)
-        if self.leaves_out_nonfinite:
-            self._statistics_before = [buffer.clone() for buffer in self.statistics]
         return steps
 
     def backward(self, loss: Tensor, **kwargs) -> None:
@@ -109,6 +110,7 @@ class SegmentationOptimWrapper(OptimWrapper):
         due = self._inner_count % self._accumulative_counts == 0
         if due:
             self.step()
+            self._statistics_before = []
         return due
 
     def step_within_iteration(self) -> None:
@@ -148,9 +150,8 @@ class SegmentationOptimWrapper(OptimWrapper):
         self.grad_norm = checked if self.grad_norm is None else torch.maximum(self.grad_norm, checked)
         if clip:
             torch.nn.utils.clip_grads_with_norm_(parameters, clip["max_norm"], norm)
-        if self.leaves_out_nonfinite:
-            for buffer, before in zip(self.statistics, self._statistics_before, strict=True):
-                buffer.copy_(torch.where(torch.isfinite(checked), buffer, before))
+        for buffer, before in zip(self.statistics, self._statistics_before, strict=False):
+            buffer.copy_(torch.where(torch.isfinite(checked), buffer, before))
         if self.scaler is not None:
             self.scaler.step(self.optimizer, **kwargs)
             self.scaler.update()

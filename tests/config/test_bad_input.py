@@ -15,6 +15,7 @@ from toy_run import CHANNELS, ROOT, copy_data, toy_config, uda_config, write_con
 
 from mmseg import apis
 from mmseg.config import checks
+from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.errors import CheckpointError, ConfigError, DataError, MMSegError
 from tools import test as test_tool
 from tools import train as train_tool
@@ -503,5 +504,38 @@ def test_configs_without_validation_or_test_data_train(toy_data, tmp_path, left_
 )
 def test_settings_that_do_not_fit_the_crop_are_warned_of(toy_data, tmp_path, capsys, options, expected):
     cfg = uda_config(toy_data, tmp_path, options)
-    warnings = list(checks._crop_warnings(cfg))
+    warnings = list(checks.crop_warnings(cfg))
     assert bool(warnings) == (expected is not None) and (expected or "") in "".join(warnings)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda names: [names[1], names[0], *names[2:]], "class 0 is 'road' there and 'sidewalk' here"),
+        (lambda names: [*names[:-1], "bike"], "class 18 is 'bicycle' there and 'bike' here"),
+    ],
+)
+def test_validation_has_the_classes_of_training(toy_data, tmp_path, change, expected):
+    names = list(CITYSCAPES_CLASSES)
+    cfg = uda_config(toy_data, tmp_path, {"val_dataloader.dataset.classes": change(names)})
+    assert expected in refusal(cfg, ConfigError)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("load_from", 2024, "config: load_from=2024; expected a text"),
+        (
+            "train_dataloader.num_workers",
+            "two",
+            "train_dataloader.num_workers='two'; expected a whole number",
+        ),
+        ("train_dataloader.dataset.source.split", 2024, "split=2024"),
+        ("train_dataloader.dataset.source.img_suffix", 2, "img_suffix=2"),
+        ("train_dataloader.dataset.source.data_root", None, "data_root=None"),
+        ("train_dataloader.dataset.target.crop_pseudo_margins", 5, "crop_pseudo_margins=5"),
+        ("train_dataloader.dataset.source.pipeline.0.bands", 1, "LoadImage bands=1"),
+    ],
+)
+def test_values_of_a_wrong_kind(toy_data, tmp_path, key, value, expected):
+    assert expected in refusal(uda_config(toy_data, tmp_path, {key: value}), ConfigError)

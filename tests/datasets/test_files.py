@@ -56,15 +56,29 @@ def test_an_image_suffix_that_says_more_than_that_of_labels(tmp_path):
     assert names(found) == ["a", "b"] and found.samples[0].seg_map_path.endswith("a.png")
 
 
-@pytest.mark.parametrize("label", ["v000_mask.png", "masks/v000.png", "v000_labelTrainIds.png"])
-def test_labels_that_nobody_named_are_remarked(tmp_path, label):
+@pytest.mark.parametrize(
+    ("label", "remedy"),
+    [
+        ("v000_mask.png", "seg_map_suffix='_mask.png'"),
+        ("v000-MASK.png", "seg_map_suffix='-MASK.png'"),
+        ("v000_labelTrainIds.png", "seg_map_suffix='_labelTrainIds.png'"),
+        ("mask_v000.png", "split"),
+        ("masks/v000.png", "set ann_dir"),
+        ("SegmentationClass/v000.png", "set ann_dir"),
+        ("trainannot/v000.png", "set ann_dir"),
+    ],
+)
+def test_labels_that_nobody_named_are_remarked(tmp_path, label, remedy):
     write(tmp_path / "v000.png")
     write(tmp_path / label)
     (remark,) = dataset(tmp_path).remarks
-    assert label in remark and ("seg_map_suffix='" in remark or "set ann_dir" in remark)
-    assert not dataset(tmp_path, seg_map_suffix="_mask.png", ann_dir="masks", load_labels=False).remarks or (
-        "TrainIds" in label
-    )
+    assert label in remark and remedy in remark
+
+
+def test_ordinary_names_are_not_remarked(tmp_path):
+    for name in ("mask_1.png", "gt.png", "color_chart.png", "images/frame_l_1.png", "labeled_by_hand.png"):
+        write(tmp_path / name)
+    assert not dataset(tmp_path).remarks
 
 
 def test_foreign_files_and_links_are_left_out(tmp_path):

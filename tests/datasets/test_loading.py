@@ -293,3 +293,47 @@ def test_labels_of_colours(tmp_path):
 def test_settings_of_reading_are_checked(settings):
     with pytest.raises(ConfigError, match="pipeline: LoadImage"):
         loading.LoadImage(**settings)
+
+
+@pytest.mark.parametrize(("suffix", "orientation"), [(".webp", 3), (".webp", 6), (".png", 3)])
+def test_notes_of_cameras_anywhere_in_a_file(tmp_path, suffix, orientation):
+    image, label = tmp_path / f"a{suffix}", tmp_path / "label.png"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    noise = np.random.RandomState(0).randint(0, 256, (200, 300, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(image, exif=exif, **({"lossless": True} if suffix == ".webp" else {}))
+    cv2.imwrite(str(label), np.zeros((200, 300), np.uint8))
+    described = dict(img_path=str(image), seg_map_path=str(label), num_classes=2, id_lookup=None)
+    with pytest.raises(DataError, match="say whether labels were drawn"):
+        loading.LoadLabel()(loading.LoadImage()(described))
+
+
+@pytest.mark.parametrize("orientation", [0, 9])
+def test_notes_that_mean_nothing_are_ignored(tmp_path, orientation):
+    turned_jpeg(tmp_path / "a.jpg", orientation)
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 6), np.uint8))
+    described = dict(img_path=str(tmp_path / "a.jpg"), seg_map_path=str(tmp_path / "a.png"), num_classes=2)
+    loading.LoadLabel()(loading.LoadImage()(described))
+
+
+def test_labels_that_cannot_be_read_exactly_are_refused(tmp_path):
+    grey = Image.fromarray(np.full((8, 8), 60, np.uint8))
+    grey.save(tmp_path / "lossy.webp")
+    grey.save(tmp_path / "jpeg.tif", compression="jpeg")
+    Image.new("CMYK", (8, 8)).save(tmp_path / "cmyk.tif")
+    cv2.imwrite(str(tmp_path / "deep.png"), np.full((8, 8, 3), 300, np.uint16))
+    for path in sorted(tmp_path.iterdir()):
+        with pytest.raises(DataError, match=path.name):
+            read_label(str(path))
+    Image.fromarray(np.full((8, 8), 60, np.uint8)).convert("LA").save(tmp_path / "alpha.png")
+    assert read_label(str(tmp_path / "alpha.png")).tolist() == [[60] * 8] * 8
+
+
+def test_a_tiff_of_two_deep_bands_is_not_cut(tmp_path):
+    path = str(tmp_path / "a.tif")
+    assert cv2.imwrite(path, np.full((8, 8, 3), 200, np.uint16))
+    with pytest.raises(DataError, match="expected 8 bits"):
+        read_image(path)
+    for orientation in (None, "raw"):
+        found = loading.LoadImage(value_range=(0, 400), orientation=orientation).read(path)
+        assert found.shape == (8, 8, 3) and (abs(found.astype(int) - 128) <= 1).all()

@@ -137,15 +137,21 @@ def test_running_statistics_of_a_step_that_is_left_out_are_put_back(device):
     settings = dict(type="SegmentationOptimWrapper", optimizer=dict(type="SGD", lr=0.1), skip_nonfinite=True)
     wrapper = GroupedOptimWrapperConstructor(settings)(model)
     images = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)).to(device)
-    wrapper.update_params(model(images).square().mean())
+
+    def step():
+        with wrapper.optim_context(model):
+            loss = model(images).square().mean()
+        wrapper.update_params(loss)
+
+    step()
     before = {name: value.clone() for name, value in model.state_dict().items() if "num_" not in name}
     images[0, 0] = math.inf
-    wrapper.update_params(model(images).square().mean())
+    step()
     assert not torch.isfinite(wrapper.grad_norm)
     for name, value in before.items():
         assert torch.equal(model.state_dict()[name], value), name
     images[0, 0] = 0
-    wrapper.update_params(model(images).square().mean())
+    step()
     assert not torch.equal(model[1].running_mean, before["1.running_mean"])
 
 

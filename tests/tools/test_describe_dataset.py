@@ -61,6 +61,7 @@ def voc(root):
         label(root / f"SegmentationClass/2007_{i:06d}.png", i, (0, 1, 2, 255))
     lists = root / "ImageSets/Segmentation"
     lists.mkdir(parents=True)
+    lists.joinpath("trainval.txt").write_text("".join(f"2007_{i:06d}\n" for i in range(6)))
     lists.joinpath("train.txt").write_text("".join(f"2007_{i:06d}\n" for i in range(4)))
     lists.joinpath("val.txt").write_text("2007_000004\n2007_000005\n")
     return dict(train=4, val=2, classes=3, id_map=None)
@@ -111,3 +112,31 @@ def test_what_cannot_be_described(tmp_path, capsys):
     (tmp_path / "config.py").write_text("")
     assert main([str(tmp_path), "--out", str(tmp_path / "config.py")]) == 1
     assert "exists; name another file, or replace it with --overwrite" in capsys.readouterr().err
+
+
+def test_what_is_left_out_is_said(tmp_path, capsys):
+    """Two folders of labels, rare values, no validation, a damaged label, a table in another encoding."""
+    root, out = tmp_path / "data", tmp_path / "config.py"
+    for i in range(60):
+        image(root / f"images/{i}.png", i)
+        label(root / f"labels/{i}.png", i, (0, 1, 2, 3) if i == 1 else (0, 1, 3))
+        label(root / f"depth/{i}.png", i, (0, 7))
+    root.joinpath("classes.csv").write_bytes("name,id\nStra\xdfe,0\n".encode("latin-1"))
+    path = root / "labels/40.png"
+    path.write_bytes(path.read_bytes()[:-30])
+    assert main([str(root), "--out", str(out)]) == 0
+    printed, text = capsys.readouterr(), out.read_text()
+    assert "fit 60 images as well" in printed.err
+    assert "no images for validation were found" in text
+    assert "depth" in text + printed.err and "labels" in text + printed.err
+
+
+def test_images_deeper_than_8_bits_are_described(tmp_path):
+    for i in range(4):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        deep = np.random.RandomState(i).randint(0, 4096, (*SIZE, 3)).astype(np.uint16)
+        cv2.imwrite(str(tmp_path / f"images/{i}.png"), deep)
+        label(tmp_path / f"labels/{i}.png", i)
+    out = tmp_path / "config.py"
+    assert main([str(tmp_path), "--out", str(out)]) == 0
+    assert not any(part.problems for part in verify(load_config(out), nproc=1))

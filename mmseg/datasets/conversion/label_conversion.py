@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from mmseg.checkpoints.atomic import replacing
+from mmseg.datasets.files import walk
 from mmseg.errors import DataError
 from mmseg.labels import IGNORE_INDEX
 
@@ -175,10 +176,6 @@ def convert_label(conversion: LabelConversion, paths: tuple[str, str]) -> Conver
 def find_labels(folder: str, pattern: str) -> list[str]:
     """Files below ``folder`` whose name fits the regular expression, sorted; hidden ones are left out."""
     name_fits = re.compile(pattern).search
-    found: list[str] = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            os.path.join(parent, name) for name in names if name_fits(name) and not name.startswith(".")
-        ]
-    return sorted(found)
+    return sorted(
+        os.path.join(place, name) for place, names in walk(Path(folder)) for name in names if name_fits(name)
+    )

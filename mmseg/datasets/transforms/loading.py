@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from mmseg.datasets.transforms.base import Results, Transform
 from mmseg.errors import ConfigError, DataError
@@ -29,6 +29,8 @@ ORIENTATION_REMEDY = (
     "say whether labels were drawn on the image as it is shown, dict(type='LoadImage', orientation='exif'), "
     "or as it is stored, orientation='raw', in each pipeline of this data set"
 )
+INVERTED = ("1;I", "L;I", "L;2I", "L;4I", "1;IR", "L;IR", "L;2IR", "L;4IR")
+"""Pillow's words for files in which 0 is white."""
 FORMATS = ("PNG", "JPEG", "TIFF", "WebP", "BMP")
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
@@ -115,7 +117,7 @@ def read_image(
     if image is None:
         raise DataError(
             f"{path}: not a readable image (expected {', '.join(FORMATS)} with one, three or four bands of "
-            "one type); copy, download or convert it again"
+            "one type, pixel by pixel); copy, download or convert it again"
         )
     if image.ndim == 2:
         image = np.stack([image] * 3, axis=-1)
@@ -134,13 +136,38 @@ def _decode(content: bytes, all_bands: bool, turn: bool) -> np.ndarray | None:
     """Pixels as OpenCV has them, in the depth of the file; None when it cannot read them."""
     orientation = 0 if turn else cv2.IMREAD_IGNORE_ORIENTATION
     colours = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | orientation
-    if content[:4] in _TIFF_SIGNATURES and (bands := _four_bands(content, turn)) is not None:
-        return bands
+    if content[:4] in _TIFF_SIGNATURES:
+        return _decode_tiff(content, orientation, turn)
     for flag in (colours, cv2.IMREAD_UNCHANGED)[all_bands:]:  # one band of floats has no colours
         with suppress(cv2.error):
             image = cv2.imdecode(np.frombuffer(content, np.uint8), flag) if content else None
             if image is not None:
                 return np.asarray(image)
+    return None
+
+
+def _decode_tiff(content: bytes, orientation: int, turn: bool) -> np.ndarray | None:
+    """As :func:`_decode`; None also where OpenCV would give other bands or fewer bits than there are."""
+    if (bands := _four_bands(content, turn)) is not None:
+        return bands
+    try:
+        stream = io.BytesIO(content)
+        header = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
+        stream.seek(header.next)
+        header.load(stream)
+        bits, samples = header.get(258, (1,)), header.get(277, 1)
+        is_palette, is_planar = header.get(262) == 3, header.get(284, 1) == 2
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
+        return None
+    color = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | orientation
+    with suppress(cv2.error):
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED if turn else color)
+        if image is None:
+            return None
+        channels = 1 if image.ndim == 2 else image.shape[-1]
+        exact = image.dtype.itemsize * 8 >= max(bits if isinstance(bits, tuple) else (bits,))
+        if exact and (is_palette or channels == samples or (samples == 1 and not turn)):
+            return np.asarray(image) if samples == 1 or not is_planar else None
     return None
 
 
@@ -178,7 +205,8 @@ def orientation_of(path: str) -> int:
     """A camera's note of how it was held (EXIF orientation 1 to 8); 1 where there is none."""
     try:
         with Image.open(path) as file:
-            return int(file.getexif().get(_EXIF_ORIENTATION, 1))
+            found = file.getexif().get(_EXIF_ORIENTATION, 1)
+            return found if found in range(1, 9) else 1
     except (OSError, SyntaxError, ValueError, TypeError):
         return 1
 
@@ -198,20 +226,25 @@ def read_label(path: str) -> np.ndarray:
         return indices[..., 0]
     try:
         with Image.open(io.BytesIO(content)) as file:
-            stored = _stored_mode(file)
-            label = np.array(file.convert("RGB") if file.mode == "RGBA" else file)
+            stored, kind = _stored_mode(file), file.format
+            lossy = "jpeg" in str(file.info.get("compression", ""))
+            label = np.array(file)[..., :3] if file.mode == "RGBA" else np.array(file)
+            label = label[..., 0] if file.mode in ("LA", "PA") else label
+            if label.ndim == 3 and (file.mode not in ("RGB", "RGBA") or ";16" in stored):
+                raise ValueError(f"colours of the kind {stored}, expected RGB of 8 bits")
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's errors for damaged files
         raise DataError(f"{path}: not a readable label image ({error}); convert it again") from error
-    if content.startswith(_JPEG_SIGNATURE):
+    if lossy or kind not in ("PNG", "TIFF", "BMP", "GIF"):
         raise DataError(
-            f"{path}: a JPEG file, whose compression changes label values; store labels as PNG, TIFF or BMP"
+            f"{path}: a {kind} file{' with JPEG inside' if lossy else ''}, whose compression may change "
+            "label values; store labels as PNG, TIFF or BMP"
         )
-    if not (label.dtype == bool or np.issubdtype(label.dtype, np.integer)) or stored.endswith("I"):
+    if not (label.dtype == bool or np.issubdtype(label.dtype, np.integer)) or stored in INVERTED:
         raise DataError(
             f"{path}: the label holds {label.dtype} values ({stored}), expected whole numbers; write them as "
             "8- or 16-bit integers"
         )
-    if bits := re.fullmatch(r"L;([24])", stored):  # Pillow has stretched them to 255
+    if bits := re.fullmatch(r"L;([24])R?", stored):  # Pillow has stretched them to 255
         label = label // (255 // (2 ** int(bits[1]) - 1))
     return label.astype(np.uint8) if label.dtype == bool else label
 
@@ -243,13 +276,13 @@ class LoadImage(Transform):
         orientation: str | None = None,
     ) -> None:
         for name, pair in (("value_range", value_range), ("percentiles", percentiles)):
-            if pair is not None and not (len(pair) == 2 and pair[0] < pair[1]):
+            if pair is not None and not (_are_numbers(pair) and len(pair) == 2 and pair[0] < pair[1]):
                 raise ConfigError(f"pipeline: LoadImage {name}={pair!r}, expected (lower, higher)")
         if percentiles is not None and not 0 <= percentiles[0] < percentiles[1] <= 100:
             raise ConfigError(f"pipeline: LoadImage percentiles={percentiles!r}, expected 0 to 100")
         if value_range is not None and percentiles is not None:
             raise ConfigError("pipeline: LoadImage takes value_range or percentiles, not both")
-        if bands is not None and (len(bands) != 3 or any(not isinstance(b, int) or b < 0 for b in bands)):
+        if bands is not None and not (_are_numbers(bands) and len(bands) == 3 and min(bands) >= 0):
             raise ConfigError(f"pipeline: LoadImage bands={bands!r}, expected three numbers from 0 on")
         if orientation not in (None, "exif", "raw"):
             raise ConfigError(f"pipeline: LoadImage orientation={orientation!r}, expected 'exif' or 'raw'")
@@ -374,12 +407,18 @@ class LoadLabel(Transform):
             )
 
 
+def _are_numbers(value: Any) -> bool:
+    numbers = isinstance(value, Sequence) and all(isinstance(each, int | float) for each in value)
+    return numbers and not isinstance(value, str)
+
+
 def _noted_orientation(path: str) -> int:
     """As :func:`orientation_of`; files that cannot hold a note are not opened a second time."""
-    with suppress(OSError), open(path, "rb") as file:
-        head = file.read(2**16)
-        if b"Exif" in head or _PNG_ORIENTATION in head or head[:4] in _TIFF_SIGNATURES:
-            return orientation_of(path)
+    content = _read_bytes(path)
+    if content[:4] in _TIFF_SIGNATURES or any(
+        word in content for word in (b"Exif", b"EXIF", _PNG_ORIENTATION)
+    ):
+        return orientation_of(path)
     return 1
 
 
