@@ -110,7 +110,7 @@ def test_file_that_is_no_image(data, tmp_path):
     path = data / "gta/images/00001.png"
     path.write_text("not an image")
     message = refusal(uda_config(data, tmp_path), DataError)
-    assert f"{path}: not a readable image (expected PNG or JPEG)" in message
+    assert f"{path}: not a readable image (expected PNG, JPEG, TIFF, WebP, BMP" in message
 
 
 def test_image_and_label_of_different_size(data, tmp_path):

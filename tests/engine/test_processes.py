@@ -114,7 +114,7 @@ def config_of(name, data, work_dir, options, start):
     if name in ("advseg", "minent"):
         cfg.pop("uda")
         parts = Config.fromfile(ROOT / "configs" / "_base_" / "uda" / f"{name}.py")
-        cfg.merge_from_dict({key: parts[key] for key in parts if key.startswith(("uda", "discriminator"))})
+        cfg.merge_from_dict({key: parts[key] for key in parts if key in ("uda", "other_networks")})
     return cfg
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from toy_run import ROOT, toy_config
 
 from mmseg import datasets, engine, models  # noqa: F401  (fill the registries)
@@ -50,20 +50,19 @@ def method_of(name: str, checkpointing: bool):
     return method
 
 
-def optimizer_of(network) -> engine.SegmentationOptimWrapper:
+def optimizers_of(method) -> OptimWrapper | OptimWrapperDict:
+    """The student's optimizer, and those of the other networks."""
     settings = dict(accumulative_counts=2, clip_grad=dict(max_norm=LIMIT))
     # plain gradient descent with rate 1: the step is the clipped gradient
     settings |= dict(type="SegmentationOptimWrapper", optimizer=dict(type="SGD", lr=1.0))
-    return GroupedOptimWrapperConstructor(settings)(network)
+    settings["other_networks"] = {name: {} for name in method.other_networks}
+    return GroupedOptimWrapperConstructor(settings)(method)
 
 
 def one_step(name: str, checkpointing: bool = False):
     """Two iterations, which make one step: (student before, student after, method)."""
     method = method_of(name, checkpointing).train()
-    wrapper = optimizer_of(method)
-    if method.other_networks:
-        others = {key: optimizer_of(network) for key, network in method.other_networks.items()}
-        wrapper = OptimWrapperDict(student=wrapper, **others)
+    wrapper = optimizers_of(method)
     before = [parameter.detach().clone() for parameter in method.model.parameters()]
     for iteration in range(2):
         torch.manual_seed(iteration)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from golden_data import GOLDEN, gen, listing
+from networks import published_names
 from old_configs import old_config, with_tuples
 from PIL import Image
 from published_settings import published_settings
@@ -186,12 +187,10 @@ def test_translated_networks_have_the_entries_of_published_checkpoints(exp_id, i
     for key, shape, _ in listing(f"statedict_{name}"):
         if key.startswith("model."):
             published[key.removeprefix("model.")] = shape
-    renamed = getattr(model.backbone, "published_name", lambda entry: entry)
-    found = {}
-    for key, value in model.state_dict().items():
-        part, _, entry = key.partition(".")
-        key = f"backbone.{renamed(entry)}" if part == "backbone" else key
-        found[key] = "x".join(map(str, value.shape)) or "scalar"
+    names = published_names(model)
+    found = {
+        names[key]: "x".join(map(str, value.shape)) or "scalar" for key, value in model.state_dict().items()
+    }
     assert found == published
 
 
