@@ -102,10 +102,12 @@ def test_operations_of_layers_and_attention():
     attention = sum(2 * depth * n * keys * c for depth, n, c in zip(depths, tokens, channels, strict=True))
     head = model.decode_head
     embeddings = [layer.proj.weight.numel() for layer in head.embed_layers.values()]
-    # projections of tokens are products of matrices, not calls of layers
-    projections = sum(n * embedding for n, embedding in zip(tokens, embeddings, strict=True))
+    branch = (
+        head.fuse_layer.aspp_modules.get_submodule("0.conv").weight.numel() // 4
+    )  # each level meets a quarter
+    pointwise = sum(n * (embedding + branch) for n, embedding in zip(tokens, embeddings, strict=True))
     cost = count(network)
-    assert cost.training_flops == cost.inference_flops == 2 * (layers + attention + projections)
+    assert cost.training_flops == cost.inference_flops == 2 * (layers + attention + pointwise)
 
 
 def test_operations_of_hrda():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.models.decode_heads.pyramid_pooling import PooledConv
-from mmseg.models.layers.conv import ConvBlock, SeparableConv
+from mmseg.models.layers.conv import ConvBlock, FusionConv, SeparableConv
 
 
 class DilatedConvs(nn.ModuleList):
@@ -36,21 +36,27 @@ class DilatedConvs(nn.ModuleList):
     ) -> None:
         def branch(dilation: int) -> nn.Module:
             if dilation == 1:
-                return ConvBlock(in_channels, channels, **block)
+                return FusionConv(in_channels, channels, **block)
             if sep:
                 return SeparableConv(in_channels, channels, 3, dilation, with_cp, **block)
             return ConvBlock(in_channels, channels, 3, dilation, **block)
 
         super().__init__(branch(dilation) for dilation in dilations)
 
-    def forward(self, feature_map: Tensor, image_pool: PooledConv | None = None) -> Tensor:
+    def forward(
+        self, feature_map: Tensor, image_pool: PooledConv | None = None, levels: Sequence[Tensor] = ()
+    ) -> Tensor:
         """(B, in_channels, h, w) to all branches side by side, (B, branches · channels, h, w).
 
         Args:
             feature_map: The input.
             image_pool: A further branch, the first one: the mean over the image.
+            levels: What the input was resized and concatenated from, see :class:`FusionConv`.
         """
-        maps = [branch(feature_map) for branch in self]
+        maps = [
+            branch(levels) if levels and isinstance(branch, FusionConv) else branch(feature_map)
+            for branch in self
+        ]
         if image_pool is not None:
             maps.insert(0, image_pool(feature_map).expand_as(maps[0]))
         return torch.cat(maps, dim=1)
@@ -90,6 +96,6 @@ class ASPPWrapper(nn.Module):
         self.aspp_modules = DilatedConvs(in_channels, channels, sep, dilations, with_cp, **block)
         self.bottleneck = ConvBlock((len(dilations) + int(pool)) * channels, channels, 3, **block)
 
-    def forward(self, feature_map: Tensor) -> Tensor:
-        """(B, in_channels, h, w) to (B, channels, h, w)."""
-        return self.bottleneck(self.aspp_modules(feature_map, self.image_pool))
+    def forward(self, feature_map: Tensor, levels: Sequence[Tensor] = ()) -> Tensor:
+        """(B, in_channels, h, w) to (B, channels, h, w); ``levels`` as in :class:`DilatedConvs`."""
+        return self.bottleneck(self.aspp_modules(feature_map, self.image_pool, levels))

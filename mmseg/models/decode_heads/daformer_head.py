@@ -14,7 +14,7 @@ from mmseg.errors import ConfigError
 from mmseg.models.decode_heads.aspp import ASPPWrapper
 from mmseg.models.decode_heads.base_decode_head import BaseDecodeHead
 from mmseg.models.decode_heads.isa import ISALayer
-from mmseg.models.layers.conv import ConvBlock, SeparableConv
+from mmseg.models.layers.conv import ConvBlock, FusionConv, SeparableConv
 from mmseg.models.layers.resize import resize
 from mmseg.registry import MODELS
 
@@ -49,11 +49,17 @@ def _conv_then_aspp(in_channels: int, channels: int, kernel_size: int = 1, **asp
     return nn.Sequential(conv, ASPPWrapper(channels, channels, **aspp))
 
 
+def _conv(in_channels: int, channels: int, kernel_size: int = 1, **block: Any) -> nn.Module:
+    if kernel_size == 1:
+        return FusionConv(in_channels, channels, **block)
+    return ConvBlock(in_channels, channels, kernel_size, **block)
+
+
 LAYERS: dict[str, Callable[..., nn.Module]] = {
     "id": _identity,
     "mlp": _linear,
     "sep_conv": SeparableConv,
-    "conv": ConvBlock,
+    "conv": _conv,
     "aspp": ASPPWrapper,
     "rawconv_and_aspp": _conv_then_aspp,
     "isa": ISALayer,
@@ -127,5 +133,8 @@ class DAFormerHead(BaseDecodeHead):
         levels = self.select(features)
         size = levels[0].shape[2:]
         embedded = [embed(level) for embed, level in zip(self.embed_layers.values(), levels, strict=True)]
+        if isinstance(self.fuse_layer, FusionConv):
+            return self.classify(self.fuse_layer(embedded))
         wide = torch.cat([resize(level, size) for level in embedded], dim=1)
-        return self.classify(self.fuse_layer(wide))
+        levels_too = [embedded] if isinstance(self.fuse_layer, ASPPWrapper) else []
+        return self.classify(self.fuse_layer(wide, *levels_too))

@@ -152,11 +152,13 @@ class FusionConv(ConvBlock):
     """1×1 convolution of maps that are resized to the first one's size and concatenated.
 
     Resizing treats all channels alike, so it commutes with the convolution: each map meets its part of the
-    weights at its own size, and the wide concatenation is never made.
+    weights at its own size, and the wide concatenation is never made. One map alone is convolved as usual.
     """
 
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:  # type: ignore[override]
+    def forward(self, maps: Tensor | Sequence[Tensor]) -> Tensor:
         """(B, C_i, h_i, w_i) to (B, channels, h_0, w_0)."""
+        if isinstance(maps, Tensor):
+            return super().forward(maps)
         parts = self.conv.weight.split([feature_map.shape[1] for feature_map in maps], dim=1)
         first, *others = (F.conv2d(x, part) for x, part in zip(maps, parts, strict=True))
         fused = sum((resize(x, first.shape[2:]) for x in others), start=first)
