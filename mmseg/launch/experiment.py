@@ -5,7 +5,6 @@ import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -230,15 +229,14 @@ class ExperimentLauncher:
         by_name = {run.name: run for run in runs}
         starts = {run.name: run.start for run in runs}
         folder, page = Path("work_dirs", self.exp), self.experiment.page
-        if page:
-            from mmseg.reports import benchmark_page
-        with benchmark_page.cost(folder) if page and runs else nullcontext():
-            if runs and self.experiment.prepare:
-                self.experiment.prepare()
-            trained, failures = train_all(
-                starts, lambda name, start: self.prepare_here(by_name[name], start), finished, environments
-            )
+        if runs and self.experiment.prepare:
+            self.experiment.prepare()
+        trained, failures = train_all(
+            starts, lambda name, start: self.prepare_here(by_name[name], start), finished, environments
+        )
         if page and not self.args.startup_test:
+            from mmseg.reports import benchmark_page
+
             rows = {run: (finished | trained).get(run.name) for run in self.runs}
             benchmark_page.report(rows, folder, page if self.args.write_page else None)
         if failures:

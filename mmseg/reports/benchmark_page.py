@@ -5,9 +5,7 @@ import os
 import platform
 import shutil
 import statistics
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +15,11 @@ from mmengine.config import Config
 from mmseg.apis import inference_segmentor, init_segmentor
 from mmseg.checkpoints.files import find_checkpoint, find_config
 from mmseg.datasets.transforms.loading import read_image
-from mmseg.evaluation.report import write_json
 from mmseg.experiments.experiment import Row, Run
 from mmseg.registry import DATASETS
 from mmseg.visualization.grid import draw_comparison
 
 START, END = "<!-- results: start -->", "<!-- results: end -->"
-COST = "cost.json"
 NUM_PICTURES = 4
 PAGE_TILE_WIDTH = 256
 
@@ -42,7 +38,7 @@ def report(runs: Mapping[Run, Path | None], out: Path, page: Path | None) -> Non
     finished = {run: folder for run, folder in runs.items() if folder is not None}
     if not finished:
         return
-    table = markdown(rows_of(runs), finished, read_costs(out))
+    table = markdown(rows_of(runs), finished)
     (out / "table.md").write_text(table)
     picture = draw(finished, out)
     print(f"\n{table}\nTable: {out / 'table.md'}, pictures: {picture} and one per method beside it")
@@ -64,13 +60,12 @@ def mean_iou(run_dir: Path) -> float:
     return json.loads((run_dir / "results.json").read_text())["mIoU"]
 
 
-def markdown(rows: Iterable[Row], finished: Finished, costs: Sequence[Mapping[str, float]]) -> str:
-    """The table, and what it took.
+def markdown(rows: Iterable[Row], finished: Finished) -> str:
+    """The table, and on what it was measured.
 
     Args:
         rows: The methods.
         finished: Methods without a finished run have no score; of the others all finished seeds count.
-        costs: See :func:`cost`.
     """
     lines = ["| method | | mIoU | per seed |", "| --- | --- | ---: | --- |"]
     for row in rows:
@@ -80,39 +75,8 @@ def markdown(rows: Iterable[Row], finished: Finished, costs: Sequence[Mapping[st
         spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
         each = ", ".join(f"{value:.1f}" for value in values)
         lines.append(f"| {row.title or row.name} | {row.meaning} | {mean}{spread} | {each} |")
-    minutes, cpu_minutes = (round(sum(cost[key] for cost in costs) / 60) for key in ("wall", "cpu"))
     machine = f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, torch {torch.__version__}"
-    return "\n".join(lines) + (
-        f"\n\nMean ± standard deviation over seeds. Measured on {machine}: {cpu_minutes} minutes of CPU "
-        f"time, {minutes} minutes on the clock.\n"
-    )
-
-
-@contextmanager
-def cost(folder: Path) -> Iterator[None]:
-    """Keep what the enclosed runs take, also when they are interrupted and go on later.
-
-    ``cost.json`` in the folder lists for each call ``wall``, the seconds on the clock, and ``cpu``, those of
-    all processes that ended in it.
-    """
-    wall, cpu = time.monotonic(), children_seconds()
-    try:
-        yield
-    finally:
-        entry = {"wall": time.monotonic() - wall, "cpu": children_seconds() - cpu}
-        write_json(folder / COST, [*read_costs(folder), entry])
-
-
-def read_costs(folder: Path) -> list[dict[str, float]]:
-    """What the calls of the experiment took so far, see :func:`cost`."""
-    path = folder / COST
-    return json.loads(path.read_text()) if path.is_file() else []
-
-
-def children_seconds() -> float:
-    """CPU time of the processes that were started here and have ended."""
-    times = os.times()
-    return times.children_user + times.children_system
+    return "\n".join(lines) + f"\n\nMean ± standard deviation over seeds. Measured on {machine}.\n"
 
 
 # --------------------------------------------------------------------------------------------------- pictures

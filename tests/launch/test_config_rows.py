@@ -154,7 +154,6 @@ def test_runs_wait_for_their_start_and_end_in_a_report(folder, toy_data, capfd):
         assert (
             width > height and abs(width / columns - (Image.open(OUT / "comparison.png").size[0] / 4)) < 200
         )
-    assert len(benchmark_page.read_costs(OUT)) == 1 and benchmark_page.read_costs(OUT)[0]["cpu"] > 1
 
     assert launch(table, ["--exp", "5", "--dry-run"]) == 0
     shown = capfd.readouterr().out
@@ -170,7 +169,6 @@ def test_runs_wait_for_their_start_and_end_in_a_report(folder, toy_data, capfd):
     written = page.read_text()
     assert written.startswith(f"before\n{benchmark_page.START}\n| method |") and written.endswith("\nafter\n")
     assert (folder / "images/page.png").read_bytes() == (OUT / "comparison.png").read_bytes()
-    assert len(benchmark_page.read_costs(OUT)) == 1, "nothing was trained"
 
 
 def test_the_rows_that_the_page_shows():
@@ -258,28 +256,15 @@ def test_table(tmp_path):
         finished[run] = tmp_path / run.name
         finished[run].mkdir()
         (finished[run] / "results.json").write_text(json.dumps({"mIoU": score}))
-    costs = [dict(wall=600, cpu=1100), dict(wall=60, cpu=100)]
-    lines = benchmark_page.markdown(ROWS.values(), finished, costs).splitlines()
+    lines = benchmark_page.markdown(ROWS.values(), finished).splitlines()
     assert lines[2] == "| source-only | source labels only | 21.0 ± 1.0 | 20.0, 21.0, 22.0 |"
     assert lines[3].endswith("| – |  |")
     assert lines[8] == "| oracle | target labels | 31.2 | 31.2 |"
-    assert "20 minutes of CPU time, 11 minutes on the clock" in lines[10]
+    assert lines[10].startswith("Mean ± standard deviation over seeds. Measured on ")
 
 
 def test_rows_of_any_kind_are_in_the_table(tmp_path):
     (tmp_path / "results.json").write_text(json.dumps({"mIoU": 50.0}))
     axes, other = (Run(5, row, 0) for row in (Axes(), ConfigRow("configs/other.py")))
-    lines = benchmark_page.markdown(benchmark_page.rows_of([axes, other]), {axes: tmp_path}, []).splitlines()
+    lines = benchmark_page.markdown(benchmark_page.rows_of([axes, other]), {axes: tmp_path}).splitlines()
     assert lines[2:4] == [f"| {axes.row.name} |  | 50.0 | 50.0 |", "| other |  | – |  |"]
-
-
-def test_cost_counts_processes_also_when_they_are_interrupted(tmp_path):
-    busy = "import time\nwhile time.process_time() < 0.3: pass"
-    with pytest.raises(ZeroDivisionError), benchmark_page.cost(tmp_path / "new"):
-        subprocess.run([sys.executable, "-c", busy], check=True)
-        raise ZeroDivisionError
-    with benchmark_page.cost(tmp_path / "new"):
-        pass
-    first, second = benchmark_page.read_costs(tmp_path / "new")
-    assert 0.3 <= first["cpu"] < 5 and first["wall"] >= 0.3
-    assert second["cpu"] < 0.1
