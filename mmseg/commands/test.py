@@ -1,6 +1,7 @@
 """Test a checkpoint."""
 
 import argparse
+from dataclasses import fields
 
 from mmseg.cli import add_cfg_options, command
 from mmseg.config.load import load_config
@@ -25,7 +26,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
     scores = parser.add_argument_group("scores")
     scores.add_argument(
-        "--eval", nargs="+", choices=MEAN_SCORES,
+        "--eval", dest="scores", nargs="+", choices=MEAN_SCORES,
         help="what IoUMetric shows (default: as in the config); other metrics of the config are shown anyway",
     )  # fmt: skip
     scores.add_argument(
@@ -96,7 +97,7 @@ def submission(args: argparse.Namespace, dataset: str) -> dict[str, str | None]:
 def main(argv: list[str] | None = None) -> None:
     """Test as the options say."""
     from mmseg.apis import test
-    from mmseg.apis.evaluation_options import PUBLISHED_SCALES
+    from mmseg.apis.evaluation_options import PUBLISHED_SCALES, EvaluationOptions
     from mmseg.apis.testing import with_test_data
 
     args = parse_args(argv)
@@ -104,22 +105,7 @@ def main(argv: list[str] | None = None) -> None:
     variants = (args.hrda_out, args.which if args.which != "student" else None)
     cfg.work_dir = args.work_dir or str(work_dir_of_test(args.checkpoint, variants))
     cfg.launcher = args.launcher
-    scales = args.aug_scales or (PUBLISHED_SCALES if args.aug_test else ())
-    test(
-        cfg,
-        args.checkpoint,
-        scores=args.eval,
-        class_subsets=args.class_subsets,
-        calibration=args.calibration,
-        confusion_matrix=args.confusion_matrix,
-        show_dir=args.show_dir,
-        opacity=args.opacity,
-        out=args.out,
-        which=args.which,
-        test_set=args.test_set,
-        inference_mode=args.inference_mode,
-        augment=scales,
-        remap_classes=args.remap_classes,
-        hrda_out=args.hrda_out,
-        **submission(args, cfg.test_dataloader.dataset.type),
-    )
+    names = {field.name for field in fields(EvaluationOptions)}
+    options = {name: value for name, value in vars(args).items() if name in names}
+    options["augment"] = args.aug_scales or (PUBLISHED_SCALES if args.aug_test else ())
+    test(cfg, args.checkpoint, **options, **submission(args, cfg.test_dataloader.dataset.type))
