@@ -51,9 +51,7 @@ class Reliability:
         ]
 
 
-def count_by_confidence(
-    confidence: Tensor, pred: Tensor, gt: Tensor, num_bins: int, ignore_index: int = IGNORE_INDEX
-) -> Tensor:
+def count_by_confidence(confidence: Tensor, pred: Tensor, gt: Tensor, num_bins: int) -> Tensor:
     """Count the pixels of an image by their confidence, without waiting for the device.
 
     Args:
@@ -61,7 +59,6 @@ def count_by_confidence(
         pred: Predicted classes (H, W).
         gt: Labels (H, W).
         num_bins: Number of bins M.
-        ignore_index: Label of pixels that do not count.
 
     Returns:
         int64 of shape (M + 1, 3): pixels, correct ones and the sum of confidences times :data:`FIXED_POINT`.
@@ -69,7 +66,7 @@ def count_by_confidence(
     """
     edges = torch.linspace(0, 1, num_bins + 1, device=confidence.device)[1:]
     index = torch.bucketize(confidence.float(), edges).clamp_(max=num_bins - 1)
-    index = index.masked_fill(gt == ignore_index, num_bins)
+    index = index.masked_fill(gt == IGNORE_INDEX, num_bins)
     fixed = (confidence.double() * FIXED_POINT).round().long()
     values = torch.stack([torch.ones_like(fixed), (pred == gt).long(), fixed], dim=-1).view(-1, 3)
     counts = torch.zeros(num_bins + 1, 3, dtype=torch.int64, device=confidence.device)
@@ -82,7 +79,6 @@ class CalibrationMetric(CountingMetric):
 
     Args:
         num_bins: Number of bins of equal width.
-        ignore_index: Label of pixels that do not count.
 
     Attributes:
         reliability: Of the last evaluation; None before.
@@ -91,12 +87,11 @@ class CalibrationMetric(CountingMetric):
         ConfigError: There is no bin.
     """
 
-    def __init__(self, num_bins: int = 15, ignore_index: int = IGNORE_INDEX) -> None:
+    def __init__(self, num_bins: int = 15) -> None:
         super().__init__()
         if num_bins < 1:
             raise ConfigError(f"CalibrationMetric: num_bins={num_bins}; expected at least 1")
         self.num_bins = num_bins
-        self.ignore_index = ignore_index
         self.reliability: Reliability | None = None
 
     def no_counts(self) -> Tensor:
@@ -113,9 +108,7 @@ class CalibrationMetric(CountingMetric):
             raise ConfigError(
                 "CalibrationMetric: predictions have no confidence; set model.test_cfg.confidence=True"
             )
-        return count_by_confidence(
-            sample["confidence"], sample["pred"], label_of(sample), self.num_bins, self.ignore_index
-        )
+        return count_by_confidence(sample["confidence"], sample["pred"], label_of(sample), self.num_bins)
 
     def compute_metrics(self, results: list[Tensor]) -> dict[str, float]:
         """The error in percent, rounded to two decimals, as ``ECE``; NaN without a labelled pixel.

@@ -6,7 +6,7 @@ from torch import Tensor
 from mmseg.labels import IGNORE_INDEX
 
 
-def count_confusion(pred: Tensor, gt: Tensor, num_classes: int, ignore_index: int = IGNORE_INDEX) -> Tensor:
+def count_confusion(pred: Tensor, gt: Tensor, num_classes: int) -> Tensor:
     """Count the pixels of an image by label and prediction, without waiting for the device.
 
     Pixels that do not count get rows of their own instead of being selected away, which would need their
@@ -16,7 +16,6 @@ def count_confusion(pred: Tensor, gt: Tensor, num_classes: int, ignore_index: in
         pred: Predicted classes, integers of any shape.
         gt: Labels of the same shape on the same device.
         num_classes: Number of classes C.
-        ignore_index: Label of pixels that do not count.
 
     Returns:
         int64 of shape (C + 2, C + 1). Rows are the labels 0 … C-1, then ignored pixels, then labels that do
@@ -26,7 +25,7 @@ def count_confusion(pred: Tensor, gt: Tensor, num_classes: int, ignore_index: in
     column = column.masked_fill((column < 0) | (column >= num_classes), num_classes)
     label = gt.flatten().int()
     row = label.masked_fill((label < 0) | (label >= num_classes), num_classes + 1)
-    row = row.masked_fill_(label == ignore_index, num_classes)
+    row = row.masked_fill_(label == IGNORE_INDEX, num_classes)
     index = row.mul_(num_classes + 1).add_(column)
     return _count(index, (num_classes + 2) * (num_classes + 1)).view(num_classes + 2, num_classes + 1)
 

@@ -34,7 +34,6 @@ class IoUMetric(CountingMetric):
         metrics: What to show: any of ``mIoU``, ``mDice`` and ``mFscore``. All are stored.
         class_subsets: Mean IoUs to report beside that over all classes: '16' and '13' of Synthia. They apply
             when the classes are the 19 of Cityscapes.
-        ignore_index: Label of pixels that do not count.
 
     Attributes:
         scores: Scores of the last evaluation, not rounded; None before.
@@ -45,12 +44,7 @@ class IoUMetric(CountingMetric):
         ConfigError: A metric or class subset is unknown.
     """
 
-    def __init__(
-        self,
-        metrics: Sequence[str] = ("mIoU",),
-        class_subsets: Sequence[str] = (),
-        ignore_index: int = IGNORE_INDEX,
-    ) -> None:
+    def __init__(self, metrics: Sequence[str] = ("mIoU",), class_subsets: Sequence[str] = ()) -> None:
         super().__init__()
         for name, found, known in (
             ("metrics", metrics, MEAN_SCORES),
@@ -61,7 +55,6 @@ class IoUMetric(CountingMetric):
                 raise ConfigError(f"IoUMetric: unknown {name} {sorted(unknown)}; known are {list(known)}")
         self.reported = tuple(name for name in MEAN_SCORES if name in metrics)
         self.class_subsets = tuple(class_subsets)
-        self.ignore_index = ignore_index
         self.scores: SegmentationScores | None = None
         self.confusion: Tensor | None = None
 
@@ -89,7 +82,7 @@ class IoUMetric(CountingMetric):
         Raises:
             DataError: The image has no label, or one of another size.
         """
-        counts = count_confusion(sample["pred"], label_of(sample), len(self.classes), self.ignore_index)
+        counts = count_confusion(sample["pred"], label_of(sample), len(self.classes))
         self._paths.append(str(sample["img_path"]))
         self._invalid_pixels.append(counts[-1].sum())
         return counts
@@ -138,7 +131,7 @@ class IoUMetric(CountingMetric):
         more = f"\n  and {unnamed} further images" if unnamed > 0 else ""
         raise DataError(
             "label values that are neither a class nor ignored; "
-            f"expected 0 to {len(self.classes) - 1} or {self.ignore_index}; "
+            f"expected 0 to {len(self.classes) - 1} or {IGNORE_INDEX}; "
             "convert the labels to train ids (tools/convert_datasets) or correct the data set's classes. "
             f"Found in the labels of:{files}{more}"
         )
