@@ -24,7 +24,9 @@ from rich.table import Table
 
 from mmseg.checkpoints.files import is_intact, iteration_of, last_checkpoint, numbered_checkpoints
 from mmseg.checkpoints.weights import read_checkpoint
-from mmseg.datasets.conversion import convert_cityscapes, convert_gta
+from mmseg.datasets.conversion.cityscapes import convert_cityscapes
+from mmseg.datasets.conversion.gta import GTA
+from mmseg.datasets.conversion.runner import convert_dataset
 from mmseg.toy import make_toy_dataset
 
 CONFIG = "configs/quickstart/daformer.py"
@@ -127,7 +129,7 @@ def main() -> int:
     shutil.rmtree(args.work_dir, ignore_errors=True)
     data = args.work_dir / "data"
     make_toy_dataset(data, ["gta", "cityscapes"], (256, 128), 8, 2)
-    convert_gta(str(data / "gta"), nproc=1)
+    convert_dataset(GTA, str(data / "gta"), nproc=1)
     convert_cityscapes(str(data / "cityscapes"), nproc=1)
 
     runs = {name: args.work_dir / name for name in ("undisturbed", "killed")}

@@ -32,7 +32,7 @@ from benchmarks.step_case import BACKBONES, StepCase, config_of
 from benchmarks.stopwatch import Phase, Seconds, Stopwatch
 from benchmarks.worker import Worker
 from mmseg.datasets import CityscapesDataset, seg_collate
-from mmseg.datasets.conversion import convert_cityscapes
+from mmseg.datasets.conversion.cityscapes import convert_cityscapes
 from mmseg.evaluation import IoUMetric
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS

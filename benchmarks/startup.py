@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ import experiments
 from mmseg import datasets, models  # noqa: F401  (fill the registries)
 from mmseg.config.load import load_config
 from mmseg.config.work_dir import generated_config
-from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
+from mmseg.datasets.conversion.cityscapes import convert_cityscapes
+from mmseg.datasets.conversion.gta import GTA
+from mmseg.datasets.conversion.runner import convert_dataset
+from mmseg.datasets.conversion.synthia import SYNTHIA
 from mmseg.errors import MMSegError
 from mmseg.registry import DATASETS, MODELS
 from mmseg.toy import make_toy_dataset
@@ -43,7 +47,11 @@ FILES = {
     "dark_zurich": (2416, 50),
 }
 """Images of the data sets: training, validation."""
-CONVERTERS = {"gta": convert_gta, "synthia": convert_synthia, "cityscapes": convert_cityscapes}
+CONVERTERS = {
+    "gta": partial(convert_dataset, GTA),
+    "synthia": partial(convert_dataset, SYNTHIA),
+    "cityscapes": convert_cityscapes,
+}
 
 
 # ------------------------------------------------------------------------------------------------------ data

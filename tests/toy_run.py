@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from mmseg.apis import train
 from mmseg.checkpoints.weights import read_checkpoint
 from mmseg.config.load import load_config
-from mmseg.datasets.conversion import convert_cityscapes, convert_gta
+from mmseg.datasets.conversion.cityscapes import convert_cityscapes
+from mmseg.datasets.conversion.gta import GTA
+from mmseg.datasets.conversion.runner import convert_dataset
 from mmseg.toy import make_toy_dataset
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +54,7 @@ class Run:
 def write_toy_data(root: Path) -> Path:
     """GTA and Cityscapes folders with converted labels."""
     make_toy_dataset(root, ["gta", "cityscapes"], IMAGE_SIZE, NUM_TRAIN, NUM_VAL)
-    convert_gta(str(root / "gta"), nproc=1)
+    convert_dataset(GTA, str(root / "gta"), nproc=1)
     convert_cityscapes(str(root / "cityscapes"), nproc=1)
     return root
 

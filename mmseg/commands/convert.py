@@ -5,14 +5,11 @@ import sys
 from functools import partial
 
 from mmseg.cli import command
-from mmseg.datasets.conversion import (
-    CITYSCAPES,
-    GTA,
-    MAPILLARY,
-    SYNTHIA,
-    convert_cityscapes,
-    convert_dataset,
-)
+from mmseg.datasets.conversion.cityscapes import CITYSCAPES, convert_cityscapes
+from mmseg.datasets.conversion.gta import GTA
+from mmseg.datasets.conversion.mapillary import MAPILLARY
+from mmseg.datasets.conversion.runner import convert_dataset
+from mmseg.datasets.conversion.synthia import SYNTHIA
 from mmseg.errors import DataError
 
 CONVERSIONS = {"cityscapes": CITYSCAPES, "gta": GTA, "mapillary": MAPILLARY, "synthia": SYNTHIA}

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
-from mmseg.datasets.conversion import convert_cityscapes, convert_gta
+from mmseg.datasets.conversion.cityscapes import convert_cityscapes
+from mmseg.datasets.conversion.gta import GTA
+from mmseg.datasets.conversion.runner import convert_dataset
 from mmseg.toy.generator import make_toy_dataset
 
 
@@ -17,5 +19,5 @@ def write_converted(root: Path, train: int, val: int) -> None:
     """
     processes = os.cpu_count() or 1
     make_toy_dataset(root, ["gta", "cityscapes"], train=train, val=val, nproc=processes)
-    convert_gta(str(root / "gta"), nproc=processes)
+    convert_dataset(GTA, str(root / "gta"), nproc=processes)
     convert_cityscapes(str(root / "cityscapes"), nproc=processes)

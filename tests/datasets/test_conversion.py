@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -14,19 +15,12 @@ from cityscapesscripts.preparation.json2labelImg import json2labelImg
 from PIL import Image
 
 from mmseg.commands.convert import main as convert
-from mmseg.datasets.conversion import (
-    CITYSCAPES,
-    GTA,
-    MAPILLARY,
-    SYNTHIA,
-    convert_cityscapes,
-    convert_dataset,
-    convert_gta,
-    convert_mapillary,
-    convert_synthia,
-    mapillary,
-    synthia,
-)
+from mmseg.datasets.conversion import mapillary, synthia
+from mmseg.datasets.conversion.cityscapes import CITYSCAPES, convert_cityscapes
+from mmseg.datasets.conversion.gta import GTA
+from mmseg.datasets.conversion.mapillary import MAPILLARY
+from mmseg.datasets.conversion.runner import convert_dataset
+from mmseg.datasets.conversion.synthia import SYNTHIA
 from mmseg.errors import DataError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -103,7 +97,7 @@ def assert_statistics(folder, converted):
 def test_gta_ids_follow_cityscapes(tmp_path):
     path = tmp_path / "labels" / "00001.png"
     write_palette_png(path, np.arange(256).reshape(16, 16))
-    convert_gta(str(tmp_path), nproc=1)
+    convert_dataset(GTA, str(tmp_path), nproc=1)
     expected = np.full(256, 255)
     for label in cityscapes_labels:
         if label.trainId >= 0:
@@ -114,7 +108,7 @@ def test_gta_ids_follow_cityscapes(tmp_path):
 def test_gta_statistics(tmp_path):
     raw = make_gta(tmp_path)
     (tmp_path / "labels" / "notes.png").write_bytes(b"not a label")
-    report = convert_gta(str(tmp_path), nproc=2)
+    report = convert_dataset(GTA, str(tmp_path), nproc=2)
     assert (report.converted, report.skipped, report.counted, report.damaged) == (6, 0, 6, [])
     assert_statistics(tmp_path, [path.with_name(f"{path.stem}_labelTrainIds.png") for path in raw])
 
@@ -122,7 +116,7 @@ def test_gta_statistics(tmp_path):
 def test_published_paths_in_statistics(tmp_path, monkeypatch):
     make_gta(tmp_path / "data" / "gta", 1)
     monkeypatch.chdir(tmp_path)
-    convert_gta("data/gta", nproc=1)
+    convert_dataset(GTA, "data/gta", nproc=1)
     assert list(read_statistics(tmp_path / "data" / "gta")[1]) == ["data/gta/labels/00001_labelTrainIds.png"]
 
 
@@ -130,7 +124,7 @@ def test_grey_gta_label_is_read_as_ids(tmp_path):
     path = tmp_path / "labels" / "00001.png"
     path.parent.mkdir()
     Image.fromarray(np.array([[7, 33, 0]], np.uint8)).save(path)
-    convert_gta(str(tmp_path), nproc=1)
+    convert_dataset(GTA, str(tmp_path), nproc=1)
     assert read_label(path.with_name("00001_labelTrainIds.png")).tolist() == [[0, 18, 255]]
 
 
@@ -145,7 +139,7 @@ def test_synthia_reads_the_class_from_16_bit_red(tmp_path):
     ids = np.arange(30).reshape(5, 6)
     ids[4] = [255, 256, 259, 1000, 40000, 65535]
     write_synthia(path, ids)
-    convert_synthia(str(tmp_path), nproc=1)
+    convert_dataset(SYNTHIA, str(tmp_path), nproc=1)
     classes = {
         0: 255, 1: 10, 2: 2, 3: 0, 4: 1, 5: 4, 6: 8, 7: 5, 8: 13, 9: 7, 10: 11, 11: 18, 12: 17, 13: 255,
         14: 255, 15: 6, 16: 9, 17: 12, 18: 14, 19: 15, 20: 16, 21: 3, 22: 255, 23: 255,
@@ -179,7 +173,7 @@ def test_cityscapes_draws_like_its_own_tools_and_counts_train_only(tmp_path):
 def test_mapillary_merges_to_cityscapes_and_counts_training_only(tmp_path):
     for split in ("training", "validation"):
         write_palette_png(tmp_path / split / "labels" / "-Key_1.png", np.arange(66).reshape(6, 11))
-    report = convert_mapillary(str(tmp_path), nproc=1)
+    report = convert_dataset(MAPILLARY, str(tmp_path), nproc=1)
     assert (report.converted, report.counted) == (2, 1)
     output = tmp_path / "training" / "labels" / "-Key_1_labelTrainIds.png"
     train_ids = read_label(output).ravel()
@@ -203,7 +197,7 @@ def test_mapillary_merges_to_cityscapes_and_counts_training_only(tmp_path):
     ]
     assert set(train_ids) == {*range(19), 255}
     assert_statistics(tmp_path, [output])
-    assert convert_mapillary(str(tmp_path), nproc=1).skipped == 2  # converted labels are no input
+    assert convert_dataset(MAPILLARY, str(tmp_path), nproc=1).skipped == 2  # converted labels are no input
 
 
 def modification_times(root):
@@ -212,13 +206,13 @@ def modification_times(root):
 
 def test_second_run_skips_finished_labels_and_keeps_complete_statistics(tmp_path):
     raw = list(make_gta(tmp_path))
-    convert_gta(str(tmp_path), nproc=1)
+    convert_dataset(GTA, str(tmp_path), nproc=1)
     first = read_statistics(tmp_path)
     outputs = modification_times(tmp_path)
     for name in STATISTICS:
         (tmp_path / name).unlink()
 
-    report = convert_gta(str(tmp_path), nproc=1)
+    report = convert_dataset(GTA, str(tmp_path), nproc=1)
     assert (report.converted, report.skipped) == (0, len(raw))
     assert modification_times(tmp_path) == outputs
     assert read_statistics(tmp_path) == first
@@ -226,7 +220,7 @@ def test_second_run_skips_finished_labels_and_keeps_complete_statistics(tmp_path
 
 def test_changed_damaged_or_foreign_outputs_are_converted_again(tmp_path):
     raw = list(make_gta(tmp_path))
-    convert_gta(str(tmp_path), nproc=1)
+    convert_dataset(GTA, str(tmp_path), nproc=1)
     first = read_statistics(tmp_path)
     outputs = [path.with_name(f"{path.stem}_labelTrainIds.png") for path in raw]
     contents = [path.read_bytes() for path in outputs]
@@ -235,7 +229,7 @@ def test_changed_damaged_or_foreign_outputs_are_converted_again(tmp_path):
     os.utime(raw[2], (outputs[2].stat().st_mtime + 10,) * 2)
     outputs[3].unlink()
 
-    report = convert_gta(str(tmp_path), nproc=1)
+    report = convert_dataset(GTA, str(tmp_path), nproc=1)
     assert (report.converted, report.skipped) == (4, 2)
     assert [path.read_bytes() for path in outputs] == contents
     assert read_statistics(tmp_path) == first
@@ -260,7 +254,7 @@ def test_damaged_files_are_named_and_the_rest_goes_on(tmp_path, capsys):
     raw[1].write_bytes(content)  # mended: only this one is left to do
     for path in (raw[2], raw[4]):
         path.unlink()
-    report = convert_gta(str(tmp_path), nproc=1)
+    report = convert_dataset(GTA, str(tmp_path), nproc=1)
     assert (report.converted, report.skipped, report.damaged) == (1, 3, [])
 
 
@@ -271,7 +265,7 @@ def test_damaged_synthia_labels(tmp_path):
     content = (folder / "0000000.png").read_bytes()
     (folder / "0000000.png").write_bytes(content[: len(content) // 2])
     cv2.imwrite(str(folder / "0000001.png"), np.zeros((8, 8, 3), np.uint8))
-    report = convert_synthia(str(tmp_path), nproc=1)
+    report = convert_dataset(SYNTHIA, str(tmp_path), nproc=1)
     assert [(Path(path).name, reason.split(";")[0]) for path, reason in report.damaged] == [
         ("0000000.png", "unreadable or truncated PNG"),
         ("0000001.png", "uint8 image with 3 channel(s)"),
@@ -308,7 +302,7 @@ def test_result_does_not_depend_on_the_number_of_processes(tmp_path):
         root = tmp_path / "gta"
         raw = make_gta(root, 24)
         list(raw)[3].write_bytes(b"damaged")
-        report = convert_gta(str(root), out_dir=str(tmp_path / str(nproc)), nproc=nproc)
+        report = convert_dataset(GTA, str(root), out_dir=str(tmp_path / str(nproc)), nproc=nproc)
         texts = [(tmp_path / str(nproc) / name).read_bytes() for name in STATISTICS]
         outputs = {path: path.read_bytes() for path in sorted(root.rglob("*_labelTrainIds.png"))}
         results.append((report, texts, outputs))
@@ -321,10 +315,10 @@ def test_result_does_not_depend_on_the_number_of_processes(tmp_path):
 @pytest.mark.parametrize(
     ("conversion", "convert", "folder"),
     [
-        (GTA, convert_gta, "labels"),
-        (SYNTHIA, convert_synthia, "GT/LABELS"),
+        (GTA, partial(convert_dataset, GTA), "labels"),
+        (SYNTHIA, partial(convert_dataset, SYNTHIA), "GT/LABELS"),
         (CITYSCAPES, convert_cityscapes, "gtFine"),
-        (MAPILLARY, convert_mapillary, "training/labels"),
+        (MAPILLARY, partial(convert_dataset, MAPILLARY), "training/labels"),
     ],
 )
 def test_missing_and_empty_folders(tmp_path, conversion, convert, folder):
@@ -378,7 +372,7 @@ def test_labels_without_a_class_are_no_success(tmp_path):
     with pytest.raises(
         DataError, match="no pixel of 2 labels belongs to a class, so these are no raw labels of"
     ):
-        convert_gta(str(tmp_path), nproc=1)
+        convert_dataset(GTA, str(tmp_path), nproc=1)
     assert not (tmp_path / STATISTICS[0]).exists()
 
 

@@ -13,7 +13,10 @@ from cityscapesscripts.preparation.json2labelImg import json2labelImg
 from PIL import Image
 
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
-from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
+from mmseg.datasets.conversion.cityscapes import convert_cityscapes
+from mmseg.datasets.conversion.gta import GTA
+from mmseg.datasets.conversion.runner import convert_dataset
+from mmseg.datasets.conversion.synthia import SYNTHIA
 from mmseg.errors import ConfigError, DataError
 from mmseg.toy import make_toy_dataset
 from mmseg.toy.generator import SETTINGS_FILE, Settings, make_sample
@@ -106,7 +109,7 @@ def test_gta_layout(toy):
 
 
 def test_gta_train_ids(toy):
-    assert convert_gta(str(toy / "gta"), nproc=1).converted == 5
+    assert convert_dataset(GTA, str(toy / "gta"), nproc=1).converted == 5
     with Image.open(toy / "gta/labels/00002_labelTrainIds.png") as label:
         train_ids = np.asarray(label)
     ids = make_sample(Settings("gta", *SIZE, 5, 2, 3), "train", 1)[0].label_ids()
@@ -124,7 +127,7 @@ def test_synthia_layout(toy):
     for name, raw in {"road": 3, "sky": 1, "building": 2, "vegetation": 6, "terrain": 0}.items():
         city_id = next(i for i, entry in id2label.items() if entry.name == name)
         assert (red[ids == city_id] == raw).all(), name
-    assert convert_synthia(str(toy / "synthia"), nproc=1).converted == 5
+    assert convert_dataset(SYNTHIA, str(toy / "synthia"), nproc=1).converted == 5
     with Image.open(toy / "synthia/GT/LABELS/0000004_labelTrainIds.png") as converted:
         assert not np.isin(np.asarray(converted), [9, 14, 16]).any()
 

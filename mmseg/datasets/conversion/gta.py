@@ -2,7 +2,6 @@
 
 from mmseg.datasets.conversion.cityscapes import TRAIN_IDS
 from mmseg.datasets.conversion.label_conversion import LabelConversion, LabelMap, read_indexed_png
-from mmseg.datasets.conversion.runner import ConversionReport, convert_dataset
 
 
 def read_label(path: str) -> LabelMap:
@@ -19,10 +18,3 @@ GTA = LabelConversion(
     example="labels/00001.png",
     remedy="unpack the labels of https://download.visinf.tu-darmstadt.de/data/from_games/ there",
 )
-
-
-def convert_gta(
-    root: str, gt_dir: str | None = None, out_dir: str | None = None, nproc: int = 4
-) -> ConversionReport:
-    """Convert the labels of GTA; see :func:`convert_dataset`."""
-    return convert_dataset(GTA, root, gt_dir, out_dir, nproc)

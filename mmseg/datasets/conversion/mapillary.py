@@ -16,7 +16,6 @@ from mmseg.datasets.conversion.label_conversion import (
     lookup_table,
     read_indexed_png,
 )
-from mmseg.datasets.conversion.runner import ConversionReport, convert_dataset
 
 # The 66 classes in the order of their ids.
 VISTAS_CLASSES = (
@@ -78,10 +77,3 @@ MAPILLARY = LabelConversion(
     remedy="download Mapillary Vistas v1.2 from https://www.mapillary.com/dataset/vistas and unpack it there",
     training_split="training",
 )
-
-
-def convert_mapillary(
-    root: str, gt_dir: str | None = None, out_dir: str | None = None, nproc: int = 4
-) -> ConversionReport:
-    """Convert the labels of Mapillary Vistas v1.2; see :func:`convert_dataset`."""
-    return convert_dataset(MAPILLARY, root, gt_dir, out_dir, nproc)

@@ -6,7 +6,6 @@ from mmseg.datasets.conversion.label_conversion import (
     lookup_table,
     read_16bit_red,
 )
-from mmseg.datasets.conversion.runner import ConversionReport, convert_dataset
 
 # Terrain, truck and train do not occur in the labels, so that 16 of the 19 classes remain.
 ID_TO_TRAIN_ID = {
@@ -47,10 +46,3 @@ SYNTHIA = LabelConversion(
     example="GT/LABELS/0000000.png",
     remedy="download SYNTHIA-RAND-CITYSCAPES from https://synthia-dataset.net and unpack it there",
 )
-
-
-def convert_synthia(
-    root: str, gt_dir: str | None = None, out_dir: str | None = None, nproc: int = 4
-) -> ConversionReport:
-    """Convert the labels of Synthia; see :func:`convert_dataset`."""
-    return convert_dataset(SYNTHIA, root, gt_dir, out_dir, nproc)
