@@ -28,8 +28,9 @@ from benchmarks.machine import describe
 from benchmarks.pictures import FILES, SIZES, write_pictures
 from benchmarks.published.data import MEAN, STD, PublishedPairs, PublishedPipeline
 from benchmarks.stopwatch import Stopwatch
-from mmseg.datasets import SegmentationDataset, UDADataset, keyed_random_state
+from mmseg.datasets import SegmentationDataset, UDADataset
 from mmseg.datasets.prepared.write import plan_preparation, prepare
+from mmseg.datasets.sampling.keyed_random import keyed_random_state
 from mmseg.registry import DATASETS
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "_base_" / "datasets"

@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 from benchmarks.stopwatch import Stopwatch
-from mmseg.datasets import Pad, RandomCrop, RandomFlip, Resize, SegmentationDataset, UDADataset
+from mmseg.datasets import SegmentationDataset, UDADataset
+from mmseg.datasets.transforms import Pad, RandomCrop, RandomFlip, Resize
 from mmseg.datasets.transforms.geometry import draw_crop
 
 MEAN = np.array([123.675, 116.28, 103.53])

@@ -10,7 +10,6 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from mmseg.datasets import (
-    CITYSCAPES_CLASSES,
     ACDCDataset,
     CityscapesDataset,
     CustomDataset,
@@ -20,6 +19,7 @@ from mmseg.datasets import (
     SynthiaDataset,
     seg_collate,
 )
+from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.datasets.custom import distinct_palette
 from mmseg.errors import ConfigError, DataError
 from mmseg.registry import DATASETS

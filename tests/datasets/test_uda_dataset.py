@@ -14,14 +14,8 @@ from mmengine.config import Config
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mmseg.datasets import (
-    CITYSCAPES_CLASSES,
-    CustomDataset,
-    GTADataset,
-    RareClassSampling,
-    UDADataset,
-    seg_collate,
-)
+from mmseg.datasets import CustomDataset, GTADataset, RareClassSampling, UDADataset, seg_collate
+from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.datasets.sampling.rare_class_sampling import class_probabilities
 from mmseg.datasets.transforms import loading
 from mmseg.errors import ConfigError, DataError

@@ -19,12 +19,12 @@ from PIL import Image
 
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.errors import ConfigError, DataError
-from mmseg.evaluation import (
-    IoUMetric,
-    count_confusion,
+from mmseg.evaluation import IoUMetric
+from mmseg.evaluation.confusion_matrix import count_confusion
+from mmseg.evaluation.metrics import segmentation_scores
+from mmseg.evaluation.report import (
     format_scores,
     log_scores,
-    segmentation_scores,
     write_confusion_matrix,
     write_json,
     write_results,

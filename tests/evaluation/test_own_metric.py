@@ -12,7 +12,7 @@ from toy_run import log_entries, run_training, toy_config, write_config
 
 from mmseg.checkpoints.files import find_config
 from mmseg.config.load import load_config
-from mmseg.evaluation import format_scores, write_results
+from mmseg.evaluation.report import format_scores, write_results
 from mmseg.registry import METRICS
 from tools import results_table
 

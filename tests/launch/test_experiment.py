@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,11 @@ from mmseg.checkpoints.atomic import replacing
 from mmseg.config.checks import check_config
 from mmseg.config.load import load_config
 from mmseg.config.work_dir import unique_name
-from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
-from mmseg.evaluation import write_json
+from mmseg.datasets.conversion.cityscapes import convert_cityscapes
+from mmseg.datasets.conversion.gta import GTA
+from mmseg.datasets.conversion.runner import convert_dataset
+from mmseg.datasets.conversion.synthia import SYNTHIA
+from mmseg.evaluation.report import write_json
 from mmseg.experiments.names import Axes
 from mmseg.launch import local, process, slurm
 from mmseg.launch.process import Job
@@ -345,8 +349,8 @@ def small_images(checkout, monkeypatch):
     data = checkout / "data"
     make_toy_dataset(data, list(SETS), (96, 64), 2, 2)
     for name, convert in (
-        ("gta", convert_gta),
-        ("synthia", convert_synthia),
+        ("gta", partial(convert_dataset, GTA)),
+        ("synthia", partial(convert_dataset, SYNTHIA)),
         ("cityscapes", convert_cityscapes),
     ):
         convert(str(data / name), nproc=1)

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
 from mmseg.errors import ConfigError
-from mmseg.evaluation import log_scores, write_confusion_matrix, write_results
+from mmseg.evaluation.report import log_scores, write_confusion_matrix, write_results
 from mmseg.registry import HOOKS
 from mmseg.visualization.confusion_matrix import draw_confusion_matrix
 
