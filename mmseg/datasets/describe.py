@@ -179,6 +179,7 @@ def _related(image: Kind, label: Kind) -> bool:
 
 
 def split_of(folder: str) -> str | None:
+    """``tra``, ``val`` or ``test`` where a part of the path is named so; None elsewhere."""
     for part in folder.lower().split("/"):
         for split in SPLITS:
             if part.startswith(split) and part[len(split) :].strip("_-") in BEHIND_SPLIT:
