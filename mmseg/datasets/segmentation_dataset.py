@@ -196,6 +196,8 @@ class SegmentationDataset(Dataset):
         colour to train id."""
         if isinstance(id_map, Mapping) and any(isinstance(key, tuple | list) for key in id_map):
             return self._color_table(id_map)
+        if isinstance(id_map, Mapping):  # JSON knows no keys but texts
+            id_map = {int(k) if isinstance(k, str) and k.isdigit() else k: c for k, c in id_map.items()}
         if not isinstance(id_map, Mapping) or not all(
             isinstance(number, int) for pair in id_map.items() for number in pair
         ):
