@@ -55,6 +55,11 @@ def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float
     model: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
     content = load_checkpoint(model, checkpoint, chosen.which)
     dataset = runner.test_dataloader.dataset
+    if len(dataset.metainfo["classes"]) != model.num_classes:
+        raise ConfigError(
+            f"{cfg.filename}: the network predicts {model.num_classes} classes, the test data have "
+            f"{len(dataset.metainfo['classes'])}; list the classes of the network in the data set's config"
+        )
     try:
         check_classes_of(content, dataset.metainfo["classes"], checkpoint)
     except ClassOrderError:

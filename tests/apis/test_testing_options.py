@@ -394,3 +394,12 @@ def test_fine_tuning_with_other_classes(uda_run, toy_data, tmp_path):
     assert found["decode_head.conv_seg.weight"].shape[0] == 2
     name = "backbone.block1.0.attn.q.weight"
     torch.testing.assert_close(found[name], start[name], atol=1e-2, rtol=0)
+
+
+def test_data_with_another_number_of_classes_are_refused(uda_run, tmp_path):
+    cfg = copy.deepcopy(uda_run.cfg)
+    cfg.work_dir = str(tmp_path)
+    names, colours = [*CITYSCAPES_CLASSES, "more"], [*CITYSCAPES_PALETTE, (1, 2, 3)]
+    cfg.test_dataloader.dataset.update(classes=names, palette=colours)
+    with pytest.raises(ConfigError, match="the network predicts 19 classes, the test data have 20"):
+        apis.test(cfg, uda_run.checkpoint)
