@@ -31,7 +31,7 @@ from mmseg.models.decode_heads.hrda_head import paste
 from mmseg.models.layers.resize import resize
 from mmseg.models.layers.sliding_window import Window, sliding_windows
 from mmseg.models.segmentors import EncoderDecoder, hrda_encoder_decoder
-from mmseg.models.segmentors.hrda_encoder_decoder import draw_detail_window
+from mmseg.models.segmentors.hrda_encoder_decoder import blurred, downscaled, draw_detail_window
 from mmseg.registry import MODELS
 
 BOX = Window(32, 96, 16, 80)
@@ -444,3 +444,13 @@ def test_parameter_names(name, cfg):
     own, state = published_names(model), model.state_dict()
     found = [[f"model.{own[key]}", "x".join(map(str, v.shape)) or "scalar"] for key, v in state.items()]
     assert found == student
+
+
+def test_odd_sizes_are_resized_by_the_factor_as_published():
+    """Resizing 65 to 32 places pixels every 2.03, by the factor every 2."""
+    img = torch.arange(65.0).expand(1, 1, 65, 65)
+    found = downscaled(img, 0.5)
+    assert found.shape[2:] == (32, 32)
+    assert torch.equal(found[0, 0, 0], torch.arange(32) * 2 + 0.5)
+    expected = F.interpolate(found, (65, 65), mode="bilinear", align_corners=False)
+    assert torch.equal(blurred(img), expected)

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
-from mmseg.models.layers.resize import resize
 from mmseg.registry import MODELS
 
 
@@ -29,8 +29,9 @@ class SegFormerAdapter(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Levels (B, C_i, h_i, w_i) to a list of the same length."""
-        factors = (self.factors.get(index, 1) for index in range(len(features)))
         return [
-            resize(level, [int(length * factor) for length in level.shape[2:]])
-            for level, factor in zip(features, factors, strict=True)
+            F.interpolate(level, scale_factor=self.factors[index], mode="bilinear", align_corners=False)
+            if index in self.factors  # by the factor, as published: it says where the cells of odd sizes lie
+            else level
+            for index, level in enumerate(features)
         ]

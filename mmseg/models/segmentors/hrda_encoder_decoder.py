@@ -178,7 +178,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
         return any(has_batch_norm(part) for part in encoder)
 
     def _context_image(self, img: Tensor) -> Tensor:
-        return resize(img, [int(length * self.context_scale) for length in img.shape[2:]])
+        return downscaled(img, self.context_scale)
 
     def detail_windows(self, size: Sequence[int]) -> list[Window]:
         """The windows of inference: sliding ones, or one that is the whole image."""
@@ -357,5 +357,14 @@ def draw_detail_window(
 
 def blurred(img: Tensor) -> Tensor:
     """The image at half its resolution, at the same size."""
-    small = resize(img, [length // 2 for length in img.shape[2:]])
-    return resize(small, img.shape[2:])
+    return resize(downscaled(img, 0.5), img.shape[2:])
+
+
+def downscaled(img: Tensor, factor: float) -> Tensor:
+    """The image resized by a factor, with its pixels at the places that the factor gives, as published.
+
+    Where a side times the factor is no whole number, resizing to the size puts them elsewhere.
+    """
+    if factor == 1:
+        return img
+    return F.interpolate(img, scale_factor=factor, mode="bilinear", align_corners=False)
