@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from mmseg.datasets.decoding import read_label
 from mmseg.datasets.files import IMAGE_ENDINGS, walk
-from mmseg.datasets.transforms.loading import read_label
 from mmseg.errors import DataError
 from mmseg.labels import IGNORE_INDEX
 

@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from mmseg.apis import inference_segmentor, init_segmentor
 from mmseg.checkpoints.files import find_checkpoint, find_config
-from mmseg.datasets.transforms.loading import read_image
+from mmseg.datasets.decoding import read_image
 from mmseg.experiments.experiment import Row, Run
 from mmseg.registry import DATASETS
 from mmseg.visualization.grid import draw_comparison

@@ -28,7 +28,7 @@ from mmseg.checkpoints.weights import load_checkpoint
 from mmseg.commands.test import parse_args, submission
 from mmseg.datasets import SegmentationDataset
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
-from mmseg.datasets.transforms.loading import read_image
+from mmseg.datasets.decoding import read_image
 from mmseg.errors import CheckpointError, ConfigError
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import DATASETS, METRICS, MODELS

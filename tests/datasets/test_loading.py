@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg.datasets import decoding
+from mmseg.datasets.decoding import read_image, read_label
 from mmseg.datasets.transforms import loading
-from mmseg.datasets.transforms.loading import read_image, read_label
 from mmseg.errors import ConfigError, DataError
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (37, 53, 3)).astype(np.uint8)
@@ -92,7 +93,7 @@ def test_labels(tmp_path, slow_decoders, kind):
 @pytest.mark.parametrize("size", [(100_000, 100_000), (2**31 - 1, 2**31 - 1), (0, 0), (53, 38)])
 def test_a_header_that_lies(tmp_path, monkeypatch, size, decoder):
     if decoder == "missing":
-        monkeypatch.setattr(loading, "decode_image_png_u8", None)
+        monkeypatch.setattr(decoding, "decode_image_png_u8", None)
     path = tmp_path / "image.png"
     path.write_bytes(with_header(png(RGB), *size))
     try:
