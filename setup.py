@@ -36,6 +36,7 @@ setup(
         "numpy>=1.26",
         "opencv-python>=4.8",
         "pillow>=10",
+        "tifffile>=2024.1",
         "rich>=13",
         "psutil>=6",
         "matplotlib>=3.8",

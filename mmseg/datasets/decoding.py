@@ -8,10 +8,12 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, TiffImagePlugin
+import tifffile
+from PIL import Image, ImageOps
 
 from mmseg.errors import DataError
 
@@ -106,20 +108,26 @@ def read_image(
         image = _decode_png(content, (_PNG_RGB,), "rgb")
         if image is not None:
             return image
-    image = _decode(content, bands is not None, turn)
+    reason = ""
+    try:
+        image = _decode(content, bands is not None, turn)
+    except ValueError as error:
+        image, reason = None, f": {error}"
     if image is None:
         raise DataError(
-            f"{path}: not a readable image (expected {', '.join(FORMATS)} with one, three or four bands of "
-            "one type, pixel by pixel); copy, download or convert it again"
+            f"{path}: not a readable image{reason} (expected {', '.join(FORMATS)}); copy, download or "
+            "convert it again"
         )
     if image.ndim == 2:
         image = np.stack([image] * 3, axis=-1)
     else:
-        image = image[..., [2, 1, 0, *range(3, image.shape[-1])]]  # OpenCV stores blue, green, red
+        image = _blue_first(image)
     if bands is not None:
         if max(bands) >= image.shape[-1]:
             raise DataError(f"{path}: has {image.shape[-1]} bands; LoadImage asks for bands={tuple(bands)}")
         image = image[..., list(bands)]
+    if image.shape[-1] < 3:
+        raise DataError(f"{path}: has two bands, expected one or three; say e.g. LoadImage bands=(0, 1, 1)")
     if image.dtype != np.uint8:
         image = _to_8_bits(image, path, value_range, percentiles)
     return np.ascontiguousarray(image[..., :3])
@@ -140,36 +148,75 @@ def _decode(content: bytes, all_bands: bool, turn: bool) -> np.ndarray | None:
 
 
 def _decode_tiff(content: bytes, orientation: int, turn: bool) -> np.ndarray | None:
-    """As :func:`_decode`; None also where OpenCV would give other bands or fewer bits than there are."""
-    if (bands := _four_bands(content, turn)) is not None:
-        return bands
+    """As :func:`_decode`, by the first library that gives all bands in all bits.
+
+    Raises:
+        ValueError: None of those that are installed does.
+    """
     try:
-        stream = io.BytesIO(content)
-        header = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
-        stream.seek(header.next)
-        header.load(stream)
-        bits, samples = header.get(258, (1,)), header.get(277, 1)
-        is_palette, is_planar = header.get(262) == 3, header.get(284, 1) == 2
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
+        page: Any = tifffile.TiffFile(io.BytesIO(content)).pages[0]
+        bits, samples = page.bitspersample, page.samplesperpixel
+        is_palette, is_planar = page.photometric == 3, page.planarconfig == 2 and samples > 1
+        opencv_knows_it = not is_planar and samples <= 4 and page.sampleformat in (1, 2, 3)
+    except Exception:  # a damaged header ends in errors of many classes
         return None
+    with suppress(OSError, SyntaxError, ValueError), Image.open(io.BytesIO(content)) as file:
+        # OpenCV would multiply colours by the fourth band, and does not know few bits
+        if (file.mode in ("RGBA", "RGBX") and bits == 8 and not is_planar) or (file.mode == "L" and bits < 8):
+            return _blue_first(np.asarray(ImageOps.exif_transpose(file) if turn else file))
     color = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | orientation
     with suppress(cv2.error):
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED if turn else color)
-        if image is None:
-            return None
-        channels = 1 if image.ndim == 2 else image.shape[-1]
-        exact = image.dtype.itemsize * 8 >= max(bits if isinstance(bits, tuple) else (bits,))
+        flag = cv2.IMREAD_UNCHANGED if turn else color
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flag) if opencv_knows_it else None
+        channels = 0 if image is None else 1 if image.ndim == 2 else image.shape[-1]
+        exact = image is not None and image.dtype.itemsize * 8 >= bits
         if exact and (is_palette or channels == samples or (samples == 1 and not turn)):
-            return np.asarray(image) if samples == 1 or not is_planar else None
-    return None
+            return np.asarray(image)
+    if turn and (turned := page.tags.valueof(_EXIF_ORIENTATION, 1)) != 1:
+        raise ValueError(f"{samples} bands with the EXIF orientation {turned}; store it upright")
+    try:
+        image = page.asarray()
+    except Exception as error:  # of many classes, as above
+        remedy = "; run: pip install imagecodecs" if "imagecodecs" in str(error) else ""
+        raise ValueError(f"{error}{remedy}") from error
+    if not np.isrealobj(image):
+        raise ValueError(f"{image.dtype} values")
+    return _blue_first(np.moveaxis(image, 0, -1) if is_planar else image)
 
 
-def _four_bands(content: bytes, turn: bool) -> np.ndarray | None:
-    """Blue, green, red and the fourth band of an 8-bit TIFF; OpenCV would multiply the others by it."""
-    with suppress(OSError, SyntaxError, ValueError), Image.open(io.BytesIO(content)) as file:
-        if file.mode in ("RGBA", "RGBX"):
-            return np.asarray(ImageOps.exif_transpose(file) if turn else file)[..., [2, 1, 0, 3]]
-    return None
+def _blue_first(image: np.ndarray) -> np.ndarray:
+    """Red, green, blue and further bands in OpenCV's order, or the other way round."""
+    order = [2, 1, 0, *range(3, image.shape[-1])] if image.shape[-1] > 2 else [0, 1]
+    return image if image.ndim == 2 else image[..., order]
+
+
+class ImageHeader(NamedTuple):
+    """What an image file says of itself: (width, height) as stored, pages, bands, format in Pillow's word."""
+
+    size: tuple[int, int]
+    pages: int
+    bands: int
+    format: str | None
+
+
+def read_header(path: str) -> ImageHeader:
+    """Header of an image file, without decoding it.
+
+    Raises:
+        OSError: It is no image.
+    """
+    try:
+        with Image.open(path) as file:
+            return ImageHeader(file.size, getattr(file, "n_frames", 1), len(file.getbands()), file.format)
+    except OSError:
+        try:  # Pillow knows no TIFF with more than four bands
+            with tifffile.TiffFile(path) as tiff:
+                page: Any = tiff.pages[0]
+                size = (page.imagewidth, page.imagelength)
+                return ImageHeader(size, len(tiff.pages), page.samplesperpixel, "TIFF")
+        except (tifffile.TiffFileError, IndexError):
+            pass
+        raise
 
 
 def _to_8_bits(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
-from PIL import Image
 from rich.progress import track
 
 from mmseg.datasets.conversion.class_statistics import write_class_statistics
 from mmseg.datasets.conversion.label_conversion import ConvertedLabel
+from mmseg.datasets.decoding import read_header
 from mmseg.datasets.parallel import map_in_processes
 from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, keyed_random_state
 from mmseg.datasets.sampling.rare_class_sampling import STATISTICS_FILE, FileLookup, read_statistics
@@ -182,13 +181,12 @@ def _parts(cfg: Config, loaders: Sequence[str]) -> list[Part]:
 def _check_first_sample(part: Part, dataset: SegmentationDataset) -> None:
     """Run the pipeline once and compare its crop with the image it cuts from."""
     results = dataset.load(0)
-    with suppress(OSError), Image.open(results["img_path"]) as file:
-        pages, bands = getattr(file, "n_frames", 1), len(file.getbands())
-        if pages > 1 or (bands > 3 and file.format == "TIFF"):
-            part.warnings.append(
-                f"{results['img_path']}: has {pages} pages and {bands} bands; of the first page the bands "
-                f"{LoadImage.of(dataset.transforms).bands} are red, green and blue, see bands of LoadImage"
-            )
+    header, chosen = read_header(results["img_path"]), LoadImage.of(dataset.transforms).bands
+    if header.pages > 1 or (header.bands > 3 and header.format == "TIFF"):
+        part.warnings.append(
+            f"{results['img_path']}: has {header.pages} pages and {header.bands} bands; of the first page "
+            f"the bands {chosen} are red, green and blue, see bands of LoadImage"
+        )
     for crop in (transform for transform in dataset.transforms if isinstance(transform, RandomCrop)):
         (height, width), (crop_height, crop_width) = results["img_shape"], crop.crop_size
         if height >= crop_height and width >= crop_width:

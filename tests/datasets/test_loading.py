@@ -7,6 +7,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from mmseg.datasets import decoding
@@ -338,3 +339,59 @@ def test_a_tiff_of_two_deep_bands_is_not_cut(tmp_path):
     for orientation in (None, "raw"):
         found = loading.LoadImage(value_range=(0, 400), orientation=orientation).read(path)
         assert found.shape == (8, 8, 3) and (abs(found.astype(int) - 128) <= 1).all()
+
+
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("bands", [3, 4, 5, 8])
+def test_tiff_of_many_bands(tmp_path, bands, dtype, compression, planar):
+    path = str(tmp_path / "a.tif")
+    pixels = np.random.RandomState(0).randint(0, 256, (6, 9, bands)).astype(dtype)
+    kind = dict(photometric="minisblack", compression=compression)
+    stored, order = (pixels.transpose(2, 0, 1), "separate") if planar else (pixels, "contig")
+    tifffile.imwrite(path, stored, planarconfig=order, **kind)
+    depth = dict(value_range=(0, 255)) if dtype == "uint16" else {}
+    assert (loading.LoadImage(**depth).read(path) == pixels[..., :3]).all()
+    chosen = (bands - 1, 0, 1)
+    assert (loading.LoadImage(bands=chosen, **depth).read(path) == pixels[..., list(chosen)]).all()
+    assert loading.LoadImage().size(path) == (9, 6)
+    with pytest.raises(DataError, match=rf"has {bands} bands; LoadImage asks for"):
+        loading.LoadImage(bands=(0, 1, bands), **depth).read(path)
+
+
+def test_tiff_of_two_bands_needs_a_choice(tmp_path):
+    path = str(tmp_path / "a.tif")
+    pixels = np.random.RandomState(0).randint(0, 256, (6, 9, 2)).astype(np.uint8)
+    tifffile.imwrite(path, pixels, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(DataError, match=r"two bands.*bands=\(0, 1, 1\)"):
+        read_image(path)
+    assert (read_image(path, bands=(1, 0, 0)) == pixels[..., [1, 0, 0]]).all()
+
+
+def test_tiff_that_no_library_reads_is_refused(tmp_path):
+    path = str(tmp_path / "a.tif")
+    turned = [(274, "H", 1, 6, True)]
+    five = dict(photometric="minisblack", planarconfig="contig")
+    tifffile.imwrite(path, np.zeros((6, 9, 5), np.uint8), extratags=turned, **five)
+    with pytest.raises(DataError, match="EXIF orientation 6; store it upright"):
+        read_image(path)
+    assert read_image(path, turn=False).shape == (6, 9, 3)
+    tifffile.imwrite(path, np.zeros((6, 9), np.complex64), photometric="minisblack")
+    with pytest.raises(DataError, match="complex64 values"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(("photometric", "white"), [("minisblack", 255), ("miniswhite", 0)])
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_tiff_of_few_bits_is_stretched(tmp_path, bits, photometric, white):
+    path = tmp_path / "a.tif"
+    tags = dict(width=(256, 8), height=(257, 1), bits=(258, bits), photometric=(262, int(white == 255)))
+    tags |= dict(compression=(259, 1), offset=(273, 8), samples=(277, 1), rows=(278, 1), bytes=(279, bits))
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.values()))
+    pixels = b"\xff" * (bits - bits // 2) + b"\0" * (bits // 2)
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + bits) + pixels + directory)
+    found = read_image(str(path))
+    assert found.shape == (1, 8, 3) and (found[0, : (8 * (bits - bits // 2)) // bits] == white).all()
+    assert bits == 1 or (found[0, 4:] == 255 - white).all()

@@ -6,9 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from mmseg.datasets.decoding import SIDEWAYS, noted_orientation, orientation_of, read_image, read_label
+from mmseg.datasets.decoding import (
+    SIDEWAYS,
+    noted_orientation,
+    orientation_of,
+    read_header,
+    read_image,
+    read_label,
+)
 from mmseg.datasets.transforms.base import Results, Transform
 from mmseg.errors import ConfigError, DataError
 from mmseg.labels import IGNORE_INDEX
@@ -75,8 +81,7 @@ class LoadImage(Transform):
 
     def size(self, path: str) -> tuple[int, int]:
         """(width, height) of an image file, without decoding it."""
-        with Image.open(path) as file:
-            width, height = file.size
+        width, height = read_header(path).size
         turned = self.orientation != "raw" and orientation_of(path) in SIDEWAYS
         return (height, width) if turned else (width, height)
 
