@@ -22,10 +22,6 @@ class CheckpointError(MMSegError):
     """A weight file is missing, damaged or belongs to another network."""
 
 
-class ClassOrderError(CheckpointError):
-    """A weight file and the data have the same classes in another order."""
-
-
 class TrainingError(MMSegError):
     """A run cannot go on: its losses are not finite, or a data worker died."""
 

@@ -39,8 +39,8 @@ class EvaluationOptions:
         test_set: Test the ``test`` split instead of ``val``.
         inference_mode: ``whole`` or ``slide`` instead of ``same``, what the config says.
         augment: Scales of test-time augmentation, each also mirrored; empty = none.
-        remap_classes: Where data and checkpoint have the same classes in another order, take that of the
-            checkpoint.
+        remap_classes: Where data and checkpoint have the same classes in another order, give the network
+            that of the data.
         hrda_out: Of a multi-resolution network ``LR``, the prediction of the context alone, ``HR``, that of
             the detail alone, or ``ATT``, the attention as grey pictures instead of predictions.
     """

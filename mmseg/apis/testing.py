@@ -2,7 +2,6 @@
 
 import copy
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,9 @@ from mmseg.apis.evaluation_options import (
     use_test_split,
 )
 from mmseg.apis.training import build_runner
-from mmseg.checkpoints.weights import check_classes_of, dataset_meta, load_checkpoint, require_file
+from mmseg.checkpoints.weights import fit_classes, load_checkpoint, require_file
 from mmseg.config.work_dir import work_dir_of
-from mmseg.datasets.segmentation_dataset import SegmentationDataset
-from mmseg.errors import ClassOrderError, ConfigError
+from mmseg.errors import ConfigError
 
 TRAINING_KEYS = (
     "train_dataloader", "train_cfg", "optim_wrapper", "other_networks", "param_scheduler", "uda",
@@ -50,7 +48,7 @@ def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float
     """
     chosen = EvaluationOptions(**options)
     require_file(checkpoint)
-    original, cfg = cfg, test_config(cfg, chosen)
+    cfg = test_config(cfg, chosen)
     runner = build_runner(cfg)
     model: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
     content = load_checkpoint(model, checkpoint, chosen.which)
@@ -60,13 +58,7 @@ def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float
             f"{cfg.filename}: the network predicts {model.num_classes} classes, the test data have "
             f"{len(dataset.metainfo['classes'])}; list the classes of the network in the data set's config"
         )
-    try:
-        check_classes_of(content, dataset.metainfo["classes"], checkpoint)
-    except ClassOrderError:
-        if not chosen.remap_classes:
-            raise
-        classes = dataset_meta(content["meta"])["classes"]
-        return test(remapped(original, dataset, classes), checkpoint, **options)
+    fit_classes(model, content, dataset.metainfo["classes"], checkpoint, chosen.remap_classes)
     if not cfg.test_evaluator:
         print_log(_reason(cfg, chosen), "current")
     scores = runner.test()
@@ -74,21 +66,6 @@ def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float
         Path(chosen.out).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(runner.work_dir) / "results.json", chosen.out)
     return scores
-
-
-def remapped(cfg: Config, dataset: SegmentationDataset, classes: Sequence[str]) -> Config:
-    """A config whose test data have their classes in another order; their files stay.
-
-    Args:
-        cfg: It stays as it is.
-        dataset: Its test data.
-        classes: The same classes, in the order of a network.
-    """
-    cfg = copy.deepcopy(with_test_data(cfg))
-    palette = [dataset.palette[dataset.classes.index(name)] for name in classes]
-    id_map = dataset.id_map_for(classes)
-    cfg.test_dataloader.dataset.update(classes=list(classes), palette=palette, id_map=id_map)
-    return cfg
 
 
 def with_test_data(cfg: Config) -> Config:

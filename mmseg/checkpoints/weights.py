@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from mmseg.checkpoints.atomic import claim
 from mmseg.checkpoints.download import download
 from mmseg.checkpoints.networks import find_network, split_networks
-from mmseg.errors import CheckpointError, ClassOrderError
+from mmseg.errors import CheckpointError
 
 MIN_FITTING_SHARE = 90
 """Percent of the entries that fit by name and shape, of those of a backbone or of its file (the more)."""
@@ -232,11 +232,24 @@ def load_checkpoint(
     return checkpoint
 
 
-def check_classes_of(checkpoint: Mapping[str, Any], classes: Sequence[str], path: str | Path) -> None:
+def fit_classes(
+    model: nn.Module,
+    checkpoint: Mapping[str, Any],
+    classes: Sequence[str],
+    path: str | Path,
+    remap: bool = False,
+) -> None:
     """Compare the class names that a checkpoint holds with those of the data; other names are warned of.
 
+    Args:
+        model: The segmentor that has its weights.
+        checkpoint: What :func:`load_checkpoint` gave.
+        classes: Those of the data.
+        path: File of the checkpoint, for messages.
+        remap: Give the network the order of the data, where theirs is another one.
+
     Raises:
-        ClassOrderError: They are the same in another order.
+        CheckpointError: They are the same in another order, and ``remap`` is not set or cannot be done.
     """
     found = tuple(dataset_meta(checkpoint.get("meta") or {}).get("classes") or ())
     if len(found) != len(classes) or found == tuple(classes):
@@ -244,12 +257,40 @@ def check_classes_of(checkpoint: Mapping[str, Any], classes: Sequence[str], path
     first = next(c for c, pair in enumerate(zip(found, classes, strict=True)) if pair[0] != pair[1])
     difference = f"class {first} is {found[first]!r} in the checkpoint and {classes[first]!r} in the data"
     if sorted(found) == sorted(classes):
-        raise ClassOrderError(
-            f"{path}: has the classes of the data in another order: {difference}; to test it, remap the "
-            "labels with --remap-classes; to train, list the classes (and ids) of the data sets in "
-            f"the order of the checkpoint: {list(found)}"
-        )
+        if not remap:
+            raise CheckpointError(
+                f"{path}: has the classes of the data in another order: {difference}; give the network the "
+                "order of the data with --remap-classes, or list the classes (and ids) of the data sets in "
+                f"the order of the checkpoint: {list(found)}"
+            )
+        reorder_classes(model, [found.index(name) for name in classes])
+        print_log(f"{path}: the network's classes have got the order of the data", "current")
+        return
     print_log(f"{path}: {difference}; check that they mean the same", "current", level=logging.WARNING)
+
+
+def reorder_classes(model: nn.Module, order: Sequence[int]) -> None:
+    """Let a segmentor predict as class ``c`` what it has predicted as class ``order[c]``.
+
+    Raises:
+        CheckpointError: Another layer of its heads has one channel per class, too.
+    """
+    heads = [
+        conv
+        for name, conv in model.named_modules()
+        if isinstance(conv, nn.Conv2d) and not name.startswith("backbone.")
+    ]
+    if any(conv.in_channels == len(order) for conv in heads):
+        raise CheckpointError(
+            f"{type(model).__name__}: a layer of its heads takes {len(order)} channels, as many as there are "
+            "classes, so the layers that give one output per class cannot be told from others; list the "
+            "classes (and ids) of the data sets in the order of the checkpoint"
+        )
+    with torch.no_grad():
+        for conv in heads:
+            if conv.out_channels == len(order):
+                for parameter in conv.parameters(recurse=False):
+                    parameter.copy_(parameter[list(order)])
 
 
 def dataset_meta(meta: Mapping[str, Any]) -> dict[str, Any]:

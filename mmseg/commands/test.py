@@ -54,7 +54,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
     network.add_argument(
         "--remap-classes", action="store_true",
-        help="take the order of the checkpoint's classes where that of the data is another one",
+        help="give the network the order of the data's classes where the checkpoint has another one",
     )  # fmt: skip
 
     data = parser.add_argument_group("predictions")

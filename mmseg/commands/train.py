@@ -19,6 +19,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--new-classifier", action="store_true",
         help="leave the classifier of --load-from out, to go on with another number of classes",
     )  # fmt: skip
+    parser.add_argument(
+        "--remap-classes", action="store_true",
+        help="give the network the order of the data's classes where --load-from has another one",
+    )  # fmt: skip
     parser.add_argument("--resume-from", help="checkpoint of an interrupted run to continue")
     parser.add_argument(
         "--resume", action="store_true", help="continue from the newest checkpoint in the work dir"
@@ -53,6 +57,8 @@ def main(argv: list[str] | None = None) -> None:
         cfg.load_from = args.load_from
     if args.new_classifier:
         cfg.new_classifier = True
+    if args.remap_classes:
+        cfg.remap_classes = True
     if args.resume or args.resume_from:
         cfg.resume = True
         cfg.load_from = args.resume_from

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -234,18 +234,6 @@ class SegmentationDataset(Dataset):
             )
         return ColorTable({tuple(color): c for color, c in id_map.items()})
 
-    def id_map_for(self, classes: Sequence[str]) -> dict[Any, int]:
-        """The ``id_map`` under which the same files hold the same classes in another order."""
-        place = [classes.index(name) for name in self.classes]
-        if self.id_lookup is None:
-            return dict(enumerate(place))
-        found: Iterable[tuple[Any, int]]
-        if isinstance(self.id_lookup, ColorTable):
-            found = self.id_lookup.items()
-        else:
-            found = enumerate(self.id_lookup.tolist())
-        return {raw: place[c] for raw, c in found if c != IGNORE_INDEX}
-
     # --------------------------------------------------------------------------------------------- file lists
 
     def _find_samples(self) -> list[Sample]:
@@ -274,8 +262,10 @@ class SegmentationDataset(Dataset):
             return found.paths
         try:
             lines = Path(self.split).read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise DataError(f"{self.split}: the split file cannot be read ({error})") from error
+        except UnicodeDecodeError as error:
+            raise DataError(f"{self.split}: the split file is not UTF-8 text; save it as UTF-8") from error
         chosen = {line.strip() for line in lines if line.strip()}
         unknown = sorted(chosen - found.paths.keys())
         if unknown or not chosen:

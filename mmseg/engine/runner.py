@@ -18,8 +18,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmseg.checkpoints.weights import (
-    check_classes_of,
     compare,
+    fit_classes,
     load_checkpoint,
     read_checkpoint,
     state_dict_of,
@@ -215,7 +215,8 @@ class SegmentationRunner(Runner):
             checkpoint = load_checkpoint(student, filename, new_classifier=new_classifier)
             if not new_classifier:
                 classes = self.train_dataloader.dataset.metainfo["classes"]
-                check_classes_of(checkpoint, classes, filename)
+                remap = bool(self.cfg.get("remap_classes"))
+                fit_classes(student, checkpoint, classes, filename, remap)
         self._has_loaded = True
         self.logger.info(f"Loaded {Path(filename)}")
         return checkpoint

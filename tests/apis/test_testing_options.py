@@ -381,6 +381,11 @@ def test_fine_tuning_with_other_classes(uda_run, toy_data, tmp_path):
         loader.dataset.update({key: other[key] for key in ("classes", "palette", "id_map")})
     with pytest.raises(CheckpointError, match="another order"):
         apis.train(cfg)
+    cfg.remap_classes = True
+    cfg.merge_from_dict({"optim_wrapper.optimizer.lr": 0.0})
+    found, start = apis.train(cfg).state_dict(), uda_run.model.model.state_dict()
+    for name in ("decode_head.conv_seg.weight", "decode_head.conv_seg.bias"):
+        torch.testing.assert_close(found[name], start[name][order], atol=1e-6, rtol=0)
 
     few = dict(classes=["road", "rest"], palette=[(0, 0, 0), (1, 1, 1)], id_map={0: 0, 1: 1, 2: 1, 8: 1})
     options["model.decode_head.num_classes"] = 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
-from networks import filled, published_names, tiny
+from networks import filled, published_names, tiny, under_hrda
 from safetensors.torch import save_file
 from torch import nn
 
@@ -16,6 +16,7 @@ from mmseg.checkpoints.weights import (
     load_checkpoint,
     load_pretrained_backbone,
     read_checkpoint,
+    reorder_classes,
     require_file,
 )
 from mmseg.errors import CheckpointError
@@ -520,3 +521,15 @@ def test_damaged_safetensors_file(tmp_path: Path) -> None:
     path.write_bytes(b"no checkpoint at all")
     with pytest.raises(CheckpointError, match=r"damaged\.safetensors: not a readable PyTorch checkpoint"):
         read_checkpoint(path)
+
+
+def test_classes_are_reordered_wherever_a_head_has_one_output_per_class():
+    model = MODELS.build(under_hrda(tiny())).eval()
+    image, order = torch.randn(1, 3, 128, 128), list(range(model.num_classes))[::-1]
+    before = model.encode_decode(image)
+    reorder_classes(model, order)
+    assert torch.equal(model.encode_decode(image), before[:, order])
+    hidden = nn.Conv2d(3, len(order), 1)
+    model.decode_head.hidden = nn.Sequential(hidden, nn.Conv2d(len(order), 3, 1))
+    with pytest.raises(CheckpointError, match="cannot be told from others"):
+        reorder_classes(model, order)
