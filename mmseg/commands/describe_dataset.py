@@ -68,12 +68,13 @@ def main(argv: list[str] | None = None) -> None:
             print(f"warning: {remark}", file=sys.stderr)
     with writing(str(out)):
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(config_text(args.root, out, pairs), encoding="utf-8")
+        for path, text in config_files(args.root, out, pairs).items():
+            path.write_text(text, encoding="utf-8")
     print(f"{out}: name the classes in it, then run python tools/verify_dataset.py {out}")
 
 
-def config_text(root: Path, out: Path, pairs: list) -> str:
-    """The config of a data set, with a comment at each guess."""
+def config_files(root: Path, out: Path, pairs: list) -> dict[Path, str]:
+    """The config of a data set, with a comment at each guess, and lists of the images that have a label."""
     from mmseg.datasets.describe import settings
     from mmseg.datasets.transforms.loading import LoadImage
 
@@ -109,6 +110,7 @@ def config_text(root: Path, out: Path, pairs: list) -> str:
         lines += [f"        {value!r}: {c},\n" for value, c in id_map.items()]
         lines.append("    },\n")
     lines.append(")\n")
+    files: dict[Path, str] = {}
     training = next((pair for pair in pairs if _is(pair, "tra")), first)
     testing = next((pair for split in ("val", "test") for pair in pairs if _is(pair, split)), training)
     for pair in pairs:
@@ -131,16 +133,16 @@ def config_text(root: Path, out: Path, pairs: list) -> str:
         if split is not None:
             extra += f"        split={str(root / split)!r},\n"
         elif len(pair.names) < len(pair.images.names):
-            missing = len(pair.images.names) - len(pair.names)
-            lines.append(f"# {missing} images have no label: list the others "
-                         "in a text file and name it as split\n")  # fmt: skip
+            labelled = out.resolve().with_name(f"{out.stem}_labelled_{loader}.txt")
+            files[labelled] = "".join(f"{name}\n" for name in pair.names)
+            extra += f"        split={str(labelled)!r},  # images that have a label\n"
         lines.append(
             f"{loader}_dataloader = dict(\n    dataset=dict(\n        **{settings_of},\n"
             f"        img_dir={pair.images.folder!r},\n        ann_dir={pair.labels.folder!r},\n{extra}"
             f"        pipeline={pipeline}_pipeline,\n    )\n)\n"
         )
     lines.append("test_dataloader = val_dataloader\n")
-    return "".join(lines)
+    return files | {out: "".join(lines)}
 
 
 def _split_file(pair, loader: str) -> Iterator[str]:

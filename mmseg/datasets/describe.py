@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ MOST_VALUES = 64  # more values or colours than classes can have mean that a fil
 SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
 BEHIND_SPLIT = ("", "annot", "labels", "label", "masks", "mask", "gt", "images", "img")
 """What follows it in the names of folders, as in ``trainannot``."""
+_SEPARATOR = re.compile(r"[_.-]")
 Value = int | tuple[int, int, int]
 
 
@@ -136,13 +138,13 @@ def _kinds(root: Path) -> Iterator[Kind]:
 
 
 def _suffixes(file: str) -> Iterator[str]:
-    """``.png``, ``_c.png`` and ``_b_c.png`` of ``a_b_c.png``."""
+    """``.png``, ``_c.png`` and ``_b_c.png`` of ``a_b_c.png``; ``-`` and ``.`` separate words, too."""
     stem, ending = os.path.splitext(os.path.basename(file))
     yield ending
-    parts = stem.split("_")
-    for length in (1, 2):
-        if len(parts) > length and not parts[-length].isdigit():
-            yield "_" + "_".join(parts[-length:]) + ending
+    starts = [match.start() for match in _SEPARATOR.finditer(stem) if match.start() > 0]
+    for start in starts[:-3:-1]:
+        if not stem[start + 1 :].split(stem[start])[0].isdigit():
+            yield stem[start:] + ending
 
 
 def _are_labels(root: Path, kind: Kind) -> bool:
@@ -267,7 +269,16 @@ def settings(pair: Pairing, values: Counter[Value]) -> dict[str, Any]:
     Args:
         pair: Images and labels.
         values: Of all pairings of the data set, which have the same classes.
+
+    Raises:
+        DataError: There are fewer than two of them.
     """
+    if len(values) < 2:
+        raise DataError(
+            f"{pair.labels.folder or '.'}/*{pair.labels.suffix}: the labels that were read hold "
+            f"{f'the value {next(iter(values))} alone' if values else 'no value'}, expected those of two "
+            "classes at least; check that these files are the labels"
+        )
     ordered = sorted(values, key=lambda value: (isinstance(value, tuple), value))
     ids = [value for value in ordered if isinstance(value, int)]
     ignored = {IGNORE_INDEX} if IGNORE_INDEX in ids and len(ids) > 2 else set()

@@ -123,6 +123,9 @@ def test_split_file_limits_the_data_set(tmp_path):
     split.write_text("\n")
     with pytest.raises(DataError, match="no name"):
         DATASETS.build(dict(cfg, split=str(split)))
+    split.write_text("x/b\n", encoding="utf-16")
+    with pytest.raises(DataError, match=r"split\.txt: the split file is not UTF-8 text; save it as UTF-8"):
+        DATASETS.build(dict(cfg, split=str(split)))
     with pytest.raises(DataError, match=r"none\.txt: the split file cannot be read"):
         DATASETS.build(dict(cfg, split=str(tmp_path / "none.txt")))
 

@@ -78,7 +78,25 @@ def colours(root):
     return dict(train=5, val=5, classes=3, names=names, id_map=id_map)
 
 
-@pytest.mark.parametrize("make", [camvid, one_folder, cities, voc, colours])
+def partly_labelled(root):
+    """Labels called by a dash, for some images of each split."""
+    for split, number, labelled in (("train", 5, 3), ("val", 3, 2)):
+        for i in range(number):
+            image(root / f"images/{split}/Übung {i}.tif", i)
+            if i < labelled:
+                label(root / f"labels/{split}/Übung {i}-mask.png", i)
+    return dict(train=3, val=2, classes=3, id_map=None)
+
+
+def dotted(root):
+    """A second word of the name behind a dot."""
+    for i in range(4):
+        image(root / f"frame{i}.rgb.png", i)
+        label(root / f"frame{i}.label.png", i)
+    return dict(train=4, val=4, classes=3, id_map=None)
+
+
+@pytest.mark.parametrize("make", [camvid, one_folder, cities, voc, colours, partly_labelled, dotted])
 def test_a_folder_becomes_a_config_that_passes_the_verification(tmp_path, capsys, make):
     root, out = tmp_path / "my data", tmp_path / "config.py"
     expected = make(root)
@@ -106,8 +124,11 @@ def test_what_cannot_be_described(tmp_path, capsys):
     image(tmp_path / "a.png", 0)
     assert main([str(tmp_path)]) == 1
     assert "no labels with the names of images" in capsys.readouterr().err
-    label(tmp_path / "a_mask.png", 0)
-    label(tmp_path / "b_mask.png", 0)
+    label(tmp_path / "a_mask.png", 0, (7,))
+    label(tmp_path / "b_mask.png", 0, (7,))
+    assert main([str(tmp_path), "--out", str(tmp_path / "new.py")]) == 1
+    assert "hold the value 7 alone, expected those of two classes" in capsys.readouterr().err
+    assert not (tmp_path / "new.py").exists()
     image(tmp_path / "b.png", 1)
     (tmp_path / "config.py").write_text("")
     assert main([str(tmp_path), "--out", str(tmp_path / "config.py")]) == 1
