@@ -99,7 +99,7 @@ def multiply(dataset: datasets.SegmentationDataset, number: int) -> None:
                 suffix = str(file.relative_to(folder)).removeprefix(name)
                 for other in others:
                     (folder / f"{other}{suffix}").hardlink_to(file)
-    for path in Path(dataset.data_root).glob("sample*_with_class.json"):
+    for path in dataset.root.glob("sample*_with_class.json"):
         _repeat_statistics(path.parent, copies)
 
 

@@ -8,6 +8,7 @@ from mmengine.config import Config, ConfigDict
 
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.datasets.files import as_suffixes, find_files
+from mmseg.datasets.folders import Folder, resolve_folders
 from mmseg.errors import ConfigError
 from mmseg.evaluation.iou_metric import IoUMetric
 from mmseg.models.segmentors import HRDAEncoderDecoder
@@ -143,27 +144,30 @@ def _augmentation(loader: ConfigDict, scales: Sequence[float]) -> dict:
 def use_test_split(dataset: ConfigDict) -> None:
     """Let the config of a data set name the ``test`` split instead of ``val``.
 
-    The last folder ``val`` of ``img_dir`` and ``ann_dir`` is replaced, and the file name of ``split``;
-    ``data_root`` stays as it is. Without a file in the label folder, labels are not read.
+    The last folder ``val`` of each ``img_dir`` and ``ann_dir`` is replaced, and the file name of ``split``;
+    ``data_root`` stays as it is. Where a label folder holds no file, labels are not read.
 
     Raises:
-        ConfigError: The image folder has no part ``val``.
+        ConfigError: An image folder has no part ``val``.
     """
     found = dataset.get("img_dir", "")
-    parts = PurePosixPath(found).parts
-    if "test" not in parts and "val" not in parts:
+    if not all({"test", "val"} & set(PurePosixPath(folder).parts) for folder in _each(found)):
         raise ConfigError(
             f"--test-set: img_dir={found!r} of the test data has no folder 'val' to replace by 'test'; set "
             "img_dir and ann_dir with --cfg-options test_dataloader.dataset.img_dir=..."
         )
-    for key in ("img_dir", "ann_dir"):
-        if dataset.get(key):
-            dataset[key] = _with_test(dataset[key])
-    if dataset.get("split"):
-        split = PurePosixPath(dataset.split)
-        dataset.split = str(split.with_stem("test") if split.stem == "val" else split)
+    for key in ("img_dir", "ann_dir", "split"):
+        if value := dataset.get(key):
+            change = _split_file_of_test if key == "split" else _with_test
+            dataset[key] = (
+                change(value) if isinstance(value, str) else [text and change(text) for text in value]
+            )
     if not _has_label_files(dataset):
         dataset.load_labels = False
+
+
+def _each(texts: str | Sequence[str]) -> Sequence[str]:
+    return [texts] if isinstance(texts, str) else texts
 
 
 def _with_test(folder: str) -> str:
@@ -174,14 +178,30 @@ def _with_test(folder: str) -> str:
     return str(PurePosixPath(*parts))
 
 
+def _split_file_of_test(file: str) -> str:
+    path = PurePosixPath(file)
+    return str(path.with_stem("test") if path.stem == "val" else path)
+
+
+def folders_of(dataset: ConfigDict) -> list[Folder]:
+    """The folders that the config of a data set names."""
+    kind = DATASETS.get(dataset.type)
+    return resolve_folders(
+        dataset.get("data_root", ""),
+        dataset.get("img_dir") or kind.default_img_dir,
+        dataset.get("ann_dir") or kind.default_ann_dir,
+        dataset.get("split"),
+    )
+
+
 def _has_label_files(dataset: ConfigDict) -> bool:
+    """Whether each label folder holds a file."""
     if not has_labels(dataset):
         return False
     kind = DATASETS.get(dataset.type)
-    suffix = dataset.get("seg_map_suffix") or kind.default_seg_map_suffix
-    ann_dir = dataset.get("ann_dir") or kind.default_ann_dir
-    folder = Path(dataset.get("data_root", ""), ann_dir)
-    return folder.is_dir() and bool(find_files(folder, as_suffixes(suffix)).paths)
+    suffixes = as_suffixes(dataset.get("seg_map_suffix") or kind.default_seg_map_suffix)
+    folders = [folder.labels for folder in folders_of(dataset) if folder.labels is not None]
+    return all(folder.is_dir() and find_files(folder, suffixes).paths for folder in folders)
 
 
 def has_labels(dataset: ConfigDict) -> bool:

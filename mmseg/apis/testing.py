@@ -12,6 +12,7 @@ from mmengine.model import is_model_wrapper
 
 from mmseg.apis.evaluation_options import (
     EvaluationOptions,
+    folders_of,
     has_labels,
     set_evaluator,
     set_inference,
@@ -20,6 +21,7 @@ from mmseg.apis.evaluation_options import (
 from mmseg.apis.training import build_runner
 from mmseg.checkpoints.weights import fit_classes, load_checkpoint, require_file
 from mmseg.config.work_dir import work_dir_of
+from mmseg.datasets.folders import common_folder
 from mmseg.errors import ConfigError
 
 TRAINING_KEYS = (
@@ -157,6 +159,5 @@ def _reason(cfg: Config, options: EvaluationOptions) -> str:
         return "Attention only: no scores are computed"
     if options.submission is not None:
         return "Files for the server only: no scores are computed"
-    dataset = cfg.test_dataloader.dataset
-    folder = Path(dataset.get("data_root", ""), dataset.get("img_dir", ""))
+    folder = common_folder([each.images for each in folders_of(cfg.test_dataloader.dataset)])
     return f"{folder}: there are no labels; predictions only, no scores are computed"

@@ -57,7 +57,7 @@ def folder_name(dataset: SegmentationDataset) -> str:
     """Data set and size, such as ``gta_1280x704``."""
     height, width = dataset.load(0)["img_shape"]
     unlabelled = "" if dataset.has_labels else "_unlabelled"
-    return f"{Path(dataset.data_root).resolve().name}_{width}x{height}{unlabelled}"
+    return f"{dataset.root.resolve().name}_{width}x{height}{unlabelled}"
 
 
 @command

@@ -18,6 +18,8 @@ TEXTS = {
     "split", "statistics_dir", "work_dir",
 }  # fmt: skip
 """Settings that are texts also where a config leaves them out."""
+LISTABLE = {"ann_dir", "data_root", "img_dir", "img_suffix", "seg_map_suffix", "split"}
+"""Settings of data sets that are one text or a list of them, whatever a config holds."""
 
 
 class OptionText(str):
@@ -29,8 +31,9 @@ class OptionText(str):
 def typed(key: str, value: Any, held: Any) -> Any:
     """The value of an option.
 
-    A text is taken as typed where the config holds a text; ``None`` stands for no text unless it is quoted.
-    Elsewhere it is read as a Python value; words in it need no quotes, nor lists brackets.
+    A text is taken as typed where the config holds a text, unless it is a list and one may stand there;
+    ``None`` stands for no text unless it is quoted. Elsewhere it is read as a Python value; words in it need
+    no quotes, nor lists brackets.
 
     Args:
         key: Dotted name of the setting.
@@ -42,8 +45,9 @@ def typed(key: str, value: Any, held: Any) -> Any:
     """
     if not isinstance(value, OptionText):
         return value
-    text = value.strip()
-    if isinstance(held, str) or (held is None and key.rpartition(".")[2] in TEXTS and not _is_list(text)):
+    text, name = value.strip(), key.rpartition(".")[2]
+    is_list = _is_list(text) and (held is None or name in LISTABLE)
+    if (isinstance(held, str) or (held is None and name in TEXTS)) and not is_list:
         return None if text == "None" else unquoted(text)
     found = value_of(key, text)
     if isinstance(held, bool) and not isinstance(found, bool | None):
@@ -52,9 +56,14 @@ def typed(key: str, value: Any, held: Any) -> Any:
         raise ConfigError(f"--cfg-options {key}={text}: expected a dict as in Python, {{'name': value}}")
     if isinstance(held, int) and isinstance(found, float) and found.is_integer():
         return int(found)  # 1e5
-    if isinstance(held, list | tuple) and held and all(isinstance(each, str) for each in held):
+    texts = isinstance(held, list | tuple) and bool(held) and all(isinstance(each, str) for each in held)
+    if texts or (name in LISTABLE and found is not None):
         inner = text[1:-1] if _is_list(text) else text
-        return [unquoted(part.strip()) for part in split_at_commas(key, inner) if part.strip()]
+        parts = [unquoted(part.strip()) for part in split_at_commas(key, inner) if part.strip()]
+        if name not in LISTABLE:
+            return parts
+        listed = [None if part == "None" else part for part in parts]
+        return listed if len(listed) != 1 or _is_list(text) else listed[0]
     return found
 
 

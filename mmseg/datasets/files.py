@@ -70,13 +70,13 @@ def split_suffix(file: str, suffixes: Iterable[str]) -> tuple[str, str] | None:
     )
 
 
-def find_files(folder: Path, suffixes: Sequence[str], without: Path | None = None) -> Found:
+def find_files(folder: Path, suffixes: Sequence[str], without: Sequence[Path] = ()) -> Found:
     """Files below a folder that end with one of some suffixes.
 
     Args:
         folder: Where to look.
         suffixes: As from :func:`as_suffixes`.
-        without: A folder, perhaps below this one, whose files do not count.
+        without: Folders below this one whose files do not count.
 
     Raises:
         DataError: Two files have the same name but for their suffix.
@@ -86,7 +86,7 @@ def find_files(folder: Path, suffixes: Sequence[str], without: Path | None = Non
     others: dict[str, list[str]] = {}
     endings = {os.path.splitext(suffix)[1].lower() or suffix.lower() for suffix in suffixes}
     for place, files in walk(folder):
-        if without is not None and Path(place).is_relative_to(without):
+        if without and any(map(Path(place).is_relative_to, without)):
             continue
         for file in files:
             path = os.path.join(place, file)

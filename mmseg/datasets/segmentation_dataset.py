@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from mmseg.datasets.files import Found, as_suffixes, find_files, without_labels_between
+from mmseg.datasets.folders import Folder, Texts, common_folder, resolve_folders
 from mmseg.datasets.prepared.format import PreparedData
 from mmseg.datasets.pseudo_margins import PseudoMargins
 from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, epoch_permutation, keyed_random_state
@@ -55,14 +56,16 @@ class SegmentationDataset(Dataset):
     without hidden ones and those of file servers and systems (``@eaDir``, ``__MACOSX``).
 
     Args:
-        data_root: Folder of the data set.
+        data_root: Folder of the data set. This, ``img_dir``, ``ann_dir`` and ``split`` may be lists of the
+            same length, one entry for each folder of images; a text holds for all of them.
         img_dir: Folder of the images, below ``data_root`` unless absolute.
         ann_dir: Folder of the label maps, below ``data_root`` unless absolute. Without it there are no
             labels.
         img_suffix: End of the image file names, or several; capital or small letters do not matter.
         seg_map_suffix: The same of the label files; label and image names agree in all but the suffix. Files
             that end so are never images, also where labels are not loaded.
-        split: Text file (UTF-8) with one name (without suffix) per line that limits the data set.
+        split: Text file (UTF-8) with one name (without suffix) per line that limits the data set. In a list,
+            None takes the whole folder.
         pipeline: Configs of the transforms.
         test_mode: Positions are file indices and nothing is shuffled.
         classes: Names of the classes; class c has label value c.
@@ -76,11 +79,15 @@ class SegmentationDataset(Dataset):
         seed: Seed of file order and augmentation.
 
     Attributes:
+        folders: Where the files come from.
+        root, img_dir, ann_dir: The folder that all of ``data_root``, ``img_dir``, ``ann_dir`` have in common:
+            with a single one that one. Names of samples are paths below ``img_dir``.
         remarks: What was left out or looks odd, for :mod:`mmseg.datasets.verify`.
 
     Raises:
-        DataError: A folder is missing or empty, labels are missing, or the prepared pixels do not fit.
-        ConfigError: Classes and palette do not fit.
+        DataError: A folder is missing or empty, labels are missing, an image is in two lists, or the prepared
+            pixels do not fit.
+        ConfigError: Classes and palette do not fit, or the lists of folders.
     """
 
     default_img_dir: ClassVar[str] = ""
@@ -100,12 +107,12 @@ class SegmentationDataset(Dataset):
 
     def __init__(
         self,
-        data_root: str = "",
-        img_dir: str | None = None,
-        ann_dir: str | None = None,
-        img_suffix: str | Sequence[str] | None = None,
-        seg_map_suffix: str | Sequence[str] | None = None,
-        split: str | None = None,
+        data_root: Texts = "",
+        img_dir: Texts = None,
+        ann_dir: Texts = None,
+        img_suffix: Texts = None,
+        seg_map_suffix: Texts = None,
+        split: Texts = None,
         pipeline: Sequence[dict] = (),
         test_mode: bool = False,
         classes: Sequence[str] | None = None,
@@ -116,23 +123,23 @@ class SegmentationDataset(Dataset):
         prepared: str | None = None,
         seed: int = 0,
     ) -> None:
-        texts = dict(data_root=data_root, img_dir=img_dir or "", ann_dir=ann_dir or "", split=split or "")
-        suffixes = dict(img_suffix=img_suffix or "", seg_map_suffix=seg_map_suffix or "")
-        for name, value in (texts | suffixes).items():
-            several = (
-                name in suffixes and isinstance(value, Sequence) and all(isinstance(s, str) for s in value)
-            )
-            if not (isinstance(value, str | Path) or several):
-                raise ConfigError(f"config: {type(self).__name__} {name}={value!r}; expected a text")
-        ann_dir = self.default_ann_dir if ann_dir is None else ann_dir
-        self.data_root = data_root
-        self.img_dir = Path(data_root, self.default_img_dir if img_dir is None else img_dir)
-        self.label_dir = None if ann_dir is None else Path(data_root, ann_dir)
-        self.ann_dir = self.label_dir if load_labels else None
+        for name, suffix in dict(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix).items():
+            several = isinstance(suffix, Sequence) and all(isinstance(each, str) for each in suffix)
+            if not (suffix is None or several):
+                raise ConfigError(f"config: {type(self).__name__} {name}={suffix!r}; expected a text")
+        self.folders = resolve_folders(
+            data_root,
+            self.default_img_dir if img_dir is None else img_dir,
+            self.default_ann_dir if ann_dir is None else ann_dir,
+            split,
+        )
+        labels = [folder.labels for folder in self.folders if folder.labels is not None]
+        self.root = common_folder([folder.root for folder in self.folders])
+        self.img_dir = common_folder([folder.images for folder in self.folders])
+        self.ann_dir = common_folder(labels) if labels and load_labels else None
         self.remarks: list[str] = []
         self.img_suffix = self.default_img_suffix if img_suffix is None else img_suffix
         self.seg_map_suffix = self.default_seg_map_suffix if seg_map_suffix is None else seg_map_suffix
-        self.split = split
         self.classes, self.palette = self._resolve_classes(classes, palette)
         self.id_lookup = None if id_map is None else self._id_lookup(id_map)
         self.pseudo_margins = (
@@ -161,6 +168,11 @@ class SegmentationDataset(Dataset):
     def metainfo(self) -> dict[str, Any]:
         """``classes`` (tuple of names) and ``palette`` (list of RGB tuples)."""
         return {"classes": self.classes, "palette": self.palette}
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether a split file leaves files of the folders out."""
+        return any(folder.split is not None for folder in self.folders)
 
     @property
     def has_labels(self) -> bool:
@@ -237,35 +249,48 @@ class SegmentationDataset(Dataset):
     # --------------------------------------------------------------------------------------------- file lists
 
     def _find_samples(self) -> list[Sample]:
-        images = self._images()
-        if self.ann_dir is None:
-            return [Sample(path, None, name) for name, path in images.items()]
-        labels = self._find(self.ann_dir, self.seg_map_suffix, "label").paths
+        samples: dict[str, Sample] = {}
+        for folder in self.folders:
+            for sample in self._samples_of(folder):
+                if samples.setdefault(sample.name, sample) is not sample:
+                    raise DataError(
+                        f"{sample.img_path}: is in two of the folders or lists of the data set; expected "
+                        "each image once: correct img_dir or split"
+                    )
+        return [sample for _, sample in sorted(samples.items())]
+
+    def _samples_of(self, folder: Folder) -> Iterator[Sample]:
+        """What a folder holds, named by the paths below the common folder of all images."""
+        below = folder.images.relative_to(self.img_dir).as_posix()
+        prefix = "" if below == "." else f"{below}/"
+        images = self._images(folder)
+        if self.ann_dir is None or folder.labels is None:
+            yield from (Sample(path, None, prefix + name) for name, path in images.items())
+            return
+        labels = self._find(folder, "label").paths
         missing = [name for name in images if name not in labels]
         if missing:
             shown = ", ".join(f"{name}{_shown(self.seg_map_suffix)}" for name in missing[:3])
             raise DataError(
-                f"{self.ann_dir}: {len(missing)} of {len(images)} images have no label, for example {shown}; "
-                f"{self._label_remedy()}"
+                f"{folder.labels}: {len(missing)} of {len(images)} images have no label, for example "
+                f"{shown}; {self._label_remedy(folder)}"
             )
-        return [Sample(path, labels[name], name) for name, path in images.items()]
+        yield from (Sample(path, labels[name], prefix + name) for name, path in images.items())
 
-    def _images(self) -> dict[str, str]:
+    def _images(self, folder: Folder) -> dict[str, str]:
         """Name -> file of every image; labels between or below the images are none."""
-        labels = self.label_dir
-        below = labels is not None and labels != self.img_dir and labels.is_relative_to(self.img_dir)
-        found = self._find(self.img_dir, self.img_suffix, "image", without=labels if below else None)
+        found = self._find(folder, "image")
         suffixes, label_suffixes = as_suffixes(self.img_suffix), as_suffixes(self.seg_map_suffix)
         found = without_labels_between(found, suffixes, label_suffixes)
-        self.remarks += found.remarks
-        if self.split is None:
+        self.remarks += [remark for remark in found.remarks if remark not in self.remarks]
+        if folder.split is None:
             return found.paths
         try:
-            lines = Path(self.split).read_text(encoding="utf-8-sig").splitlines()
+            lines = folder.split.read_text(encoding="utf-8-sig").splitlines()
         except OSError as error:
-            raise DataError(f"{self.split}: the split file cannot be read ({error})") from error
+            raise DataError(f"{folder.split}: the split file cannot be read ({error})") from error
         except UnicodeDecodeError as error:
-            raise DataError(f"{self.split}: the split file is not UTF-8 text; save it as UTF-8") from error
+            raise DataError(f"{folder.split}: the split file is not UTF-8 text; save it as UTF-8") from error
         chosen = {line.strip() for line in lines if line.strip()}
         unknown = sorted(chosen - found.paths.keys())
         if unknown or not chosen:
@@ -275,32 +300,38 @@ class SegmentationDataset(Dataset):
                 else "no name"
             )
             raise DataError(
-                f"{self.split}: {problem}; expected one name per line, relative to {self.img_dir}, without "
-                f"{_shown(self.img_suffix)}"
+                f"{folder.split}: {problem}; expected one name per line, relative to {folder.images}, "
+                f"without {_shown(self.img_suffix)}"
             )
         return {name: found.paths[name] for name in sorted(chosen)}
 
-    def _find(
-        self, folder: Path, suffix: str | Sequence[str], kind: str, without: Path | None = None
-    ) -> Found:
-        remedy = self._label_remedy() if kind == "label" else "check data_root and img_dir of the config"
-        if not folder.is_dir():
+    def _find(self, folder: Folder, kind: Literal["image", "label"]) -> Found:
+        """Images or labels of a folder; labels below the images are no images."""
+        remedy = self._label_remedy(folder)
+        place, suffix, without = folder.labels, self.seg_map_suffix, list[Path]()
+        if kind == "image":
+            remedy = "check data_root and img_dir of the config"
+            place, suffix = folder.images, self.img_suffix
+            labels = {each.labels for each in self.folders if each.labels is not None} - {place}
+            without = [each for each in labels if each.is_relative_to(place)]
+        assert place is not None
+        if not place.is_dir():
             raise DataError(
-                f"{folder}: the {kind} folder is missing (expected files *{_shown(suffix)} there); {remedy}"
+                f"{place}: the {kind} folder is missing (expected files *{_shown(suffix)} there); {remedy}"
             )
-        found = find_files(folder, as_suffixes(suffix), without)
+        found = find_files(place, as_suffixes(suffix), without)
         if not found.paths:
             raise DataError(
-                f"{folder}: the {kind} folder holds no file *{_shown(suffix)}"
+                f"{place}: the {kind} folder holds no file *{_shown(suffix)}"
                 + "".join(f" ({remark})" for remark in found.remarks[:1] if kind == "image")
                 + f"; {remedy}"
             )
         return found
 
-    def _label_remedy(self) -> str:
+    def _label_remedy(self, folder: Folder) -> str:
         if self.converter is None:
             return "check ann_dir and seg_map_suffix of the config"
-        return f"run python tools/convert_datasets/{self.converter}.py {self.data_root}"
+        return f"run python tools/convert_datasets/{self.converter}.py {folder.root}"
 
     # ------------------------------------------------------------------------------------------------ samples
 

@@ -300,7 +300,7 @@ def _judge_ignored(part: Part, dataset: SegmentationDataset, files: Sequence[Fil
 def _write_statistics(part: Part, dataset: SegmentationDataset) -> None:
     pairs = zip(dataset.samples, part.files, strict=True)
     labels = [ConvertedLabel(str(sample.seg_map_path), check.pixels) for sample, check in pairs]
-    folder = (part.rcs or {}).get("statistics_dir") or dataset.data_root
+    folder = (part.rcs or {}).get("statistics_dir") or dataset.root
     try:
         write_class_statistics(folder, labels)
     except OSError as error:
@@ -314,7 +314,7 @@ def _compare_statistics(
     dataset: SegmentationDataset, checks: list[FileCheck], folder: str | None
 ) -> list[str]:
     """Differences between the class statistics and the labels that were read."""
-    path, lookup, problems = Path(folder or dataset.data_root, STATISTICS_FILE), FileLookup(dataset), []
+    path, lookup, problems = Path(folder or dataset.root, STATISTICS_FILE), FileLookup(dataset), []
     listed = set()
     for entry in read_statistics(dataset, STATISTICS_FILE, folder):
         index = lookup[entry["file"]]

@@ -78,6 +78,7 @@ def test_test_split_with_labels_is_scored(source_run, data_with_test_split, tmp_
         (dict(img_dir="/val/x/val", ann_dir="/val/y/val"), ("/val/x/test", "/val/y/test")),
         (dict(img_dir="values/val"), ("values/test", None)),
         (dict(img_dir="leftImg8bit/test", ann_dir="gtFine/test"), ("leftImg8bit/test", "gtFine/test")),
+        (dict(img_dir=["a/val", "b/val"], ann_dir="l/val"), (["a/test", "b/test"], "l/test")),
     ],
 )
 def test_only_the_folder_of_the_split_is_replaced(toy_data, tmp_path, folders, expected):
@@ -154,6 +155,30 @@ def test_files_are_what_the_server_of_the_data_set_takes(
     assert done == 0
     assert [path.name for path in tmp_path.glob("label*Ids")] == [folder]
     assert len(list((tmp_path / folder).iterdir())) == len(val_images(toy_data))
+
+
+def test_images_of_several_folders(source_run, toy_data, tmp_path):
+    """Predictions lie below the folder that those of the images have in common."""
+    settings = [f"test_dataloader.dataset.{key}" for key in
+                (f"data_root={toy_data / 'cityscapes'}", "img_dir=[leftImg8bit/val,leftImg8bit/train]",
+                 "ann_dir=[gtFine/val,gtFine/train]")]  # fmt: skip
+    folder = toy_data / "cityscapes/leftImg8bit"
+    expected = {path.relative_to(folder) for path in folder.rglob("*.png")}
+    options = [
+        "--show-dir",
+        tmp_path / "preds",
+        "--out",
+        tmp_path / "preds.npz",
+        "--work-dir",
+        tmp_path / "work",
+    ]
+    assert run_tool(source_run, *options, settings=settings) == 0
+    assert {path.relative_to(tmp_path / "preds") for path in (tmp_path / "preds").rglob("*.png")} == expected
+    with np.load(tmp_path / "preds.npz") as archive:
+        assert {Path(f"{name}.png") for name in archive.files} == expected
+    assert run_tool(source_run, "--format-only", "--work-dir", tmp_path / "files", settings=settings) == 0
+    written = {path.name for path in (tmp_path / "files/labelIds").iterdir()}
+    assert written == {path.name for path in expected}
 
 
 def test_wrong_use_is_explained(source_run, tmp_path, capsys):

@@ -17,9 +17,15 @@ custom_hooks = [dict(type='A', interval=1)]
 """
 
 
+FOLDERS = """
+one = dict(img_dir='a')
+two = dict(img_dir=['a', 'b'])
+"""
+
+
 def value(tmp_path, key, text):
     """What a config holds when it is loaded with an option of the command line."""
-    (tmp_path / "config.py").write_text(CONFIG)
+    (tmp_path / "config.py").write_text(CONFIG + FOLDERS)
     parser = ArgumentParser()
     add_cfg_options(parser)
     options = parser.parse_args(["--cfg-options", f"{key}={text}"]).cfg_options
@@ -58,6 +64,14 @@ def test_texts_are_taken_as_typed(tmp_path, text):
         ("model.new", "true", True),
         ("model.names", "1,true", ["1", "true"]),
         ("model.names", '["a]b",c]', ["a]b", "c"]),
+        ("one.img_dir", "[2024,b c]", ["2024", "b c"]),
+        ("one.img_dir", "a,b", "a,b"),
+        ("one.split", "[None,a.txt]", [None, "a.txt"]),
+        ("one.split", "a.txt", "a.txt"),
+        ("two.img_dir", "c", "c"),
+        ("two.img_dir", "[c]", ["c"]),
+        ("two.img_dir", "c,d", ["c", "d"]),
+        ("two.img_dir", "None", None),
         ("model.split", "2024", "2024"),
         ("model.split", "a,b.txt", "a,b.txt"),
         ("load_from", "ckpt,v2.pth", "ckpt,v2.pth"),

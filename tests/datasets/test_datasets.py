@@ -130,6 +130,83 @@ def test_split_file_limits_the_data_set(tmp_path):
         DATASETS.build(dict(cfg, split=str(tmp_path / "none.txt")))
 
 
+def make_two_folders(root):
+    """The images a, b and a, c in two folders, and a list of one of them."""
+    for folder, names in dict(train="ab", val="ac").items():
+        for seed, name in enumerate(names):
+            write_image(root / "images" / folder / f"{name}.png", seed=seed)
+            write_label(root / "labels" / folder / f"{name}.png", seed=seed)
+    (root / "c.txt").write_text("c")
+    return dict(type="CustomDataset", pipeline=LOAD, **TWO)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        dict(
+            data_root="ROOT", img_dir=["images/train", "images/val"], ann_dir=["labels/train", "labels/val"]
+        ),
+        dict(
+            data_root=["ROOT/images/train", "ROOT/images/val"],
+            img_dir="",
+            ann_dir=["../../labels/train", "../../labels/val"],
+        ),
+    ],
+)
+def test_several_folders(tmp_path, monkeypatch, folders):
+    """Images of the same name stay apart, and each keeps its label; paths may be relative."""
+    cfg = make_two_folders(tmp_path / "own")
+    monkeypatch.chdir(tmp_path)
+    for root in ("own", str(tmp_path / "own")):
+        placed = {
+            key: [text.replace("ROOT", root) for text in value]
+            if isinstance(value, list)
+            else value.replace("ROOT", root)
+            for key, value in folders.items()
+        }
+        dataset = DATASETS.build(dict(cfg, **placed))
+        assert [sample.name for sample in dataset.samples] == ["train/a", "train/b", "val/a", "val/c"]
+        for sample in dataset.samples:
+            assert Path(sample.img_path) == dataset.img_dir / f"{sample.name}.png"
+            assert Path(sample.seg_map_path) == dataset.ann_dir / f"{sample.name}.png"
+            assert Path(sample.seg_map_path).is_file()
+        expected = cv2.imread(str(tmp_path / "own/labels/val/c.png"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(dataset.get(3, None)["gt_semantic_seg"].numpy(), expected)
+
+
+def test_lists_of_several_folders(tmp_path):
+    cfg = make_two_folders(tmp_path)
+    folders = dict(
+        data_root=str(tmp_path),
+        img_dir=["images/train", "images/val"],
+        ann_dir=["labels/train", "labels/val"],
+    )
+    listed = DATASETS.build(dict(cfg, **folders, split=[None, str(tmp_path / "c.txt")]))
+    assert [sample.name for sample in listed.samples] == ["train/a", "train/b", "val/c"] and listed.is_listed
+    (tmp_path / "a.txt").write_text("a")
+    one = dict(data_root=str(tmp_path), img_dir="images/val", ann_dir="labels/val")
+    both = DATASETS.build(dict(cfg, **one, split=[str(tmp_path / "a.txt"), str(tmp_path / "c.txt")]))
+    assert [sample.name for sample in both.samples] == ["a", "c"]
+
+
+def test_lists_of_folders_that_do_not_fit(tmp_path):
+    cfg = make_two_folders(tmp_path)
+    root = dict(data_root=str(tmp_path))
+    for wrong, message in [
+        (
+            dict(img_dir=["images/train", "images/val"], ann_dir=["labels/train"]),
+            "img_dir names 2, ann_dir names 1",
+        ),
+        (dict(img_dir=[]), r"img_dir=\[\] .* expected a text or a list of texts"),
+        (dict(img_dir=["images/train", 3]), r"img_dir=\['images/train', 3\]"),
+        (dict(img_dir=["images/train", "images/val"], ann_dir=["labels/train", None]), "ann_dir="),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            DATASETS.build(dict(cfg, **root, **wrong))
+    with pytest.raises(DataError, match=r"val/[ac]\.png: is in two of the folders or lists"):
+        DATASETS.build(dict(cfg, **root, img_dir=["images", "images/val"]))
+
+
 def test_id_map_and_palette_labels(tmp_path):
     raw = np.array([[0, 7, 200], [300, 9, 65535]], np.uint16)
     write_image(tmp_path / "images" / "a.png", (2, 3))

@@ -291,6 +291,23 @@ def test_statistics_of_own_data_can_be_written(cfg):
     assert {c: n for c, n in entry.items() if c != "file"} == {str(c): (label == c).sum() for c in range(3)}
 
 
+def test_statistics_of_several_folders(cfg, tmp_path):
+    """Labels of the same name are counted and drawn each by itself."""
+    for folder, name, seed in [("a", "0", 1), ("a", "1", 2), ("b", "0", 3)]:
+        write_pair(tmp_path / folder, f"images/{name}.png", f"labels/{name}.png", seed)
+    write(tmp_path / "b/labels/0.png", np.full((32, 64), 5, np.uint8))
+    source = cfg.train_dataloader.dataset.source
+    source.update(type="CustomDataset", data_root=[str(tmp_path / folder) for folder in "ab"])
+    source.update(classes=DATASETS.build(cfg.val_dataloader.dataset).classes)
+    source.update(img_dir="images", ann_dir="labels")
+    assert not any(part.problems for part in verify(cfg, nproc=1, write_statistics=True))
+    quick_check(cfg)
+    drawn = DATASETS.build(cfg.train_dataloader.dataset)
+    assert [sample.name for sample in drawn.source.samples] == ["a/images/0", "a/images/1", "b/images/0"]
+    assert drawn.rcs.candidates[5] == [2] and drawn.rcs.candidates[0] == [0, 1]
+    assert (tmp_path / "sample_class_stats.json").exists(), "in what the folders have in common"
+
+
 def test_tool_prints_a_summary_and_fails_with_a_list(cfg, tmp_path, capsys):
     config = tmp_path / "config.py"
     cfg.dump(config)

@@ -9,7 +9,7 @@ from mmseg.datasets.conversion.label_conversion import ConvertedLabel
 from mmseg.datasets.sampling.rare_class_sampling import CLASS_INDEX_FILE, STATISTICS_FILE
 
 
-def write_class_statistics(out_dir: str, labels: Iterable[ConvertedLabel]) -> None:
+def write_class_statistics(out_dir: str | Path, labels: Iterable[ConvertedLabel]) -> None:
     """Write the three statistics files of a data set into ``out_dir``.
 
     - ``sample_class_stats.json``: ``[{"<class>": pixels, ..., "file": path}, ...]``

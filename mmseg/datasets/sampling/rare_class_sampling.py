@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,9 +42,9 @@ def read_statistics(dataset: SegmentationDataset, name: str, folder: str | None 
     Raises:
         DataError: The file is missing or damaged; the message says how to write it.
     """
-    path = Path(dataset.data_root if folder is None else folder, name)
+    path = Path(dataset.root if folder is None else folder, name)
     remedy = (
-        f"run python tools/convert_datasets/{dataset.converter}.py {dataset.data_root}"
+        f"run python tools/convert_datasets/{dataset.converter}.py {dataset.root}"
         if dataset.converter
         else "run python tools/verify_dataset.py CONFIG --write-statistics, or set rare_class_sampling=None"
     )
@@ -68,10 +69,11 @@ class FileLookup(dict[str, int | None]):
 
     def __init__(self, dataset: SegmentationDataset) -> None:
         self.ann_dir = dataset.ann_dir
-        self.is_partial = dataset.split is not None
-        below = len(str(self.ann_dir)) + 1
+        self.is_partial = dataset.is_listed
+        root = str(self.ann_dir)
         self._by_path = {
-            Path(str(sample.seg_map_path)[below:]).as_posix(): i for i, sample in enumerate(dataset.samples)
+            Path(os.path.relpath(str(sample.seg_map_path), root)).as_posix(): i
+            for i, sample in enumerate(dataset.samples)
         }
         self._by_name: dict[str, list[int]] = {}
         for path, index in self._by_path.items():
@@ -170,7 +172,7 @@ class RareClassSampling:
             nothing = f"counts no pixel in {len(known)} files" if known else "names no file of the data set"
             found = f"holds the classes {outside}" if outside else nothing
             raise DataError(
-                f"{Path(self._folder or source.data_root, STATISTICS_FILE)}: {found}, expected classes 0 to "
+                f"{Path(self._folder or source.root, STATISTICS_FILE)}: {found}, expected classes 0 to "
                 f"{source.num_classes - 1} of the files in {source.ann_dir}; convert the data set again"
             )
         return pixels
@@ -184,7 +186,7 @@ class RareClassSampling:
         if not candidates:
             most = max((count for _, count in files), default=0)
             raise DataError(
-                f"{source.data_root}: no file has more than {self.min_pixels} pixels of class {c} "
+                f"{source.root}: no file has more than {self.min_pixels} pixels of class {c} "
                 f"({source.classes[c]}); it is in {len(files)} files with at most {most} pixels. Lower "
                 "rare_class_sampling.min_pixels or add files that show the class"
             )
