@@ -13,9 +13,10 @@ from PIL import Image
 from rich.progress import track
 
 from mmseg.checkpoints.atomic import replacing
+from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.datasets.conversion.cityscapes import TRAIN_IDS
-from mmseg.datasets.conversion.class_statistics import write_class_statistics
-from mmseg.datasets.conversion.label_conversion import ConvertedLabel, count_pixels
+from mmseg.datasets.conversion.label_conversion import count_pixels
+from mmseg.datasets.sampling.class_statistics import Counted, write_class_statistics
 from mmseg.toy.generator import Settings, make_sample
 from mmseg.toy.layouts import TRAIN
 
@@ -42,15 +43,15 @@ def write_pictures(root: Path, number: int, shrink: int = 1) -> None:
         shrink: Divisor of the picture sizes, for tests.
     """
     for name in SIZES:
-        labels = []
+        labels: dict[str, dict[int, int]] = {}
         for index in track(range(number), f"pictures of {name}", transient=True):
             picture_path, label_path = (root / name / file.format(index) for file in FILES[name])
             if not (picture_path.exists() and label_path.exists()):
                 _write_picture(name, index, shrink, picture_path, label_path)
             pixels = count_pixels(np.array(Image.open(label_path)))
             frequent = {c: n for c, n in pixels.items() if n > CANDIDATE_PIXELS // shrink**2}
-            labels.append(ConvertedLabel(str(label_path), frequent))
-        write_class_statistics(str(root / name), labels)
+            labels[str(label_path)] = frequent
+        write_class_statistics(root / name, labels, Counted(CITYSCAPES_CLASSES))
 
 
 def _write_picture(name: str, index: int, shrink: int, picture_path: Path, label_path: Path) -> None:

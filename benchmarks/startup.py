@@ -31,6 +31,12 @@ from mmseg.datasets.conversion.cityscapes import convert_cityscapes
 from mmseg.datasets.conversion.gta import GTA
 from mmseg.datasets.conversion.runner import convert_dataset
 from mmseg.datasets.conversion.synthia import SYNTHIA
+from mmseg.datasets.sampling.class_statistics import (
+    STATISTICS_FILE,
+    Counted,
+    read_class_statistics,
+    write_class_statistics,
+)
 from mmseg.errors import MMSegError
 from mmseg.registry import DATASETS, MODELS
 from mmseg.toy import make_toy_dataset
@@ -76,7 +82,7 @@ def prepare(folder: Path, cfg: Any, size: tuple[int, int], images: int | None = 
         if done.exists():
             continue
         make_toy_dataset(root.parent, [root.name], size, train=2, val=1)
-        if (convert := CONVERTERS.get(root.name)) and not (root / "sample_class_stats.json").exists():
+        if (convert := CONVERTERS.get(root.name)) and not (root / STATISTICS_FILE).exists():
             convert(str(root), nproc=1)
         multiply(DATASETS.build(dict(part, data_root=str(root))), images or FILES[root.name][split])
         done.touch()
@@ -99,25 +105,21 @@ def multiply(dataset: datasets.SegmentationDataset, number: int) -> None:
                 suffix = str(file.relative_to(folder)).removeprefix(name)
                 for other in others:
                     (folder / f"{other}{suffix}").hardlink_to(file)
-    for path in dataset.root.glob("sample*_with_class.json"):
-        _repeat_statistics(path.parent, copies)
+    if (dataset.root / STATISTICS_FILE).exists():
+        _repeat_statistics(dataset, copies)
 
 
-def _repeat_statistics(root: Path, copies: dict[str, list[str]]) -> None:
+def _repeat_statistics(dataset: datasets.SegmentationDataset, copies: dict[str, list[str]]) -> None:
     def repeated(file: str) -> list[str]:
         name = next((name for name in copies if f"/{name}_" in file), None)
         return [file, *(file.replace(f"/{name}_", f"/{other}_") for other in copies.get(name or "", []))]
 
-    path = root / "sample_class_stats.json"
-    entries = json.loads(path.read_text())
-    path.write_text(
-        json.dumps([{**entry, "file": file} for entry in entries for file in repeated(entry["file"])])
-    )
-    path = root / "samples_with_class.json"
-    index = json.loads(path.read_text())
-    path.write_text(
-        json.dumps({c: [[f, n] for file, n in files for f in repeated(file)] for c, files in index.items()})
-    )
+    pixels_of_file = {
+        file: {int(c): count for c, count in entry.items() if c != "file"}
+        for entry in read_class_statistics(dataset).samples
+        for file in repeated(entry["file"])
+    }
+    write_class_statistics(dataset.root, pixels_of_file, Counted.of(dataset))
 
 
 # ---------------------------------------------------------------------------------------------------- timing

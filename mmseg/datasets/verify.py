@@ -11,19 +11,24 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
 from rich.progress import track
 
-from mmseg.datasets.conversion.class_statistics import write_class_statistics
-from mmseg.datasets.conversion.label_conversion import ConvertedLabel
 from mmseg.datasets.decoding import read_header
 from mmseg.datasets.parallel import map_in_processes
+from mmseg.datasets.sampling.class_statistics import (
+    Counted,
+    other_remedy,
+    read_class_statistics,
+    refuse_to_replace,
+    statistics_folder,
+    write_class_statistics,
+)
 from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, keyed_random_state
-from mmseg.datasets.sampling.rare_class_sampling import STATISTICS_FILE, FileLookup, read_statistics
+from mmseg.datasets.sampling.rare_class_sampling import FileLookup
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.datasets.transforms import LoadImage, LoadLabel, Pad, RandomCrop
 from mmseg.datasets.transforms.base import Results
@@ -214,7 +219,7 @@ def _check_statistics(part: Part) -> None:
     if part.rcs is None or part.dataset is None or part.problems:
         return
     try:
-        build_rcs(part.dataset, part.rcs)
+        part.warnings += build_rcs(part.dataset, part.rcs).remarks
     except DataError as error:
         part.problems.append(str(error))
 
@@ -299,10 +304,14 @@ def _judge_ignored(part: Part, dataset: SegmentationDataset, files: Sequence[Fil
 
 def _write_statistics(part: Part, dataset: SegmentationDataset) -> None:
     pairs = zip(dataset.samples, part.files, strict=True)
-    labels = [ConvertedLabel(str(sample.seg_map_path), check.pixels) for sample, check in pairs]
-    folder = (part.rcs or {}).get("statistics_dir") or dataset.root
+    pixels = {str(sample.seg_map_path): check.pixels for sample, check in pairs}
+    statistics_dir = (part.rcs or {}).get("statistics_dir")
+    folder = statistics_folder(dataset, statistics_dir)
     try:
-        write_class_statistics(folder, labels)
+        refuse_to_replace(dataset, statistics_dir)
+        write_class_statistics(folder, pixels, Counted.of(dataset))
+    except DataError as error:
+        part.problems.append(str(error))
     except OSError as error:
         part.problems.append(
             f"{folder}: the class statistics cannot be written ({error.strerror}); name another folder in "
@@ -314,9 +323,9 @@ def _compare_statistics(
     dataset: SegmentationDataset, checks: list[FileCheck], folder: str | None
 ) -> list[str]:
     """Differences between the class statistics and the labels that were read."""
-    path, lookup, problems = Path(folder or dataset.root, STATISTICS_FILE), FileLookup(dataset), []
+    statistics, lookup, problems = read_class_statistics(dataset, folder), FileLookup(dataset), []
     listed = set()
-    for entry in read_statistics(dataset, STATISTICS_FILE, folder):
+    for entry in statistics.samples:
         index = lookup[entry["file"]]
         if index is None:
             continue
@@ -324,13 +333,13 @@ def _compare_statistics(
         expected = {int(c): count for c, count in entry.items() if c != "file"}
         if expected != checks[index].pixels:
             problems.append(
-                f"{path}: the pixels per class of {entry['file']} are given as {expected}, the label holds "
-                f"{checks[index].pixels}; convert the data set again"
+                f"{statistics.path}: the pixels per class of {entry['file']} are given as {expected}, the "
+                f"label holds {checks[index].pixels}; {other_remedy(dataset)}"
             )
     missing = [str(sample.seg_map_path) for i, sample in enumerate(dataset.samples) if i not in listed]
     if missing:
         problems.append(
-            f"{path}: {len(missing)} labels are not listed and would never be drawn, for example "
-            f"{missing[0]}; convert the data set again"
+            f"{statistics.path}: {len(missing)} labels are not counted and would never be drawn, for example "
+            f"{missing[0]}; {other_remedy(dataset)}"
         )
     return problems

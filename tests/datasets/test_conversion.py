@@ -15,6 +15,7 @@ from cityscapesscripts.preparation.json2labelImg import json2labelImg
 from PIL import Image
 
 from mmseg.commands.convert import main as convert
+from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.datasets.conversion import mapillary, synthia
 from mmseg.datasets.conversion.cityscapes import CITYSCAPES, convert_cityscapes
 from mmseg.datasets.conversion.gta import GTA
@@ -92,6 +93,9 @@ def assert_statistics(folder, converted):
             by_class.setdefault(c, []).append([str(path), n])
     assert samples and by_class
     assert read_statistics(folder) == [samples, by_file, by_class]
+    record = json.loads((folder / "class_statistics_record.json").read_text())
+    assert record["classes"] == list(CITYSCAPES_CLASSES) and record["id_map"] is None
+    assert record["files"] == len(converted) and record["counted_by"].startswith("the conversion of ")
 
 
 def test_gta_ids_follow_cityscapes(tmp_path):

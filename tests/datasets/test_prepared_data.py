@@ -14,10 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg.datasets.conversion.class_statistics import write_class_statistics
-from mmseg.datasets.conversion.label_conversion import ConvertedLabel, count_pixels
+from mmseg.datasets.classes import CITYSCAPES_CLASSES
+from mmseg.datasets.conversion.label_conversion import count_pixels
 from mmseg.datasets.prepared import write as preparation
 from mmseg.datasets.prepared.write import plan_preparation, prepare
+from mmseg.datasets.sampling.class_statistics import Counted, write_class_statistics
 from mmseg.datasets.transforms import loading
 from mmseg.errors import DataError
 from mmseg.registry import DATASETS
@@ -42,7 +43,7 @@ def pipeline(scale=(40, 20), crop=12, labels=True):
 @pytest.fixture
 def roots(tmp_path):
     """A GTA-like and a Cityscapes-like data set; images are of different size."""
-    rng, labels = np.random.RandomState(0), []
+    rng, labels = np.random.RandomState(0), {}
     for i in range(NUMBER):
         size = (32 + i, 64 - i)
         label = cv2.resize(rng.randint(0, 4, (4, 8)).astype(np.uint8), size[::-1], interpolation=0)
@@ -54,10 +55,8 @@ def roots(tmp_path):
         for name, array in files.items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(array.astype(np.uint8)).save(tmp_path / name)
-        labels.append(
-            ConvertedLabel(str(tmp_path / f"gta/labels/{i}_labelTrainIds.png"), count_pixels(label))
-        )
-    write_class_statistics(str(tmp_path / "gta"), labels)
+        labels[str(tmp_path / f"gta/labels/{i}_labelTrainIds.png")] = count_pixels(label)
+    write_class_statistics(tmp_path / "gta", labels, Counted(CITYSCAPES_CLASSES))
     return tmp_path
 
 

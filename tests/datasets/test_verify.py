@@ -12,7 +12,9 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from mmseg.datasets.verify import quick_check, verify
+from mmseg.datasets.classes import CITYSCAPES_CLASSES
+from mmseg.datasets.sampling.class_statistics import Counted, write_class_statistics
+from mmseg.datasets.verify import open_parts, quick_check, verify
 from mmseg.errors import ConfigError, DataError
 from mmseg.registry import DATASETS
 from tools.verify_dataset import main
@@ -76,15 +78,11 @@ def cfg(tmp_path):
 
 
 def write_statistics(root):
-    statistics, index = [], {}
+    pixels = {}
     for path in sorted((root / "labels").iterdir()):
         label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        counts = {str(c): int((label == c).sum()) for c in np.unique(label)}
-        statistics.append({**counts, "file": f"data/gta/labels/{path.name}"})
-        for c, count in counts.items():
-            index.setdefault(c, []).append([f"data/gta/labels/{path.name}", count])
-    (root / "sample_class_stats.json").write_text(json.dumps(statistics))
-    (root / "samples_with_class.json").write_text(json.dumps(index))
+        pixels[f"data/gta/labels/{path.name}"] = {int(c): int((label == c).sum()) for c in np.unique(label)}
+    write_class_statistics(root, pixels, Counted(CITYSCAPES_CLASSES, counted_by="the conversion of GTA"))
 
 
 def gta(cfg):
@@ -267,7 +265,7 @@ def test_full_check_compares_statistics_with_labels(cfg):
     path.write_text(json.dumps(statistics[:2]))
     found = problems(cfg)["train source"]
     assert re.search(r"pixels per class of data/gta/labels/00001_labelTrainIds\.png are given as", found[0])
-    assert re.search(r"1 labels are not listed .* 00002_labelTrainIds\.png".replace(" .* ", ".*"), found[1])
+    assert re.search(r"1 labels are not counted.*00002_labelTrainIds\.png", found[1])
     assert len(found) == 2
 
 
@@ -306,6 +304,89 @@ def test_statistics_of_several_folders(cfg, tmp_path):
     assert [sample.name for sample in drawn.source.samples] == ["a/images/0", "a/images/1", "b/images/0"]
     assert drawn.rcs.candidates[5] == [2] and drawn.rcs.candidates[0] == [0, 1]
     assert (tmp_path / "sample_class_stats.json").exists(), "in what the folders have in common"
+
+
+def use_other_classes(cfg):
+    """Let source and validation data merge the classes of GTA into two."""
+    two = dict(
+        type="CustomDataset", classes=["flat", "other"], id_map={0: 0, 1: 0, 2: 1}, img_dir="images",
+        ann_dir="labels", seg_map_suffix="_labelTrainIds.png",
+    )  # fmt: skip
+    cfg.train_dataloader.dataset.source.update(two)
+    cfg.train_dataloader.dataset.target.update(
+        type="CustomDataset", classes=["flat", "other"], img_dir="leftImg8bit/train"
+    )
+    cfg.val_dataloader = cfg.test_dataloader = None
+
+
+def test_statistics_of_other_classes_are_refused(cfg, tmp_path):
+    """Nobody trains with the counts of other classes, and nobody's counts are lost."""
+    cfg.train_dataloader.dataset.source.id_map = {c: c for c in range(19)}
+    assert not open_parts(cfg)[0].problems, "changes nothing"
+    use_other_classes(cfg)
+    with pytest.raises(
+        DataError, match=r"the statistics count 19 classes \['road', .* the data set has \['flat'"
+    ):
+        quick_check(cfg)
+    before = {path: path.read_text() for path in gta(cfg).glob("*.json")}
+    (found,) = verify(cfg, write_statistics=True)[0].problems
+    assert "by the conversion of GTA, count 19 classes" in found and "nothing is written" in found
+    assert {path: path.read_text() for path in gta(cfg).glob("*.json")} == before
+
+    cfg.train_dataloader.dataset.rare_class_sampling.statistics_dir = str(tmp_path / "two")
+    assert not any(part.problems for part in verify(cfg, write_statistics=True))
+    quick_check(cfg)
+    source = cfg.train_dataloader.dataset.source
+    for id_map, refused in [({0: 0, 1: 1, 2: 1}, True), ({0: 0, 1: 0, 2: 1, 3: 255}, False)]:
+        source.id_map = id_map
+        problems = open_parts(cfg)[0].problems
+        assert bool(problems) == refused, problems
+    source.id_map = {0: 0, 1: 1, 2: 1}
+    assert "count id_map {'0': 0, '1': 0, '2': 1}, the data set has {'0': 0" in open_problem(cfg)
+    assert not any(part.problems for part in verify(cfg, write_statistics=True)), "its own are replaced"
+
+
+def open_problem(cfg):
+    (problem,) = open_parts(cfg)[0].problems
+    return problem
+
+
+def test_statistics_that_leave_out_files_are_refused(cfg):
+    write_pair(gta(cfg), "images/00003.png", "labels/00003_labelTrainIds.png", 7)
+    with pytest.raises(DataError, match=r"1 of 4 labels are not counted .*00003_labelTrainIds\.png"):
+        quick_check(cfg)
+    assert not any(part.problems for part in verify(cfg, write_statistics=True))
+    quick_check(cfg)
+
+
+def test_statistics_of_further_files_are_kept(cfg, tmp_path):
+    (tmp_path / "list.txt").write_text("00001")
+    cfg.train_dataloader.dataset.source.split = str(tmp_path / "list.txt")
+    assert open_parts(cfg)[0].problems == [], "they count these files as well"
+    (found,) = verify(cfg, write_statistics=True)[0].problems
+    assert "count 2 files that this data set leaves out, for example data/gta/labels/00000_" in found
+
+
+@pytest.mark.parametrize("change", ["older", "changed"])
+def test_statistics_without_record_are_read_with_a_remark(cfg, change):
+    root = gta(cfg)
+    if change == "older":
+        (root / "class_statistics_record.json").unlink()
+    else:
+        path = root / "samples_with_class.json"
+        path.write_text(json.dumps(json.loads(path.read_text())))
+    part = open_parts(cfg)[0]
+    assert not part.problems and len(part.warnings) == 1
+    assert "no class_statistics_record.json beside it" in part.warnings[0]
+    write_pair(root, "images/00003.png", "labels/00003_labelTrainIds.png", 7)
+    assert "1 of 4 labels are not counted" in open_parts(cfg)[0].warnings[1]
+    assert not any(part.problems for part in verify(cfg, write_statistics=True))
+    assert not open_parts(cfg)[0].warnings
+
+    use_other_classes(cfg)
+    (root / "class_statistics_record.json").unlink()
+    (found,) = verify(cfg, write_statistics=True)[0].problems
+    assert "count class 2, the data set has 2 classes" in found
 
 
 def test_tool_prints_a_summary_and_fails_with_a_list(cfg, tmp_path, capsys):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from mmseg.checkpoints.atomic import replacing
+from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.datasets.files import walk
 from mmseg.errors import DataError
 from mmseg.labels import IGNORE_INDEX
@@ -35,6 +36,7 @@ class LabelConversion:
         read: Reads one raw label as train ids, shape (H, W).
         example: Path of a raw label below the root, shown when none is found.
         remedy: What the user does when the labels are missing.
+        classes: Names of the classes that ``read`` returns the numbers of.
         training_split: Only files below this folder of ``gt_dir`` enter the class statistics; None: all.
     """
 
@@ -46,6 +48,7 @@ class LabelConversion:
     example: str
     remedy: str
     label_folders: tuple[str, ...] = ("",)
+    classes: tuple[str, ...] = CITYSCAPES_CLASSES
     training_split: str | None = None
 
     def output_path(self, raw_path: str, label_dir: str, out_dir: str | None = None) -> str:

@@ -7,9 +7,9 @@ from functools import partial
 from rich.console import Console
 from rich.progress import track
 
-from mmseg.datasets.conversion.class_statistics import write_class_statistics
 from mmseg.datasets.conversion.label_conversion import LabelConversion, convert_label, find_labels
 from mmseg.datasets.parallel import map_in_processes
+from mmseg.datasets.sampling.class_statistics import Counted, write_class_statistics
 from mmseg.errors import DataError
 
 
@@ -93,7 +93,11 @@ def convert_dataset(
             f"{raw_dir}: no pixel of {len(counted)} labels belongs to a class, so these are no raw labels "
             f"of {conversion.name}; {conversion.remedy}"
         )
-    write_class_statistics(root if out_dir is None else out_dir, counted)
+    write_class_statistics(
+        root if out_dir is None else out_dir,
+        {label.path: label.pixels for label in counted},
+        Counted(conversion.classes, counted_by=f"the conversion of {conversion.name}"),
+    )
 
     damaged = [(raw, label.damage) for raw, label in pairs if label.damage is not None]
     skipped = sum(label.was_finished for label in results)

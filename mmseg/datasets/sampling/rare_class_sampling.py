@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging import print_log
 
+from mmseg.datasets.sampling.class_statistics import (
+    RECORD_FILE,
+    REMEDY,
+    STATISTICS_FILE,
+    ClassStatistics,
+    other_remedy,
+    read_class_statistics,
+)
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.errors import ConfigError, DataError
-
-STATISTICS_FILE = "sample_class_stats.json"
-CLASS_INDEX_FILE = "samples_with_class.json"
 
 
 def class_probabilities(pixels: dict[int, int], temperature: float) -> tuple[list[int], np.ndarray]:
@@ -36,26 +39,6 @@ def class_probabilities(pixels: dict[int, int], temperature: float) -> tuple[lis
     return classes, probabilities.numpy()
 
 
-def read_statistics(dataset: SegmentationDataset, name: str, folder: str | None = None) -> Any:
-    """Content of one of the statistics files of a data set, in its root folder or another one.
-
-    Raises:
-        DataError: The file is missing or damaged; the message says how to write it.
-    """
-    path = Path(dataset.root if folder is None else folder, name)
-    remedy = (
-        f"run python tools/convert_datasets/{dataset.converter}.py {dataset.root}"
-        if dataset.converter
-        else "run python tools/verify_dataset.py CONFIG --write-statistics, or set rare_class_sampling=None"
-    )
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise DataError(f"{path.parent}: {name} is missing; {remedy}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: damaged JSON ({error}); {remedy}") from error
-
-
 class FileLookup(dict[str, int | None]):
     """Index of a label file by the path that is written in the statistics; found paths are kept.
 
@@ -68,9 +51,9 @@ class FileLookup(dict[str, int | None]):
     """
 
     def __init__(self, dataset: SegmentationDataset) -> None:
-        self.ann_dir = dataset.ann_dir
+        self.dataset = dataset
         self.is_partial = dataset.is_listed
-        root = str(self.ann_dir)
+        root = str(dataset.ann_dir)
         self._by_path = {
             Path(os.path.relpath(str(sample.seg_map_path), root)).as_posix(): i
             for i, sample in enumerate(dataset.samples)
@@ -97,8 +80,8 @@ class FileLookup(dict[str, int | None]):
             return None
         found = f"{len(candidates)} files of that name" if candidates else "no such file"
         raise DataError(
-            f"{STATISTICS_FILE} names {file}, but {self.ann_dir} holds {found}; the statistics belong to "
-            "other labels: convert the data set again"
+            f"{STATISTICS_FILE} names {file}, but {self.dataset.ann_dir} holds {found}; the statistics "
+            f"belong to other labels: {other_remedy(self.dataset)}"
         )
 
 
@@ -111,12 +94,17 @@ class RareClassSampling:
         class_temp: Temperature T; lower prefers rare classes more, ``'inf'`` draws all alike.
         min_crop_ratio: A crop is accepted if it holds more than ``min_pixels * min_crop_ratio`` pixels of the
             class; with 0 the first one is.
-        statistics_dir: Folder of the statistics that the converters write; None: the root of the data set.
+        statistics_dir: Folder of the class statistics; None: the root of the data set.
 
     Attributes:
         classes: Classes that occur, by ascending number of pixels.
         probabilities: Their probabilities.
         candidates: For each class, indices of the files to draw from.
+        remarks: What cannot be known about statistics without record, for :mod:`mmseg.datasets.verify`.
+
+    Raises:
+        ConfigError: An argument is out of range.
+        DataError: Statistics are missing or count something else, or a class is in no file often enough.
     """
 
     def __init__(
@@ -135,11 +123,13 @@ class RareClassSampling:
         self.min_pixels = min_pixels
         self.min_crop_pixels = min_pixels * min_crop_ratio if min_crop_ratio else -1
         lookup = FileLookup(source)
-        self._folder = statistics_dir
-        pixels = self._count_pixels(read_statistics(source, STATISTICS_FILE, statistics_dir), lookup, source)
+        statistics = read_class_statistics(source, statistics_dir)
+        pixels = self._count_pixels(statistics, lookup, source)
+        self.remarks = self._check_completeness(statistics, lookup, source)
         self.classes, self.probabilities = class_probabilities(pixels, temperature)
-        class_index = read_statistics(source, CLASS_INDEX_FILE, statistics_dir)
-        self.candidates = {c: self._find_candidates(c, class_index, lookup, source) for c in self.classes}
+        self.candidates = {
+            c: self._find_candidates(c, statistics.files_of_class, lookup, source) for c in self.classes
+        }
 
     def log(self) -> None:
         """Write the classes and their probabilities to the log of the run."""
@@ -156,29 +146,52 @@ class RareClassSampling:
         """Whether a crop with this label map (H, W) shows enough of the class."""
         return int(np.count_nonzero(label == drawn)) > self.min_crop_pixels
 
+    @staticmethod
     def _count_pixels(
-        self, statistics: Sequence[dict[str, Any]], lookup: FileLookup, source: SegmentationDataset
+        statistics: ClassStatistics, lookup: FileLookup, source: SegmentationDataset
     ) -> dict[int, int]:
         counted: defaultdict[str, int] = defaultdict(int)
-        for entry in statistics:
-            if lookup[entry["file"]] is not None:
-                for c, count in entry.items():
-                    if c != "file":
-                        counted[c] += count
+        known = [entry for entry in statistics.samples if lookup[entry["file"]] is not None]
+        for entry in known:
+            for c, count in entry.items():
+                if c != "file":
+                    counted[c] += count
         pixels = {int(c): count for c, count in counted.items()}
         outside = sorted(c for c in pixels if not 0 <= c < source.num_classes)
         if outside or not pixels:
-            known = [entry for entry in statistics if lookup[entry["file"]] is not None]
             nothing = f"counts no pixel in {len(known)} files" if known else "names no file of the data set"
             found = f"holds the classes {outside}" if outside else nothing
             raise DataError(
-                f"{Path(self._folder or source.root, STATISTICS_FILE)}: {found}, expected classes 0 to "
-                f"{source.num_classes - 1} of the files in {source.ann_dir}; convert the data set again"
+                f"{statistics.path}: {found}, expected classes 0 to {source.num_classes - 1} of the files in "
+                f"{source.ann_dir}; {other_remedy(source)}"
             )
         return pixels
 
+    @staticmethod
+    def _check_completeness(
+        statistics: ClassStatistics, lookup: FileLookup, source: SegmentationDataset
+    ) -> list[str]:
+        """Refuse statistics that leave out files of the data set, which would never be drawn."""
+        listed = {lookup[entry["file"]] for entry in statistics.samples}
+        missing = [str(sample.seg_map_path) for i, sample in enumerate(source.samples) if i not in listed]
+        problem = (
+            f"{statistics.path}: {len(missing)} of {len(source)} labels are not counted and would never be "
+            f"drawn, for example {missing[0]}; {other_remedy(source)}"
+            if missing
+            else ""
+        )
+        if statistics.counted is not None:
+            if problem:
+                raise DataError(problem)
+            return []
+        remark = (
+            f"{statistics.path}: no {RECORD_FILE} beside it tells which classes these statistics count; "
+            f"{REMEDY} checks them against the labels and writes it"
+        )
+        return [remark, problem] if problem else [remark]
+
     def _find_candidates(
-        self, c: int, class_index: dict[str, list], lookup: FileLookup, source: SegmentationDataset
+        self, c: int, class_index: Mapping[str, list], lookup: FileLookup, source: SegmentationDataset
     ) -> list[int]:
         files = class_index.get(str(c), [])
         found = [lookup[file] for file, count in files if count > self.min_pixels]
