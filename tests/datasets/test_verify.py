@@ -323,6 +323,7 @@ def test_statistics_of_other_classes_are_refused(cfg, tmp_path):
     """Nobody trains with the counts of other classes, and nobody's counts are lost."""
     cfg.train_dataloader.dataset.source.id_map = {c: c for c in range(19)}
     assert not open_parts(cfg)[0].problems, "changes nothing"
+    del cfg.train_dataloader.dataset.source["id_map"]
     use_other_classes(cfg)
     with pytest.raises(
         DataError, match=r"the statistics count 19 classes \['road', .* the data set has \['flat'"
