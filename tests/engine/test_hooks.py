@@ -10,11 +10,14 @@ import torch
 from mmengine.hooks import LoggerHook
 from mmengine.logging import MessageHub
 from mmengine.visualization import Visualizer
+from networks import tiny
 
 from mmseg.engine import BufferedRuntimeInfoHook, DebugPicturesHook, IterationRandomnessHook, ResultsHook
 from mmseg.engine.hooks.runtime_info import summary_of
+from mmseg.errors import TrainingError
 from mmseg.evaluation import IoUMetric
 from mmseg.models.data_preprocessor import SegDataPreprocessor
+from mmseg.models.uda import UDADecorator
 from mmseg.registry import HOOKS
 from mmseg.visualization.grid import GAP, LINE_HEIGHT, MIN_WIDTH
 
@@ -39,6 +42,7 @@ def runner(request):
     """What the logging hook looks at."""
     hub = MessageHub.get_instance(request.node.name)
     return SimpleNamespace(
+        model=None,
         optim_wrapper=None,
         hooks=[LoggerHook(interval=3)],
         max_iters=5,
@@ -64,6 +68,23 @@ def test_losses_are_read_when_a_log_line_is_due(runner):
     assert seen == [0, 0, 3, 3, 5], "every third iteration, and the last one"
     assert runner.message_hub.get_scalar("train/loss").data[0].tolist() == [0, 1, 2, 3, 4]
     assert "train/table" not in runner.message_hub.log_scalars
+
+
+def test_a_method_may_end_the_run_for_what_it_has_logged(runner):
+    class Impatient(UDADecorator):
+        def check_values(self, iteration, values):
+            if values["weak"] > 1:
+                raise TrainingError(f"iteration {iteration}: too weak")
+
+    runner.model = Impatient(tiny())
+    hook = BufferedRuntimeInfoHook()
+    hook.before_train(runner)
+    for iteration in range(2):
+        hook.after_train_iter(runner, iteration, outputs=dict(weak=torch.tensor(iteration + 1)))
+    with pytest.raises(TrainingError, match="iteration 2: too weak"):
+        hook.check_steps(runner)
+    with pytest.raises(TrainingError, match="iteration 2: too weak"):
+        hook.after_train_iter(runner, 2, outputs=dict(weak=torch.tensor(0)))
 
 
 def test_checkpoint_holds_all_values_so_far(runner):

@@ -132,6 +132,64 @@ def test_a_step_that_is_not_finite_leaves_no_trace(spoil, optimizer, first, devi
         assert torch.equal(found, value)
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["AdamW", "SGD", "not fused"])
+@pytest.mark.parametrize("taken", [[False, True, True], [True, False, True]])
+def test_a_step_that_is_not_taken_leaves_no_trace(optimizer, taken, device):
+    """Also where steps that are not finite end the run, and whatever the gradients of that step are."""
+
+    def steps(flags):
+        torch.manual_seed(0)
+        model = nn.Linear(3, 2).to(device)
+        settings = dict(type="SegmentationOptimWrapper", optimizer=dict(lr=0.1, **optimizer))
+        wrapper, norms = GroupedOptimWrapperConstructor(settings)(model), []
+        for flag in flags:
+            wrapper.begin_iteration()
+            loss = loss_of(model, slice(0, 4))
+            wrapper.backward(loss if flag else InfiniteGradient.apply(loss))
+            wrapper.step_within_iteration(torch.tensor(flag, device=device))
+            norms.append(float(wrapper.grad_norm))
+            wrapper.end_iteration()
+        return model, wrapper, norms
+
+    expected, reference, _ = steps([True, True])
+    model, wrapper, norms = steps(taken)
+    assert [norm > 0 for norm in norms] == taken and all(math.isfinite(norm) for norm in norms)
+    for found, value in zip(model.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(found, value)
+        state = reference.optimizer.state[value]
+        assert all(torch.equal(wrapper.optimizer.state[found][name], state[name]) for name in state)
+
+
+def test_a_later_step_of_the_iteration_is_not_judged_by_one_that_is_not_taken():
+    model, wrapper = linear()
+    before = model.weight.detach().clone()
+    wrapper.begin_iteration()
+    wrapper.backward(infinite_loss(loss_of(model, slice(0, 4))))
+    wrapper.step_within_iteration(torch.tensor(False))
+    assert torch.equal(model.weight, before) and model.weight.grad is None
+    wrapper.backward(loss_of(model, slice(0, 4)))
+    wrapper.end_iteration()
+    assert not torch.equal(model.weight, before) and math.isfinite(wrapper.grad_norm)
+
+
+@pytest.mark.parametrize("zeros", [True, False])
+def test_what_moves_without_a_gradient(zeros):
+    """As PyTorch before 2.0: by momentum and weight decay, in steps of other losses."""
+    one, two = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    nn.init.ones_(one.weight), nn.init.ones_(two.weight)
+    optimizer = torch.optim.SGD([one.weight, two.weight], lr=0.1, momentum=0.5, weight_decay=0.1)
+    wrapper = SegmentationOptimWrapper(optimizer, published_zero_gradients=zeros)
+    for network in (one, two):  # gradients of 1
+        wrapper.begin_iteration()
+        wrapper.backward(network(torch.ones(1, 1)).sum())
+        wrapper.step_within_iteration()
+        wrapper.end_iteration()  # no losses since the last step: none is made
+    first = 1 - 0.1 * 1.1
+    expected = first - 0.1 * (0.5 * 1.1 + 0.1 * first) if zeros else first
+    assert one.weight.item() == pytest.approx(expected)
+    assert two.weight.item() == pytest.approx(first)
+
+
 def test_running_statistics_of_a_step_that_is_left_out_are_put_back(device):
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).to(device)
     settings = dict(type="SegmentationOptimWrapper", optimizer=dict(type="SGD", lr=0.1), skip_nonfinite=True)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import LoggerHook, RuntimeInfoHook
+from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 
 from mmseg.engine.environment import peak_memory
 from mmseg.errors import TrainingError
+from mmseg.models.uda.uda_decorator import UDADecorator
 from mmseg.registry import HOOKS
 
 NORM = "grad_norm"
@@ -96,20 +98,21 @@ class BufferedRuntimeInfoHook(RuntimeInfoHook):
         return [[next(numbers) for _ in step.scalars] for step in self._pending]
 
     def check_steps(self, runner) -> None:
-        """Refuse steps that are not finite, before anything is made of the weights.
+        """Refuse steps that are not finite, and what the method refuses, before the weights are used.
 
         Raises:
-            TrainingError: Names the loss or the gradient, the iteration and the images.
+            TrainingError: Names the loss or the gradient, the iteration and the images; or see
+                :meth:`~mmseg.models.uda.UDADecorator.check_values`.
         """
         self._check(runner, self._read())
 
     def _check(self, runner, values: list[list[float]]) -> None:
         wrappers = named_wrappers(runner.optim_wrapper)
         ending = {f"{p}{NORM}" for p, w in wrappers.items() if not getattr(w, "leaves_out_nonfinite", False)}
-        steps = zip(self._pending, values, strict=False)
+        steps_read = list(zip(self._pending, values, strict=False))
         bad = [
             (name, value, step)
-            for step, row in steps
+            for step, row in steps_read
             for name, value in zip(step.scalars, row, strict=True)
             if not math.isfinite(value) and (".loss" in name or name.endswith(NORM))
         ]
@@ -117,6 +120,10 @@ class BufferedRuntimeInfoHook(RuntimeInfoHook):
             name, value, step = bad[0]
             what = name.replace(NORM, "the norm of the gradients")
             raise not_finite(f"iteration {step.iteration}: {what} is {value}", step.files)
+        method = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if isinstance(method, UDADecorator):
+            for step, row in steps_read:
+                method.check_values(step.iteration, dict(zip(step.scalars, row, strict=True)))
 
     def _flush(self, runner) -> None:
         """Hand the pending scalars, averaged over the processes, to the log."""

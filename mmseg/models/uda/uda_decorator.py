@@ -57,9 +57,12 @@ class Step:
 
     Attributes:
         optimizer: ``student`` or a key of :attr:`UDADecorator.other_networks`.
+        when: Shape (), bool, the same in all processes: whether the step is taken. It stays on the device;
+            the losses of a step that is not taken are computed all the same. None = it is.
     """
 
     optimizer: str
+    when: Tensor | None = None
 
 
 class UDADecorator(BaseModel):
@@ -169,6 +172,18 @@ class UDADecorator(BaseModel):
         """
         raise NotImplementedError(f"{type(self).__name__} has to define objectives()")
 
+    def check_values(self, iteration: int, values: Mapping[str, float]) -> None:
+        """Look at what a step has logged, once the host has read it: after some steps, and before anything is
+        made of the weights. A method whose training has come to nothing raises an error here.
+
+        Args:
+            iteration: Number of the step, from 1 on.
+            values: The scalars of the log by name.
+
+        Raises:
+            TrainingError: The run should end.
+        """
+
     def train_step(
         self, data: dict, optim_wrapper: OptimWrapper | OptimWrapperDict, context: StepContext | None = None
     ) -> dict:
@@ -210,7 +225,7 @@ class UDADecorator(BaseModel):
                     f"{', '.join(wrappers)}, expected one of them: enter its network in other_networks"
                 )
             if isinstance(group, Step):
-                wrappers[name].step_within_iteration()
+                wrappers[name].step_within_iteration(group.when)
                 continue
             losses = group.losses if isinstance(group, Objective) else group
             wrappers[name].backward(self._total(losses))

@@ -278,6 +278,21 @@ def test_a_step_in_between_waits_for_accumulated_iterations():
     assert method.seen[3] == ("stepped", True, "cleared", True)
 
 
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_step_in_between_may_depend_on_a_value_of_the_device(taken):
+    class Conditional(UDADecorator):
+        def objectives(self, batch: UDABatch) -> Iterator[Losses | Objective | Step]:
+            losses, _ = self.model.forward_train(batch.img, batch.gt_semantic_seg)
+            yield losses
+            yield Step("student", when=(losses["decode.loss_seg"] > 0) == taken)
+
+    method = tiny_method(Conditional, tiny())
+    before = copy.deepcopy(method.model.decode_head.conv_seg.weight)
+    method.train_step(tiny_batch(), wrappers(method))
+    assert torch.equal(method.model.decode_head.conv_seg.weight, before) != taken
+    step_without_values(tiny_method(Conditional, tiny()), tiny_batch(), steps=2)
+
+
 def test_progress_is_that_of_the_run_also_after_a_resume():
     method = tiny_method(TwoSteps, tiny())
     with pytest.raises(ConfigError, match=r"length of the run is unknown; call begin_run\(seed, max_iters\)"):
