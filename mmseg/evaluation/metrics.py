@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 # Synthia has no terrain, truck and train; earlier work leaves out three further classes.
@@ -21,7 +22,8 @@ MEAN_SCORES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class SegmentationScores:
-    """Scores as fractions. A class that occurs neither in labels nor in predictions is NaN.
+    """Scores as fractions. A class that occurs neither in labels nor in predictions is NaN, and so is the
+    share of its labelled pixels (Acc, Recall) where it is only predicted.
 
     Args:
         classes: Names of the C classes.
@@ -77,8 +79,9 @@ def segmentation_scores(
     """Compute all scores.
 
     With I pixels in the intersection, P predicted and L labelled as a class: IoU = I / (P + L - I),
-    Acc = Recall = I / L, Precision = I / P, Dice = 2 I / (P + L); Fscore is the harmonic mean of precision
-    and recall. 0/0 is NaN.
+    Acc = Recall = I / L, Precision = I / P and Dice = 2 I / (P + L), which is also the harmonic mean of
+    precision and recall, Fscore. 0/0 is NaN, but for the Precision of a class that is labelled and never
+    predicted: 0, so that it counts in all means or in none.
 
     Args:
         counts: Pixels by label (rows) and prediction (columns), shape (C, C) or, with a further column for
@@ -92,12 +95,13 @@ def segmentation_scores(
     labelled = counts.sum(1)
     predicted = counts[:, : len(classes)].sum(0)
     recall = intersection / labelled
-    precision = intersection / predicted
+    precision = torch.where(labelled > 0, intersection / predicted.clamp(min=1), intersection / predicted)
+    dice = 2 * intersection / (labelled + predicted)
     per_class = {
         "IoU": intersection / (labelled + predicted - intersection),
         "Acc": recall,
-        "Dice": 2 * intersection / (labelled + predicted),
-        "Fscore": 2 * precision * recall / (precision + recall),
+        "Dice": dice,
+        "Fscore": dice,
         "Precision": precision,
         "Recall": recall,
     }
