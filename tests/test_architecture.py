@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "engine": FOUNDATION | {"datasets", "evaluation", "visualization", "models", "models.uda"},
     "legacy": FOUNDATION | {"models", "models.backbones"},
     "config": FOUNDATION | {"datasets", "legacy"},
-    "experiments": FOUNDATION | {"config", "legacy", "toy"},
+    "experiments": FOUNDATION | {"config", "datasets", "legacy", "toy"},
     "apis": FOUNDATION | {"config", "datasets", "engine", "evaluation", "visualization"}
     | {"models", "models.segmentors", "models.uda"},
     "reports": FOUNDATION | {"apis", "config", "datasets", "evaluation", "visualization"}

@@ -21,6 +21,9 @@ from mmseg.registry import MODELS
 NO_AUGMENTATION = dict(blur=False, color_jitter_probability=1.0)
 MIC = dict(mask_mode="separatetrgaug", mask_generator=dict(mask_ratio=0.7, mask_block_size=32))
 
+ADDED = ("pictures", "trusted")
+"""What a step returns beyond the scalars of the published one."""
+
 
 @MODELS.register_module()
 class Normalised(SegDataPreprocessor):
@@ -91,7 +94,7 @@ def recorded_steps(
         gradients = capture_gradients(method, wrapper)
         inputs = batch(iteration, **data)
         log = method.train_step(inputs, wrapper, stored_draws(golden, iteration, inputs["gt_semantic_seg"]))
-        yield iteration, {key: float(value) for key, value in log.items() if key != "pictures"}, gradients
+        yield iteration, {key: float(value) for key, value in log.items() if key not in ADDED}, gradients
 
 
 @dataclass(frozen=True)

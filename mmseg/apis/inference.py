@@ -14,6 +14,7 @@ from mmseg.config.load import load_config
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.datasets.transforms.loading import LoadImage
 from mmseg.errors import ConfigError, DataError
+from mmseg.models.normalization import without_pretrained
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.models.segmentors.test_time_augmentation import MIN_SIDE
 from mmseg.registry import MODELS, TRANSFORMS
@@ -38,9 +39,7 @@ def init_segmentor(
         ConfigError, CheckpointError: Config or weights are missing or do not fit together.
     """
     cfg = config if isinstance(config, Config) else load_config(config)
-    model_cfg = {**cfg.model, "pretrained": None}
-    model_cfg.setdefault("data_preprocessor", cfg.get("data_preprocessor"))  # at either place, as in training
-    model = MODELS.build(model_cfg)
+    model = MODELS.build(without_pretrained(cfg))
     model.classes, model.palette = CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
     if checkpoint is not None:
         meta = dataset_meta(load_checkpoint(model, checkpoint).get("meta") or {})

@@ -23,6 +23,7 @@ from mmseg.checkpoints.weights import fit_classes, load_checkpoint, require_file
 from mmseg.config.work_dir import work_dir_of
 from mmseg.datasets.folders import common_folder
 from mmseg.errors import ConfigError
+from mmseg.models.normalization import without_pretrained
 
 TRAINING_KEYS = (
     "train_dataloader", "train_cfg", "optim_wrapper", "other_networks", "param_scheduler", "uda",
@@ -112,7 +113,7 @@ def test_config(cfg: Config, options: EvaluationOptions) -> Config:
     for key in list(cfg):
         if key in TRAINING_KEYS:
             cfg.pop(key)
-    cfg.model.pretrained = None
+    cfg.model = without_pretrained(cfg)
     cfg.load_from, cfg.resume = None, False
     cfg.visualizer = dict(type="Visualizer")
     cfg.custom_hooks = _hooks(work_dir_of(cfg), options)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from mmseg.checkpoints.atomic import claim
 from mmseg.checkpoints.download import download
 from mmseg.checkpoints.networks import find_network, split_networks
+from mmseg.checkpoints.packaged import PACKAGED_WEIGHTS
 from mmseg.errors import CheckpointError
 
 MIN_FITTING_SHARE = 90
@@ -71,14 +72,17 @@ def require_file(path: str | Path) -> Path:
     """The path of a weight file that exists.
 
     Args:
-        path: Of the file, or ``open-mmlab://<name>`` for OpenMMLab's weights of this name in ``pretrained/``,
-            or an address (``https://…``) to download to ``pretrained/`` once. The file is checked against
-            ``#sha256=<digits>`` at the end of the address, or the digits that OpenMMLab, torch and timm write
-            in the file's name (``…-e67eebb6.pth``).
+        path: Of the file, or a name in :data:`~mmseg.checkpoints.packaged.PACKAGED_WEIGHTS` for the file in
+            an installed package, or ``open-mmlab://<name>`` for OpenMMLab's weights of this name in
+            ``pretrained/``, or an address (``https://…``) to download to ``pretrained/`` once. The file is
+            checked against ``#sha256=<digits>`` at the end of the address, or the digits that OpenMMLab,
+            torch and timm write in the file's name (``…-e67eebb6.pth``).
 
     Raises:
         CheckpointError: It does not; for ImageNet weights the message says where to get them.
     """
+    if packaged := PACKAGED_WEIGHTS.get(str(path)):
+        return packaged.path()
     if str(path).startswith(OPEN_MMLAB):
         return _open_mmlab_file(str(path).removeprefix(OPEN_MMLAB))
     if str(path).startswith(("http://", "https://")):

@@ -1,10 +1,11 @@
-"""Convert labels to the 19 train ids of Cityscapes, and count pixels for rare class sampling."""
+"""Convert labels to train ids, those of Cityscapes or of CamVid, and count pixels for rare class sampling."""
 
 import argparse
 import sys
 from functools import partial
 
 from mmseg.cli import command
+from mmseg.datasets.conversion.camvid import CAMVID, convert_camvid
 from mmseg.datasets.conversion.cityscapes import CITYSCAPES, convert_cityscapes
 from mmseg.datasets.conversion.gta import GTA
 from mmseg.datasets.conversion.mapillary import MAPILLARY
@@ -12,7 +13,15 @@ from mmseg.datasets.conversion.runner import convert_dataset
 from mmseg.datasets.conversion.synthia import SYNTHIA
 from mmseg.errors import DataError
 
-CONVERSIONS = {"cityscapes": CITYSCAPES, "gta": GTA, "mapillary": MAPILLARY, "synthia": SYNTHIA}
+CONVERSIONS = {
+    "camvid": CAMVID,
+    "cityscapes": CITYSCAPES,
+    "gta": GTA,
+    "mapillary": MAPILLARY,
+    "synthia": SYNTHIA,
+}
+LISTING_SPLITS = {"camvid": convert_camvid, "cityscapes": convert_cityscapes}
+"""Data sets whose conversion writes lists of images, too."""
 
 
 def _positive(text: str) -> int:
@@ -52,8 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     """Convert and report; the exit status is 1 when a label is damaged."""
     args = parse_args(argv)
     conversion = CONVERSIONS[args.data_set]
-    lists_splits = conversion is CITYSCAPES
-    convert = convert_cityscapes if lists_splits else partial(convert_dataset, conversion)
+    convert = LISTING_SPLITS.get(args.data_set) or partial(convert_dataset, conversion)
     try:
         report = convert(args.root, args.gt_dir, args.out_dir, args.nproc, args.label_dir)
     except OSError as error:

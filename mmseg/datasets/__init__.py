@@ -2,6 +2,7 @@
 
 from mmseg.datasets import transforms
 from mmseg.datasets.acdc import ACDCDataset
+from mmseg.datasets.camvid import CamVidDataset
 from mmseg.datasets.cityscapes import CityscapesDataset
 from mmseg.datasets.collate import seg_collate
 from mmseg.datasets.custom import CustomDataset
@@ -16,6 +17,7 @@ from mmseg.datasets.uda_dataset import UDADataset
 
 __all__ = [
     "ACDCDataset",
+    "CamVidDataset",
     "CityscapesDataset",
     "CustomDataset",
     "DarkZurichDataset",

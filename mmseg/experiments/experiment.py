@@ -24,6 +24,7 @@ class ConfigRow:
         start: Name of an earlier row; a run starts from the final weights of that row's run of the same seed.
         prefix: What the names of the runs begin with, before the name of the file.
         settings: Dotted key -> value, what the runs change in the file.
+        group: Title of the table that it belongs to, where an experiment has several.
     """
 
     path: str | Path
@@ -32,6 +33,7 @@ class ConfigRow:
     start: str | None = None
     prefix: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    group: str = ""
 
     @property
     def name(self) -> str:
@@ -89,9 +91,12 @@ class Experiment:
         title: A line for the reader.
         rows: One for each run but its seed. A row comes after the one that it starts from.
         seeds: Of the runs of each row.
+        stages: Rows and seeds in the order in which they are trained, where that is not the order of the
+            rows; each run belongs to one stage. Replaces ``seeds``.
         prepare: Writes what the runs need, if it is not there.
         parallel: Runs side by side, unless the command line says something else.
         page: Page of the documentation that shows the results; there is a report of such experiments.
+        shows_pictures: Whether pictures of the data may become a part of the page.
     """
 
     title: str
@@ -100,10 +105,13 @@ class Experiment:
     prepare: Callable[[], None] | None = None
     parallel: int = 1
     page: Path | None = None
+    shows_pictures: bool = True
+    stages: Sequence[tuple[Sequence[Row], Sequence[int]]] = ()
 
     def runs(self, exp_id: int) -> list[Run]:
-        """All runs in the order of the rows, seeds innermost."""
-        return [Run(exp_id, row, seed) for row in self.rows for seed in self.seeds]
+        """All runs in the order in which they are trained: of each stage the rows, seeds innermost."""
+        stages = self.stages or [(self.rows, self.seeds)]
+        return [Run(exp_id, row, seed) for rows, seeds in stages for row in rows for seed in seeds]
 
 
 def runs_of(experiments: Mapping[int, Experiment], exp_id: int) -> list[Run]:

@@ -92,6 +92,7 @@ class Axes:
     """These runs start from ImageNet weights."""
     title: ClassVar[str] = ""
     meaning: ClassVar[str] = ""
+    group: ClassVar[str] = ""
     """Tables show the name."""
 
     @property

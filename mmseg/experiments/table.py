@@ -5,7 +5,8 @@ mmseg/experiments/make_config.py makes a config, or a config file; each row has 
 :func:`runs` lists. docs/experiments.md says what each ID is for, and how to add rows of one's own.
 
 IDs 1 to 8 belong to DAFormer (Hoyer et al., CVPR 2022), 40 to 49 to HRDA (ECCV 2022), 80 to 85 to MIC (CVPR
-2023); 0 is the toy benchmark, 100 and 101 are short tests that all networks and methods start.
+2023); 0 is the toy benchmark, 10 the one on photographs, 100 and 101 are short tests that all networks and
+methods start.
 """
 
 import itertools
@@ -18,6 +19,7 @@ from typing import Any
 from mmseg.config.base import CONFIGS
 from mmseg.experiments.experiment import ConfigRow, Experiment, Run, runs_of
 from mmseg.experiments.names import Axes, Detail, Masking, Optimization
+from mmseg.experiments.photos import PHOTOS
 
 make_config = Run.config
 
@@ -156,6 +158,7 @@ EXPERIMENTS: dict[int, Experiment] = {
         "DAFormer on Cityscapes to ACDC and to Dark Zurich",
         vary(replace(DAFORMER, source="cityscapes"), target=["acdc", "darkzurich"]),
     ),
+    10: PHOTOS,
     40: Experiment("HRDA on GTA and on Synthia to Cityscapes", vary(HRDA, source=["gtaHR", "synthiaHR"])),
     41: Experiment(
         "HRDA: with other methods, on DeepLabV2",

@@ -21,7 +21,7 @@ from mmseg.launch import slurm
 from mmseg.launch.local import TrainedElsewhere, slots, train_all
 from mmseg.launch.process import Job
 from mmseg.launch.run_folders import config_in, differing_sections, folders_of, is_finished, write_config
-from mmseg.launch.run_state import claim_run
+from mmseg.launch.run_state import claim_run, read_state
 from mmseg.launch.status import FINISHED, RUNNING, STATES, Status, status_of
 
 STARTUP_TEST: dict[str, Any] = {
@@ -79,6 +79,10 @@ class ExperimentLauncher:
         self.runs = runs_of(experiments, exp_id)
         self.experiment, self.exp_id, self.args = experiments[exp_id], exp_id, args
         self.exp = folder_of(f"exp{exp_id}", args)
+        page = self.experiment.page
+        own = Path("work_dirs", self.exp, "results")
+        self.records = page and (page.with_suffix("") if args.write_page else own)
+        """Folder of what is kept of the finished runs, see :mod:`mmseg.reports.run_record`."""
         self.starts_anew = args.rerun or args.startup_test  # a start-up test is there to be repeated
 
     def iterations(self, run: Run) -> int:
@@ -138,11 +142,16 @@ class ExperimentLauncher:
         """
         runs = [run for run in self.runs if not self.args.startup_test or run.seed == self.runs[0].seed]
         found = {run.name: self.status(run) for run in runs}
+        kept = self.kept_runs()
         finished: dict[str, Path] = {}
         open_runs = []
         for run in runs:
             status = found[run.name]
-            if self.is_busy(status):
+            if run in kept:
+                print(f"Skip {run.name}: its results are in {self.records}")
+                if status.state == FINISHED and status.folder is not None:
+                    finished[run.name] = status.folder  # for the pictures
+            elif self.is_busy(status):
                 print(f"Skip {run.name}: {status.state} in {status.folder} ({status.detail})")
             elif status.state == FINISHED and status.folder is not None and not self.starts_anew:
                 finished[run.name] = status.folder
@@ -161,6 +170,14 @@ class ExperimentLauncher:
         if self.args.launcher == "slurm":
             return self.submit(open_runs, found)
         return self.train(open_runs, finished)
+
+    def kept_runs(self) -> set[Run]:
+        """The runs whose results are beside the page, and from whose weights no open run starts."""
+        if not (self.args.write_page and self.records) or self.starts_anew:
+            return set()
+        kept = {run for run in self.runs if (self.records / f"{run.name}.json").is_file()}
+        needed = {run.start for run in self.runs if run not in kept}
+        return {run for run in kept if run.name not in needed}
 
     def is_busy(self, status: Status) -> bool:
         """Whether somebody trains a run or will do so."""
@@ -228,22 +245,33 @@ class ExperimentLauncher:
         environments = slots(self.args.max_parallel, self.args.gpus, self.experiment.parallel)
         by_name = {run.name: run for run in runs}
         starts = {run.name: run.start for run in runs}
-        folder, page = Path("work_dirs", self.exp), self.experiment.page
+        known = {run.name: run for run in self.runs}
         if runs and self.experiment.prepare:
             self.experiment.prepare()
+        self.keep({known[name]: path for name, path in finished.items()}, pictures=False)
         trained, failures = train_all(
-            starts, lambda name, start: self.prepare_here(by_name[name], start), finished, environments
-        )
-        if page and not self.args.startup_test:
-            from mmseg.reports import benchmark_page
-
-            rows = {run: (finished | trained).get(run.name) for run in self.runs}
-            benchmark_page.report(rows, folder, page if self.args.write_page else None)
+            starts, lambda name, start: self.prepare_here(by_name[name], start), finished, environments,
+            done=lambda name, path: self.keep({by_name[name]: path}, pictures=False),
+        )  # fmt: skip
+        self.keep({known[name]: path for name, path in (finished | trained).items()}, pictures=True)
         if failures:
             print(f"{len(failures)} of {len(runs)} runs failed:", file=sys.stderr)
             for name, error in failures.items():
                 print(f"  {name}: {error}", file=sys.stderr)
         return 1 if failures else 0
+
+    def keep(self, finished: Mapping[Run, Path], pictures: bool) -> None:
+        """Keep the results of finished runs, and report on all that are kept; only for an experiment with a
+        page."""
+        if self.records is None or self.args.startup_test:
+            return
+        from mmseg.reports import benchmark_page  # takes seconds
+
+        for run, path in finished.items():
+            state = read_state(path)
+            benchmark_page.keep(run, path, state.cpu_seconds if state else 0.0, self.records)
+        out = Path("work_dirs", self.exp)
+        benchmark_page.report(self.experiment, self.runs, out, self.records, finished if pictures else {})
 
     def submit(self, runs: list[Run], found: dict[str, Status]) -> int:
         """Hand runs over to Slurm; ``--status`` shows what becomes of them.

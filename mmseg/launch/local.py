@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmseg.errors import CheckpointError, ConfigError, MMSegError, Preempted
+from mmseg.errors import CheckpointError, ConfigError, DataError, MMSegError, Preempted
 from mmseg.launch.process import Job, Stop, train_in_a_process
 
 
@@ -87,6 +87,7 @@ def train_all(
     prepare: Callable[[str, Path | None], Job],
     finished: Mapping[str, Path],
     environments: Sequence[Mapping[str, str]],
+    done: Callable[[str, Path], None] = lambda name, folder: None,
 ) -> tuple[dict[str, Path], dict[str, str]]:
     """Train runs in the given order, as many at a time as there are environments.
 
@@ -99,6 +100,7 @@ def train_all(
             it starts from.
         finished: Folders of runs that were trained before, by name.
         environments: See :func:`slots`; each run gets one that is free, in turn.
+        done: Called with name and folder of each run as soon as it is trained, never twice at a time.
 
     Returns:
         By name, the folders of the trained runs and what made the others fail.
@@ -132,6 +134,8 @@ def train_all(
                 raise TrainingFailed(error)
             if quiet:
                 print(f"Finished {name}", flush=True)
+            with preparing:
+                done(name, job.work_dir)
             return job.work_dir
         finally:
             free.put(environment)
@@ -143,7 +147,7 @@ def train_all(
             for name, future in futures.items():
                 try:
                     trained[name] = future.result()
-                except (TrainingFailed, CheckpointError) as error:
+                except (TrainingFailed, CheckpointError, DataError) as error:
                     failures[name] = str(error)
                 except TrainedElsewhere as error:
                     print(f"Skip {name}: {error}", flush=True)

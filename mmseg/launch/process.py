@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +23,6 @@ from mmseg.launch.run_state import (
     HEARTBEAT_SECONDS,
     STDERR_FILE,
     claim_run,
-    touch_state,
     write_state,
 )
 
@@ -37,6 +36,7 @@ IGNORING_USR1 = ["/bin/sh", "-c", 'trap "" USR1; exec "$@"', "sh"]
 of it."""
 POLL_SECONDS = 0.2
 REMIND_SECONDS = 2.0
+COUNT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,11 @@ def train_in_a_process(
             stderr=sink, start_new_session=True,
         )  # fmt: skip
         state = claim_run(job.work_dir, job.max_iters, process.pid, scheduler_job)
-        _watch(process, job, stop, shown)
+        before = state.cpu_seconds
+        for used in _watch(process, job, stop, shown):
+            state = replace(state, cpu_seconds=round(before + used, 1))
+            with suppress(OSError):  # the file system is away for a moment; the next sign of life comes soon
+                write_state(job.work_dir, state)
     status = process.returncode
     lines = _last_lines(stderr)
     if status and any(PREEMPTED_UNDER_TORCHRUN.search(line) for line in lines):
@@ -120,19 +124,24 @@ def train_in_a_process(
     return error or None
 
 
-def _watch(process: subprocess.Popen, job: Job, stop: Stop, shown: IO[str]) -> None:
-    """Until the process ends: show what it says, give signs of life, pass on the wish to stop."""
+def _watch(process: subprocess.Popen, job: Job, stop: Stop, shown: IO[str]) -> Iterator[float]:
+    """Until the process ends: show what it says, pass on the wish to stop; regularly and at the end yield the
+    processor time in seconds that it and its children have used."""
     trainer = psutil.Process(process.pid)
-    reminded = alive = time.monotonic()
+    reminded = alive = counted = time.monotonic()
+    used: dict[int, float] = {}
     asked = killed = False
     while process.poll() is None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(POLL_SECONDS)
         sys.stderr.write(shown.read())
         now = time.monotonic()
+        if now - counted > COUNT_SECONDS:
+            counted = now
+            used.update(_processor_times(trainer))
         if now - alive > HEARTBEAT_SECONDS:
             alive = now
-            touch_state(job.work_dir)
+            yield sum(used.values())
         if stop.kill.is_set() and not killed:
             killed = True
             _send(signal.SIGKILL, [trainer, *trainer.children(recursive=True)])
@@ -141,6 +150,18 @@ def _watch(process: subprocess.Popen, job: Job, stop: Stop, shown: IO[str]) -> N
             asked, reminded = True, now
             _send(signal.SIGUSR1, [trainer] if job.processes == 1 else trainer.children())
     sys.stderr.write(shown.read())
+    yield sum(used.values())
+
+
+def _processor_times(trainer: psutil.Process) -> dict[int, float]:
+    """Seconds on the processor of each process of a run that is alive, by its number."""
+    times: dict[int, float] = {}
+    with suppress(psutil.NoSuchProcess):
+        for process in [trainer, *trainer.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                spent = process.cpu_times()
+                times[process.pid] = spent.user + spent.system
+    return times
 
 
 def _send(number: int, processes: Iterable[psutil.Process]) -> None:

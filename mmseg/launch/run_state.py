@@ -1,7 +1,6 @@
 """What a launcher knows about a run, in a file of the run's folder that outlives the launcher."""
 
 import json
-import os
 import socket
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -37,6 +36,7 @@ class RunState:
         scheduler_job: The Slurm job.
         exit_status: Of the process; negative = number of the signal that killed it.
         error: The line that says why it failed.
+        cpu_seconds: Processor time of all its processes, over all starts.
     """
 
     phase: str
@@ -48,6 +48,7 @@ class RunState:
     scheduler_job: str = ""
     exit_status: int | None = None
     error: str = ""
+    cpu_seconds: float = 0.0
 
 
 def read_state(run_dir: Path) -> RunState | None:
@@ -75,14 +76,6 @@ def claim_run(run_dir: Path, max_iters: int, pid: int, scheduler_job: str = "") 
     )  # fmt: skip
     write_state(run_dir, state)
     return state
-
-
-def touch_state(run_dir: Path) -> None:
-    """Sign of life for other machines."""
-    try:
-        os.utime(run_dir / STATE_FILE)
-    except OSError:  # the file system is away for a moment; the next sign comes soon
-        return
 
 
 def this_host() -> str:

@@ -127,7 +127,20 @@ class TimmBackbone(nn.Module):
         return {name: value for name, value in renamed.items() if name not in behind}
 
     def _renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        state = weight_names.efficientnet_pytorch_to_timm(state)
         return {self.own_name(name): value for name, value in state.items()}
+
+    @staticmethod
+    def statistics_of(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Mean and standard deviation of red, green and blue (0…255) that timm's weights of a network were
+        trained with; None where timm has no weights."""
+        import timm
+
+        known = timm.models.get_pretrained_cfg(name) if isinstance(name, str) else None
+        if known is None or not known.has_weights:
+            return None
+        mean, std = (tuple(round(255 * value, 4) for value in part) for part in (known.mean, known.std))
+        return mean, std
 
     def download_weights(self) -> None:
         """Load the weights that timm names for this network; they come from its hub or the local cache.

@@ -1,4 +1,4 @@
-"""Names of weights in the files of OpenMMLab and Hugging Face.
+"""Names of weights in the files of OpenMMLab, Hugging Face and EfficientNet-PyTorch.
 
 Published checkpoints with a ResNet, ResNeXt or ResNeSt, and the ImageNet weights they started from, name the
 layers as OpenMMLab does. Only the stem of three convolutions (V1c, V1d, ResNeSt) has other names in timm:
@@ -13,8 +13,13 @@ all others              the same
 
 In Hugging Face's MiT (``nvidia/mit-b0`` … ``nvidia/mit-b5``) the stages count from 0, layers have longer
 names, and key and value of the attention are two linear layers where the released weights hold one.
+
+EfficientNet-PyTorch (and the files of EfficientNet-Lite made from it) counts the blocks through, where timm
+counts them in stages: a stage begins where the number of channels changes. A block without expansion has its
+norms one place earlier.
 """
 
+import itertools
 import re
 from collections.abc import Mapping
 
@@ -68,3 +73,55 @@ def _layer_name(name: str) -> str:
     for theirs, ours in LAYERS.items():
         name = name.replace(theirs, ours)
     return name
+
+
+EFFICIENTNET_STEM = {
+    "_conv_stem.": "conv_stem.",
+    "_bn0.": "bn1.",
+    "_conv_head.": "conv_head.",
+    "_bn1.": "bn2.",
+}
+EFFICIENTNET_BLOCK = re.compile(r"^_blocks\.(\d+)\.(_\w+)\.(.+)$")
+EFFICIENTNET_LAYERS = {
+    "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
+    "_project_conv": "conv_pwl", "_bn2": "bn3",
+}  # fmt: skip
+WITHOUT_EXPANSION = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+
+
+def efficientnet_pytorch_to_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of EfficientNet-PyTorch by the names of timm; entries of another naming stay as they are."""
+    if "_conv_stem.weight" not in state:
+        return dict(state)
+    places = _efficientnet_stages(state)
+    renamed = {}
+    for name, value in state.items():
+        if block := EFFICIENTNET_BLOCK.match(name):
+            index, layer, rest = int(block[1]), block[2], block[3]
+            expands = f"_blocks.{index}._expand_conv.weight" in state
+            layers = EFFICIENTNET_LAYERS if expands else WITHOUT_EXPANSION
+            stage, place = places[index]
+            name = f"blocks.{stage}.{place}.{layers.get(layer, layer)}.{rest}"
+        else:
+            for theirs, ours in EFFICIENTNET_STEM.items():
+                if name.startswith(theirs):
+                    name = name.replace(theirs, ours, 1)
+                    break
+        renamed[name.replace("_fc.", "classifier.", 1)] = value
+    return renamed
+
+
+def _efficientnet_stages(state: Mapping[str, Tensor]) -> list[tuple[int, int]]:
+    """Stage and place in the stage of each block."""
+    places: list[tuple[int, int]] = []
+    before = 0
+    for index in itertools.count():
+        projection = state.get(f"_blocks.{index}._project_conv.weight")
+        if projection is None:
+            return places
+        if len(projection) == before:
+            stage, place = places[-1]
+            places.append((stage, place + 1))
+        else:
+            places.append((places[-1][0] + 1 if places else 0, 0))
+        before = len(projection)

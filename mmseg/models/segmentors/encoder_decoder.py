@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from mmseg.checkpoints.weights import load_pretrained_backbone
 from mmseg.models.layers.resize import resize
 from mmseg.models.layers.sliding_window import Window
+from mmseg.models.normalization import preprocessor_of
 from mmseg.models.segmentors.inference import Inference
 from mmseg.registry import MODELS
 
@@ -23,9 +24,11 @@ class EncoderDecoder(Inference):
         decode_head: Config of the decode head.
         neck: Config of the layers between them.
         auxiliary_head: Config, or list of configs, of heads that only add losses in training.
-        pretrained: File with ImageNet weights of the backbone, loaded by :meth:`init_weights`.
+        pretrained: ImageNet weights of the backbone (see :func:`load_pretrained_backbone`), loaded by
+            :meth:`init_weights`.
         test_cfg: How it predicts; see :class:`Inference`.
-        data_preprocessor: Config of the data preprocessor; by default ImageNet statistics.
+        data_preprocessor: Config of the data preprocessor; by default the statistics that belong to the
+            pretrained weights, see :func:`~mmseg.models.normalization.preprocessor_of`.
 
     Raises:
         ConfigError: A part is unknown, or ``test_cfg`` is incomplete.
@@ -44,7 +47,7 @@ class EncoderDecoder(Inference):
         test_cfg: dict | None = None,
         data_preprocessor: dict | None = None,
     ) -> None:
-        super().__init__(data_preprocessor, test_cfg)
+        super().__init__(preprocessor_of(backbone, pretrained, data_preprocessor), test_cfg)
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck) if neck else None
         self.decode_head = MODELS.build(decode_head)

@@ -69,3 +69,9 @@ class UDABatch:
         if teacher not in self._labels:
             self._labels[teacher] = teacher.label(self.target_img, self.valid_pseudo_mask, self.context)
         return self._labels[teacher]
+
+    def trusted(self) -> dict[str, Tensor]:
+        """Share of the target's pixels whose pseudo-labels are trusted (mean weight, DAFormer eq. 4), for the
+        log: ``trusted`` of the first teacher that was asked, ``trusted_2`` of a second one."""
+        shares = (pseudo.weight.mean() for pseudo in self._labels.values())
+        return {f"trusted_{n}" if n > 1 else "trusted": share for n, share in enumerate(shares, 1)}

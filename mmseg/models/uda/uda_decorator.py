@@ -196,8 +196,8 @@ class UDADecorator(BaseModel):
             context: What is drawn in the step; by default a function of seed and iteration.
 
         Returns:
-            Loss and accuracy scalars (on the device, detached) by name, and ``pictures`` (see
-            :class:`UDABatch`).
+            Loss and accuracy scalars (on the device, detached) by name, the share of trusted pseudo-labels,
+            and ``pictures`` (see :class:`UDABatch`).
 
         Raises:
             ConfigError: A group has no loss, or names an optimizer that does not exist.
@@ -236,7 +236,7 @@ class UDADecorator(BaseModel):
         for wrapper in wrappers.values():
             wrapper.end_iteration()
         self.iteration += 1
-        return {**log, "pictures": batch.pictures}
+        return {**log, **batch.trusted(), "pictures": batch.pictures}
 
     def _groups(self, batch: UDABatch, wrapper: OptimWrapper) -> Iterator[Losses | Objective | Step]:
         """What the method yields, then masked images; autocast covers these forward passes only."""
