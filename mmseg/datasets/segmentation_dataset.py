@@ -92,7 +92,7 @@ class SegmentationDataset(Dataset):
 
     default_img_dir: ClassVar[str] = ""
     default_ann_dir: ClassVar[str | None] = None
-    default_img_suffix: ClassVar[str] = ".png"
+    default_img_suffix: ClassVar[str | tuple[str, ...]] = ".png"
     default_seg_map_suffix: ClassVar[str] = ".png"
     default_classes: ClassVar[tuple[str, ...]] = ()
     default_palette: ClassVar[list[tuple[int, int, int]]] = []

