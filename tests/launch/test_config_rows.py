@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ import run_experiments
 from mmseg.apis import init_segmentor
 from mmseg.checkpoints.weights import read_checkpoint
 from mmseg.config.checks import check_config
+from mmseg.errors import DataError
 from mmseg.experiments.experiment import ConfigRow, Experiment, Run
 from mmseg.experiments.names import Axes
 from mmseg.launch.main import launch
@@ -146,9 +149,13 @@ def test_runs_wait_for_their_start_and_end_in_a_report(folder, toy_data, capfd):
     scores = [json.loads((run / "results.json").read_text())["mIoU"] for run in (first, adapted)]
     report = (OUT / "table.md").read_text()
     assert report in printed
-    assert f"| first method | as it comes | {scores[0]:.1f} | {scores[0]:.1f} |" in report
-    assert f"| second method | adapted | {scores[1]:.1f} | {scores[1]:.1f} |" in report
-    assert "| broken method |  | – |  |" in report
+    assert f"| first method | as it comes | {scores[0]:.1f} | {scores[0]:.1f} | " in report
+    assert f"| second method | adapted | {scores[1]:.1f} | {scores[1]:.1f} | " in report
+    assert "| broken method |  | not run yet |  |  |" in report
+    record = json.loads((OUT / "results/adapted_s1.json").read_text())
+    assert record["scores"]["mIoU"] == scores[1] and record["seconds"]["processor"] > 0
+    assert record["settings"]["uda"]["alpha"] == 0.5 and record["versions"]["torch"] == torch.__version__
+    assert list(record["trusted"]["trusted"]) == ["1", "2"]
     for picture, columns in (("comparison_adapted", 3), ("comparison", 4)):
         width, height = Image.open(OUT / f"{picture}.png").size
         assert (
@@ -169,6 +176,19 @@ def test_runs_wait_for_their_start_and_end_in_a_report(folder, toy_data, capfd):
     written = page.read_text()
     assert written.startswith(f"before\n{benchmark_page.START}\n| method |") and written.endswith("\nafter\n")
     assert (folder / "images/page.png").read_bytes() == (OUT / "comparison.png").read_bytes()
+
+    # elsewhere, with nothing but the page and the records beside it: nothing is trained again
+    shutil.rmtree("work_dirs")
+    capfd.readouterr()
+    assert launch(table, ["--exp", "5", "--write-page"]) == 0
+    assert "Skip adapted_s1: its results are in " in capfd.readouterr().out
+    assert page.read_text() == written and not list(OUT.glob("*_s1_*"))
+    (folder / "page/adapted_s1.json").unlink()
+    assert launch(table, ["--exp", "5", "--write-page", "--dry-run"]) == 0
+    shown = capfd.readouterr().out
+    assert "first_s1 -> " in shown and "adapted_s1 -> " in shown, (
+        "weights to start from are no part of a record"
+    )
 
 
 def test_the_rows_that_the_page_shows():
@@ -249,22 +269,44 @@ def test_weights_of_another_network_are_refused(tmp_path):
 # --------------------------------------------------------------------------------------------- the report
 
 
-def test_table(tmp_path):
-    runs = [(Run(0, ROWS["source-only"], seed), 20.0 + seed) for seed in range(3)]
-    finished = {}
-    for run, score in [*runs, (Run(0, ROWS["oracle"], 1), 31.25)]:
-        finished[run] = tmp_path / run.name
-        finished[run].mkdir()
-        (finished[run] / "results.json").write_text(json.dumps({"mIoU": score}))
-    lines = benchmark_page.markdown(ROWS.values(), finished).splitlines()
-    assert lines[2] == "| source-only | source labels only | 21.0 ± 1.0 | 20.0, 21.0, 22.0 |"
-    assert lines[3].endswith("| – |  |")
-    assert lines[8] == "| oracle | target labels | 31.2 | 31.2 |"
-    assert lines[10].startswith("Mean ± standard deviation over seeds. Measured on ")
+def record(score: float, **changes) -> dict:
+    scores = {"mIoU": score, "IoU.road": score + 10, "IoU.sky": None}
+    parts = dict(seconds=dict(clock=80, processor=90), versions=dict(torch="2.0"), trusted={}, settings={})
+    return dict(scores=scores, **{**parts, **changes})
 
 
-def test_rows_of_any_kind_are_in_the_table(tmp_path):
-    (tmp_path / "results.json").write_text(json.dumps({"mIoU": 50.0}))
+def test_table():
+    records = {Run(0, ROWS["source-only"], seed): record(20.0 + seed) for seed in range(3)}
+    records[Run(0, ROWS["oracle"], 1)] = record(31.25)
+    lines = benchmark_page.markdown(ROWS.values(), records).splitlines()
+    assert lines[2] == "| source-only | source labels only | 21.0 ± 1.0 | 20.0, 21.0, 22.0 | 2 |"
+    assert lines[3].endswith("| not run yet |  |  |")
+    assert lines[8] == "| oracle | target labels | 31.2 | 31.2 | 2 |"
+    assert lines[-1].startswith("Mean ± standard deviation over seeds; the score of the last iteration")
+    assert lines[-1].endswith("Measured with torch 2.0; 4 runs, 6 minutes of processor time.")
+
+
+def test_a_table_for_each_group_with_its_classes_and_pseudo_labels():
+    one, two = (replace(ROWS["DAFormer"], group=group) for group in ("by day", "by night"))
+    trusted = {"trusted": {"100": 0.25, "200": 0.5}}
+    records = {Run(5, one, 0): record(20.0, trusted=trusted), Run(5, one, 1): record(30.0)}
+    text = benchmark_page.markdown([one, two], records)
+    day, night = text.split("### by night")
+    assert day.startswith("### by day\n\n| method |") and "| 25.0 ± 7.1 | 20.0, 30.0 |" in day
+    assert "| method | road | sky |" in day and "| DAFormer | 35.0 | – |" in day
+    assert "| method | until 100 | until 200 |" in day and "| DAFormer | 0.25 | 0.50 |" in day
+    assert "not run yet" in night and "road" not in night and "until" not in night
+
+
+def test_rows_of_any_kind_are_in_the_table():
     axes, other = (Run(5, row, 0) for row in (Axes(), ConfigRow("configs/other.py")))
-    lines = benchmark_page.markdown(benchmark_page.rows_of([axes, other]), {axes: tmp_path}).splitlines()
-    assert lines[2:4] == [f"| {axes.row.name} |  | 50.0 | 50.0 |", "| other |  | – |  |"]
+    rows = benchmark_page.rows_of(Experiment("a few", [axes.row, other.row]), [axes, other])
+    lines = benchmark_page.markdown(rows, {axes: record(50.0)}).splitlines()
+    assert lines[2:4] == [f"| {axes.row.name} |  | 50.0 | 50.0 | 2 |", "| other |  | not run yet |  |  |"]
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    run = Run(5, ROWS["oracle"], 0)
+    (tmp_path / f"{run.name}.json").write_text('{"scores": {}}')
+    with pytest.raises(DataError, match=r"toy_oracle_s0.json: not the record of a run .* delete it"):
+        benchmark_page.recorded([run], tmp_path)
