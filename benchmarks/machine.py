@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-MATRIX_SIZE = 2048
-"""Edge of the square matrices whose product is the unit of time."""
+MATRIX_SIZE = {"cpu": 2048, "cuda": 8192}
+"""Edge of the square matrices whose product is the unit of time, by device: large enough to keep it busy."""
 MATRIX_PATIENCE = 5.0
 """Seconds after which the product is not repeated."""
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -25,15 +25,25 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
+def use_tf32(allowed: bool) -> None:
+    """Whether a GPU may round the factors of float32 products and convolutions to TF32."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+
+
 def describe(device: str) -> dict[str, str]:
     """Hardware and versions, as name -> value."""
-    hardware = torch.cuda.get_device_name() if device == "cuda" else f"{processor()}, {os.cpu_count()} cores"
-    return {
-        "hardware": hardware,
+    host = f"{processor()}, {os.cpu_count()} cores"
+    report = {
+        "hardware": torch.cuda.get_device_name() if device == "cuda" else host,
         "threads": str(torch.get_num_threads()),
         "Python": platform.python_version(),
         "torch": torch.__version__,
     }
+    if device == "cuda":
+        gigabytes = torch.cuda.get_device_properties().total_memory / 2**30
+        cuda, cudnn = torch.version.cuda, torch.backends.cudnn.version()
+        report |= {"memory": f"{gigabytes:.0f} GiB", "host": host, "CUDA": f"{cuda}, cuDNN {cudnn}"}
+    return report
 
 
 def processor() -> str:
@@ -45,11 +55,12 @@ def processor() -> str:
 
 
 def matrix_seconds(device: str, dtype: torch.dtype = torch.float32, repeats: int = 7) -> float:
-    """Median time of the product of two square matrices of :data:`MATRIX_SIZE`.
+    """Median time of the product of two square matrices of random numbers, of :data:`MATRIX_SIZE`.
 
     One product is enough where it takes seconds, as in bfloat16 on a CPU without instructions for it.
     """
-    left, right = (torch.randn(MATRIX_SIZE, MATRIX_SIZE, device=device).to(dtype) for _ in range(2))
+    size = MATRIX_SIZE[device]
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     seconds: list[float] = []
     while len(seconds) < 2 or (len(seconds) <= repeats and sum(seconds) < MATRIX_PATIENCE):
         begin = time.perf_counter()
@@ -59,9 +70,9 @@ def matrix_seconds(device: str, dtype: torch.dtype = torch.float32, repeats: int
     return statistics.median(seconds[1:])  # the first one warms up
 
 
-def matrix_rate(seconds: float) -> float:
+def matrix_rate(seconds: float, device: str) -> float:
     """FLOP/s of the matrix product that took so long."""
-    return 2 * MATRIX_SIZE**3 / seconds
+    return 2 * MATRIX_SIZE[device] ** 3 / seconds
 
 
 # -------------------------------------------------------------------------------------------------- memory

@@ -27,6 +27,8 @@ THING_CLASS = 11
 CELL = 64
 """Edge of a region of one class, so large that a cell of the coarsest features lies in it."""
 NUM_CLASSES, IGNORE = 19, 255
+DTYPES = {None: "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""Types of numbers by precision."""
 PSEUDO_THRESHOLD = 0.07
 """Random weights are never sure of a pixel: at the published threshold no pseudo-label would count."""
 
@@ -40,8 +42,11 @@ class StepCase:
         backbone: One of :data:`BACKBONES`.
         crop: Edge of the training crops in pixels; a detail crop has half of it.
         batch: Source images of a step; as many target images.
-        amp: ``bf16`` for autocast, or None for float32.
+        amp: Key of :data:`DTYPES`: autocast to that type, None for float32.
+        tf32: Whether a GPU may round float32 factors to TF32.
         compile: Whether networks are compiled.
+        channels_last: Whether the weights of convolutions are in channels-last order.
+        graphs: Whether encoders run as captured CUDA graphs.
         device: ``cpu`` or ``cuda``.
         threads: Threads of the host.
         published: Organised as published instead of as we do it.
@@ -52,7 +57,10 @@ class StepCase:
     crop: int = 512
     batch: int = 2
     amp: str | None = None
+    tf32: bool = False
     compile: bool = False
+    channels_last: bool = False
+    graphs: bool = False
     device: str = "cpu"
     threads: int = 1
     published: bool = False
@@ -95,6 +103,8 @@ def build_method(case: StepCase, cfg: Config) -> DACS:
         for network in (method.model, method.imnet_model):
             for parameter in network.parameters():
                 parameter.add_(torch.randn_like(parameter), alpha=0.02)
+    if case.channels_last:
+        method.to(memory_format=torch.channels_last)
     return method.to(case.device).train()
 
 

@@ -1,14 +1,17 @@
 """A process that makes training steps and is asked for one after the other."""
 
+import statistics
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
-from benchmarks import machine
+from benchmarks import kernels, machine
+from benchmarks.graphs import graph_encoders, plain_encoders
 from benchmarks.operations import counted
 from benchmarks.published import environment
-from benchmarks.step_case import StepCase
+from benchmarks.step_case import DTYPES, StepCase
 from benchmarks.step_program import Program, build_program
 from benchmarks.stopwatch import Phase, Stopwatch
 from benchmarks.worker import Worker
@@ -22,16 +25,20 @@ class Steps:
 
     Attributes:
         phases: Seconds by phase, one dict per step.
+        wall_seconds: Of all steps together, by the clock of the host, until the device has made the last one.
         cpu_seconds: Processor time of all threads of the process, of all steps together.
         peak_memory: Bytes above what the process took before it built the networks: weights, state of the
             optimizer, activations. Pages of files (the code of libraries) do not count.
         process_memory: Bytes of the whole process at the peak, libraries included (tensors on a GPU).
+        load: Of the GPU in percent as its driver says; None where it does not.
     """
 
     phases: list[dict[Phase, float]] = field(default_factory=list)
+    wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
     peak_memory: int = 0
     process_memory: int = 0
+    load: float | None = None
 
     @property
     def seconds(self) -> list[float]:
@@ -59,9 +66,11 @@ class StepRun:
         return machine.describe(self.case.device)
 
     def matrix_seconds(self) -> dict[str, float]:
-        """Time of the matrix product by type of its numbers: float32, and that of autocast."""
-        dtypes = ["float32"] + ["bfloat16"] * (self.case.amp == "bf16")
-        return {name: machine.matrix_seconds(self.case.device, getattr(torch, name)) for name in dtypes}
+        """Time of the matrix product by type of its numbers: float32, that of autocast, on GPUs bfloat16."""
+        dtypes = {"float32", DTYPES[self.case.amp]} | ({"bfloat16"} if self.case.device == "cuda" else set())
+        return {
+            name: machine.matrix_seconds(self.case.device, getattr(torch, name)) for name in sorted(dtypes)
+        }
 
     def first_losses(self) -> dict[str, float]:
         """Losses and accuracies of a step without dropout; to be called first, and once."""
@@ -69,12 +78,35 @@ class StepRun:
         if self.case.compile:
             torch._dynamo.config.recompile_limit = MAX_COMPILED
             compile_encoders(self.program.method)
-        losses = self.program.step()
+        if self.case.graphs:
+            graph_encoders(self.program.method)
+        begin = time.perf_counter()
+        losses = {name: float(value) for name, value in self.program.step().items()}
+        self.first_seconds = time.perf_counter() - begin
         self.program.drop_rates.switch(on=True)
         if self.case.compile:
             torch.compiler.reset()  # what was compiled for other drop rates would count as a recompilation
+        if self.case.graphs:
+            graph_encoders(self.program.method)  # with the drop rates of training
         self.program.measure(self.stopwatch)
-        return {name: float(value) for name, value in losses.items()}
+        return losses
+
+    def start(self) -> dict[str, Any]:
+        """``seconds`` of the first step; pieces of code that were compiled in it, and breaks between them."""
+        if not self.case.compile:
+            return {"seconds": self.first_seconds}
+        counters = torch._dynamo.utils.counters
+        graphs, breaks = counters["stats"]["unique_graphs"], sum(counters["graph_break"].values())
+        return {"seconds": self.first_seconds, "graphs": graphs, "graph_breaks": breaks}
+
+    def profile(self, number: int) -> dict[str, Any]:
+        """What so many steps had the device do, kernel by kernel, as numbers of one step."""
+
+        def steps() -> None:
+            for _ in range(number):
+                self.program.step()
+
+        return kernels.summary(kernels.kernels_of(steps, self.case.device), number)
 
     def operations(self) -> dict[str, int]:
         """Of a step without dropout, which is never compiled; see :class:`~benchmarks.operations.Operations`.
@@ -82,6 +114,7 @@ class StepRun:
         To be called last: the step takes more memory than those that are measured.
         """
         self.program.drop_rates.switch(on=False)
+        plain_encoders(self.program.method)  # what a graph does is not counted
         with (
             torch.compiler.set_stance("force_eager"),
             counted(self.program.method, self.program.optimizer) as operations,
@@ -94,12 +127,15 @@ class StepRun:
         device = self.case.device
         machine.synchronize(device)
         machine.reset_peak_memory(device)
-        begin = time.process_time()
-        for _ in range(number):
-            self.program.step()
-        phases, cpu_seconds = self.stopwatch.steps(), time.process_time() - begin
+        wall, cpu = time.perf_counter(), time.process_time()
+        with kernels.driver_load(device) as load:
+            for _ in range(number):
+                self.program.step()
+            phases = self.stopwatch.steps()  # waits for the device
+        seconds = time.perf_counter() - wall, time.process_time() - cpu
         taken = machine.memory(device)
-        return Steps(phases, cpu_seconds, taken["peak"] - taken["files"] - self.empty, taken["peak"])
+        peak = taken["peak"] - taken["files"] - self.empty
+        return Steps(phases, *seconds, peak, taken["peak"], statistics.mean(load) if load else None)
 
 
 def step_process(case: StepCase) -> Worker:

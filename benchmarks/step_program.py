@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from benchmarks.graphs import keep_gradients
+from benchmarks.machine import use_tf32
 from benchmarks.published import PublishedSelfTraining
 from benchmarks.published.draws import draw
 from benchmarks.step_case import DropRates, StepCase, batch_of, build_method, config_of
@@ -45,6 +47,7 @@ class Program(Protocol):
 
 def build_program(case: StepCase) -> Program:
     """The program of a case, in train mode."""
+    use_tf32(case.tf32)
     return PublishedProgram(case) if case.published else OwnProgram(case)
 
 
@@ -60,6 +63,8 @@ class OwnProgram:
         paramwise = settings.pop("paramwise_cfg")
         self.wrapper = GroupedOptimWrapperConstructor(settings, paramwise)(self.method)
         self.batch = batch_of(case)
+        if case.graphs:
+            keep_gradients(self.optimizer)
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:

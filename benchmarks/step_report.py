@@ -7,15 +7,17 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.machine import MATRIX_SIZE, matrix_rate
+from benchmarks.step_case import DTYPES
 from benchmarks.step_program import PHASES
 
 MEGA, GIGA = 1e6, 1e9
-PRODUCT = f"{MATRIX_SIZE}³ product"
+SWITCHES = ("tf32", "compile", "channels_last", "graphs")
 
 
 def step_tables(result: Mapping[str, Any]) -> list[Table]:
     """Tables of one organisation of the step."""
-    return [surroundings_table(result), phase_table({"": result}), total_table(result, {"": result})]
+    tables = [surroundings_table(result), phase_table({"": result}), total_table(result, {"": result})]
+    return [*tables, kernel_table(result)] if result["profile"] else tables
 
 
 def comparison_tables(result: Mapping[str, Any]) -> list[Table]:
@@ -37,14 +39,20 @@ def surroundings_table(result: Mapping[str, Any]) -> Table:
     table.add_row("crop, batch", f"{case['crop']}², {case['batch']} source and {case['batch']} target images")
     table.add_row(
         "organisation",
-        ", ".join([organisation, case["amp"] or "float32", *["compiled"] * case["compile"], case["device"]]),
+        ", ".join([organisation, case["amp"] or "float32", *settings_of(case), case["device"]]),
     )
     for name, value in result["machine"].items():
         table.add_row(name, value)
     for dtype, seconds in result["matrix_seconds"].items():
-        rate = matrix_rate(seconds) / GIGA
-        table.add_row(f"{PRODUCT}, {dtype}", f"{seconds * 1000:.3g} ms, {rate:,.0f} GFLOP/s")
+        rate = matrix_rate(seconds, case["device"]) / GIGA
+        product = f"{MATRIX_SIZE[case['device']]}³ product"
+        table.add_row(f"{product}, {dtype}", f"{seconds * 1000:.3g} ms, {rate:,.0f} GFLOP/s")
     return table
+
+
+def settings_of(case: Mapping[str, Any]) -> list[str]:
+    """Names of what is switched on."""
+    return [name.replace("_", "-") for name in SWITCHES if case[name]]
 
 
 def phase_table(organisations: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -69,11 +77,10 @@ def phase_table(organisations: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def total_table(result: Mapping[str, Any], organisations: Mapping[str, Mapping[str, Any]]) -> Table:
     """Time, memory and operations of a whole step."""
-    matrix = result["matrix_seconds"]["float32"]
-    # what the precision of the step would allow
+    case, matrix = result["case"], result["matrix_seconds"]["float32"]
+    own = result["matrix_seconds"][DTYPES[case["amp"]]]  # what the precision of the step would allow
     rates = {
-        name: matrix_rate(matrix if name == "published" else result["matrix_seconds"].get("bfloat16", matrix))
-        for name in organisations
+        name: matrix_rate(matrix if name == "published" else own, case["device"]) for name in organisations
     }
     rows: dict[str, list[str]] = {}
 
@@ -87,7 +94,8 @@ def total_table(result: Mapping[str, Any], organisations: Mapping[str, Mapping[s
         add("  from, to", f"{min(each['seconds']):.4g} s, {max(each['seconds']):.4g} s")
         add("  of all threads together, mean", f"{each['cpu_seconds']:.4g} s")
         add("  in float32 products", f"{seconds / matrix:.1f}")
-        add("rate", f"{1 / seconds:.3g} it/s")
+        add("rate", f"{1 / each['wall_seconds']:.3g} it/s")
+        add("first step, with what is compiled in it", f"{each['start']['seconds']:.3g} s")
         add("peak memory of training", f"{each['peak_memory'] / MEGA:,.0f} MB")
         add("  of the whole process", f"{each['process_memory'] / MEGA:,.0f} MB")
         add("FLOPs", f"{operations['flops'] / GIGA:,.1f} G")
@@ -99,6 +107,16 @@ def total_table(result: Mapping[str, Any], organisations: Mapping[str, Mapping[s
     table = Table("whole step", *organisations)
     for row, cells in rows.items():
         table.add_row(row, *cells)
+    return table
+
+
+def kernel_table(result: Mapping[str, Any]) -> Table:
+    """What ran on the device."""
+    profile = result["profile"]
+    busy = profile["busy_seconds"] / result["wall_seconds"]
+    table = Table(f"{profile['kernels']:,} kernels, busy for {busy:.0%} of a step", "share", "number")
+    for name, share, number in profile["longest"]:
+        table.add_row(name[:80], f"{share:.1%}", f"{number:,}")
     return table
 
 

@@ -10,6 +10,7 @@ from golden_data import gen, norm
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from networks import WITHOUT_DROPOUT, host, model_config, published_names, under_hrda
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
@@ -31,7 +32,10 @@ class Normalised(SegDataPreprocessor):
 
     def forward(self, data: dict, training: bool = False) -> dict:
         device = self.mean.device
-        return {name: x.to(device) if isinstance(x, torch.Tensor) else x for name, x in data.items()}
+        return {
+            name: x.to(device, non_blocking=True) if isinstance(x, torch.Tensor) else x
+            for name, x in data.items()
+        }
 
 
 THINGS = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
@@ -230,7 +234,7 @@ def step_without_values(method: UDADecorator, data: dict, steps: int = 1) -> Non
     method.to("meta").train()
     wrapper = wrappers(method)
     for _ in range(steps):
-        with NoIndexByMask():
+        with NothingWaits(), NothingFromTheHost():
             method.train_step(data, wrapper, HostDraws(key=0))
 
 
@@ -241,12 +245,36 @@ class HostDraws(StepContext):
         return None if torch.device(device).type == "meta" else super().generator(device)
 
 
-class NoIndexByMask(TorchDispatchMode):
-    """Refuses what reads on a GPU although it has an answer without values: assigning where a mask says."""
+class NothingWaits(TorchDispatchMode):
+    """Refuses what makes a host wait for its GPU although it has an answer without values: assigning where a
+    mask says, and copies to the device that block."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if "index_put" in func.name():
             assert not any(index is not None and index.dtype == torch.bool for index in args[1]), (
                 "assigning to tensor[mask] waits for the mask; use torch.where"
             )
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        if func.name() in ("aten::_to_copy", "aten::copy_", "aten::index.Tensor") and is_on_device(result):
+            blocks = not (kwargs or {}).get("non_blocking", "copy_" in func.name() and args[2:] == (True,))
+            sources = args[1] if "index" in func.name() else args[:2]
+            assert not blocks or all(is_on_device(x) for x in sources if isinstance(x, torch.Tensor)), (
+                f"{func.name()} copies from the host and waits; make the tensor on the device"
+            )
+        return result
+
+
+class NothingFromTheHost(TorchFunctionMode):
+    """Refuses tensors that are made of numbers of the host, which are copied to the device one by one."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func in (torch.tensor, torch.as_tensor) and not isinstance(args[0], torch.Tensor):
+            assert not is_on_device(result), f"{func.__name__}(…, device=…) copies and waits; use torch.full"
+        if func in (torch.Tensor.__getitem__, torch.Tensor.__setitem__) and is_on_device(args[0]):
+            assert not isinstance(args[1], list), "an index that is a list is copied to the device"
+        return result
+
+
+def is_on_device(tensor: torch.Tensor) -> bool:
+    return tensor.device.type == "meta"

@@ -73,6 +73,6 @@ def draw_augmentation(of: StrongAugmentation, label: Tensor, context: StepContex
         order, factors = draw_jitter(len(label), of.color_jitter_strength, label.device, context)
         jitter = (order, factors.T.tolist())
     if of.blur and blurs > BLUR_PROBABILITY:
-        uniform = context.rand(len(label), device=torch.device("cpu"))
+        uniform = context.rand(len(label), device=label.device)
         sigmas = (MIN_SIGMA + (MAX_SIGMA - MIN_SIGMA) * uniform).tolist()
     return Augmentation(jitter, sigmas)

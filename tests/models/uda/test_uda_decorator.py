@@ -70,11 +70,16 @@ READS = {
     "index": lambda x: x.detach()[x.detach() > 0],
     "assign": lambda x: x.detach().clone().index_put_((x.detach() > 0,), x.detach()),
     "select": lambda x: torch.masked_select(x.detach(), x.detach() > 0),
+    "upload": lambda x: torch.zeros(3).to(x.device),
+    "upload into": lambda x: torch.empty(3, device=x.device).copy_(torch.zeros(3)),
+    "number": lambda x: torch.tensor([1.0], device=x.device),
+    "index of the host": lambda x: torch.empty(3, device=x.device)[torch.tensor([0, 1])],
+    "index by a list": lambda x: torch.empty(3, device=x.device)[[0, 1]],
 }
 
 
 @pytest.mark.parametrize("read", READS)
-def test_every_kind_of_read_is_found(read):
+def test_everything_that_waits_is_found(read):
     class Reading(UDADecorator):
         def objectives(self, batch: UDABatch) -> Iterator[Losses]:
             losses, _ = self.model.forward_train(batch.img, batch.gt_semantic_seg)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from kornia.enhance import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation
-from kornia.filters import gaussian_blur2d
+from kornia.filters import filter2d_separable, get_gaussian_kernel1d
 from torch import Tensor
 
 from mmseg.models.data_preprocessor import SegDataPreprocessor
@@ -59,8 +59,7 @@ class StrongAugmentation:
                 order, factors = draw_jitter(len(img), self.color_jitter_strength, img.device, context)
                 img = normalizer.normalize01(color_jitter(normalizer.denormalize(img), order, factors))
             if self.blur and blur > BLUR_PROBABILITY:
-                # kornia checks widths on the host
-                uniform = context.rand(len(img), device=torch.device("cpu"))
+                uniform = context.rand(len(img), device=img.device)
                 img = gaussian_blur(img, MIN_SIGMA + (MAX_SIGMA - MIN_SIGMA) * uniform)
         return img
 
@@ -110,12 +109,15 @@ def blur_kernel_size(length: int) -> int:
 def gaussian_blur(img: Tensor, sigma: Tensor) -> Tensor:
     """Blur each image with its own width.
 
+    kornia's ``gaussian_blur2d`` makes the same kernels, but has the host look at the widths first.
+
     Args:
         img: (B, C, H, W).
-        sigma: (B,) standard deviations in pixels, at most ``MAX_SIGMA``; on the CPU nothing waits for a GPU.
+        sigma: (B,) standard deviations in pixels, at most ``MAX_SIGMA``, on the device of the images.
 
     Returns:
         (B, C, H, W), reflected at the border.
     """
     height, width = (min(blur_kernel_size(length), MAX_BLUR_KERNEL) for length in img.shape[-2:])
-    return gaussian_blur2d(img, (height, width), sigma[:, None].expand(-1, 2), border_type="reflect")
+    across, down = (get_gaussian_kernel1d(length, sigma[:, None]) for length in (width, height))
+    return filter2d_separable(img, across, down, border_type="reflect")
