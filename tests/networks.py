@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from golden_data import gen, norm
+from golden_data import gen, listing, norm
 from mmengine.config import Config, ConfigDict
 from torch import Tensor, nn
 
 import mmseg.models  # noqa: F401  (fills the registry)
+from mmseg.checkpoints.weights import compare
 from mmseg.models.backbones import TimmBackbone
 from mmseg.models.backbones.mix_transformer import ARCHITECTURES
 from mmseg.registry import MODELS
@@ -105,6 +106,31 @@ def filled_published(module: nn.Module, prefix: str = "") -> nn.Module:
     assert not misfit.unexpected_keys
     assert all(name.endswith("_extra_state") for name in misfit.missing_keys), misfit.missing_keys
     return module
+
+
+def filled_from_listing(
+    module: nn.Module, name: str, kept: tuple[str, ...] = ()
+) -> tuple[nn.Module, dict[str, str]]:
+    """Load a checkpoint with the entries of a stored listing, which has to fit entry by entry.
+
+    Args:
+        module: A segmentor.
+        name: Of the listing in ``tests/golden``.
+        kept: Ends of the names of entries that keep the values they have.
+
+    Returns:
+        The module, and published name -> own name.
+    """
+    sizes = {key: [int(n) for n in shape.split("x") if n] for key, shape, _ in listing(name)}
+    empty = {key: torch.empty(size) for key, size in sizes.items() if not key.endswith(kept or ("\n",))}
+    integer = {key for key, _, dtype in listing(name) if dtype == "int64"}
+    state = gen.fill({key: value.long() if key in integer else value for key, value in empty.items()})
+    report = compare(module, state)
+    assert not report.unexpected and not report.mismatched, report.misfits()
+    assert all(key.endswith(kept or ("\n",)) for key in report.missing), report.missing
+    module.load_state_dict(report.loaded, strict=False)
+    places = {value.data_ptr(): key for key, value in state.items() if value.numel()}
+    return module, {places[value.data_ptr()]: key for key, value in report.loaded.items()}
 
 
 def train_without_randomness(module: nn.Module) -> nn.Module:

@@ -32,12 +32,21 @@ MIN_FITTING_SHARE = 90
 EXTRA_STATE = "_extra_state"
 """Ends the names of the entries of a state dict that are no weights."""
 OPTIONAL = ("num_batches_tracked", EXTRA_STATE)
+AUXILIARY = "auxiliary_head."
+"""Begins the names of entries that a network needs only where it has such a head itself."""
 CLASSIFIERS = ("head.", "fc.", "classifier.")
 TIMM_WEIGHTS = "timm"
 """As ``pretrained``: what timm itself downloads for its network."""
 OPEN_MMLAB = "open-mmlab://"
 """Begins the names of OpenMMLab's ImageNet weights; their files are looked up in ``pretrained/``."""
 
+SOURCES = {
+    "mit_b": "ImageNet-1K weights of the encoder, linked in the README of "
+    "https://github.com/NVlabs/SegFormer under 'Training'",
+    "DeepLab_resnet": "weights of ImageNet and MS-COCO, converted from Caffe, at "
+    "http://vllab.ucmerced.edu/ytsai/CVPR18/DeepLab_resnet_pretrained_init-f81d91e8.pth",
+}
+"""Begins the name of a file of weights -> what it is and where to get it."""
 HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 
 
@@ -90,12 +99,12 @@ def require_file(path: str | Path) -> Path:
     path, remedy = Path(path), "check the path"
     if path.is_file():
         return path
-    if path.name.startswith("mit_b"):
-        remedy = (
-            f"download {path.name} (ImageNet-1K weights of the encoder) as linked in the README of "
-            f"https://github.com/NVlabs/SegFormer under 'Training' and save it as {path}, or set "
-            "model.pretrained=None to train from scratch"
-        )
+    for beginning, source in SOURCES.items():
+        if path.name.startswith(beginning):
+            remedy = (
+                f"download {path.name} ({source}) and save it as {path}, or set model.pretrained=None to "
+                "train from scratch"
+            )
     raise CheckpointError(f"{path}: weight file not found; expected a PyTorch checkpoint there; {remedy}")
 
 
@@ -184,7 +193,9 @@ def load_checkpoint(
 ) -> dict[str, Any]:
     """Load a trained segmentor; logs what was used of the file.
 
-    Takes checkpoints of this framework and those published with DAFormer, HRDA and MIC.
+    Takes checkpoints of this framework, those published with DAFormer, HRDA and MIC, and others whose names
+    the network knows (``published_names`` of a segmentor). Auxiliary heads that the network lacks are left
+    over.
 
     Args:
         model: The segmentor.
@@ -203,6 +214,9 @@ def load_checkpoint(
     networks = split_networks(state_dict_of(checkpoint, path))
     prefix = find_network(network, networks, path)
     report = compare(model, networks.pop(prefix))
+    lacks_head = getattr(model, "auxiliary_head", None) is None
+    unused = [name for name in report.unexpected if lacks_head and name.startswith(AUXILIARY)]
+    report.unexpected = [name for name in report.unexpected if name not in unused]
     classifier = [
         name
         for name, (theirs, ours) in report.mismatched.items()
@@ -227,7 +241,7 @@ def load_checkpoint(
     left_over = [
         f"{other}.* {len(entries)}" if other else f"other {_some(list(entries))}"
         for other, entries in networks.items()
-    ]
+    ] + ([f"unused heads {_some(unused)}"] if unused else [])
     print_log(
         f"{path}: loaded {len(report.loaded)} weights{f' of {prefix}.*' if prefix else ''}; "
         f"missing: {_some(missing)}; left over: {', '.join(left_over) or 'none'}",

@@ -19,15 +19,22 @@ class SegDataPreprocessor(BaseDataPreprocessor):
     0…255.
 
     Args:
-        mean: Mean of the red, green and blue values.
+        mean: Mean of the values of each channel, in the order in which the network takes the channels.
         std: Their standard deviations.
+        rgb_to_bgr: The network takes blue, green and red instead of red, green and blue.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        rgb_to_bgr: bool = False,
+    ) -> None:
         super().__init__(non_blocking=True)
+        self.rgb_to_bgr = rgb_to_bgr
         # Not in the state dict: published checkpoints do not know them.
         self.register_buffer(
             "mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1), persistent=False
@@ -37,9 +44,9 @@ class SegDataPreprocessor(BaseDataPreprocessor):
     def forward(self, data: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
         """A collated batch on the device.
 
-        ``img`` and ``target_img`` (B, 3, H, W) become normalised float32; what lies beyond the ``img_shape``
-        of their metas (padding at the right and bottom) becomes 0, the mean colour. ``gt_semantic_seg``
-        becomes int64. Everything else keeps its type.
+        ``img`` and ``target_img`` (B, 3, H, W), RGB, become normalised float32; what lies beyond the
+        ``img_shape`` of their metas (padding at the right and bottom) becomes 0, the mean colour.
+        ``gt_semantic_seg`` becomes int64. Everything else keeps its type.
         """
         device = self.mean.device
         batch: dict[str, Any] = {
@@ -54,7 +61,7 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         return batch
 
     def _normalise_batch(self, img: Tensor, metas: Sequence[Mapping[str, Any]] | None) -> Tensor:
-        normalised = torch.sub(img, self.mean).div_(self.std)
+        normalised = torch.sub(self._ordered(img), self.mean).div_(self.std)
         for sample, meta in zip(normalised, metas or (), strict=False):
             height, width = meta["img_shape"][:2]
             if (height, width) != tuple(img.shape[2:]):
@@ -63,9 +70,13 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         return normalised
 
     def denormalize(self, img: Tensor) -> Tensor:
-        """Normalised (B, 3, H, W) to colours in [0, 1]."""
-        return (img * self.std + self.mean) / 255
+        """Normalised (B, 3, H, W) to RGB colours in [0, 1]."""
+        return self._ordered((img * self.std + self.mean) / 255)
 
     def normalize01(self, img: Tensor) -> Tensor:
-        """Colours (B, 3, H, W) in [0, 1] to the network's input; the inverse of :meth:`denormalize`."""
-        return (img * 255 - self.mean) / self.std
+        """RGB colours (B, 3, H, W) in [0, 1] to the network's input; the inverse of :meth:`denormalize`."""
+        return (self._ordered(img) * 255 - self.mean) / self.std
+
+    def _ordered(self, img: Tensor) -> Tensor:
+        """From red, green, blue to the network's order of channels, and back."""
+        return img.flip(1) if self.rgb_to_bgr else img

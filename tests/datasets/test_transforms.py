@@ -7,6 +7,7 @@ import torch
 from golden_data import gen, load
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from mmseg.datasets import CityscapesDataset, CustomDataset
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
@@ -99,6 +100,21 @@ def test_resize_reproduces_published_image_and_label(root):
     bgr = results["img"][..., ::-1]
     assert_image_equal(bgr[::4, ::4] / 255, golden["gta_resized_bgr_s4"] / 255)
     np.testing.assert_array_equal(results["gt_semantic_seg"], golden["gta_resized_label"])
+
+
+def test_resize_as_pillow_does() -> None:
+    """Its bicubic filter smooths what shrinks; labels take the pixel at the centre."""
+    image, label = gen.image_u8(1, (1, 3, 60, 100), 4)[0].transpose(1, 2, 0), np.arange(60 * 100) % 251
+    label = label.reshape(60, 100).astype(np.uint8)
+    resize = Resize((41, 30), keep_ratio=False, interpolation="bicubic", backend="pillow")
+    found = resize(dict(img=image, gt_semantic_seg=label))
+    expected = Image.fromarray(image).resize((41, 30), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(found["img"], np.array(expected))
+    expected = Image.fromarray(label).resize((41, 30), Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(found["gt_semantic_seg"], np.array(expected))
+    assert found["img_shape"] == (30, 41)
+    with pytest.raises(ConfigError, match=r"backend='pillow'; expected one of cv2: .*; pillow: nearest, "):
+        Resize((41, 30), interpolation="area", backend="pillow")
 
 
 @pytest.mark.parametrize("view", range(2))

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 
 import mmcv
 import numpy as np
+from mmcv.image.geometric import cv2_interp_codes, pillow_interp_codes
 
 from mmseg.datasets.transforms.base import PIXEL_KEYS, Results, Transform
 from mmseg.errors import ConfigError
 from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import TRANSFORMS
+
+INTERPOLATIONS = {"cv2": tuple(cv2_interp_codes), "pillow": tuple(pillow_interp_codes)}
+"""Names of mmcv for the ways of resizing that each backend has."""
 
 
 def _pair(value: Sequence[int] | int, argument: str) -> tuple[int, int]:
@@ -22,17 +26,33 @@ def _pair(value: Sequence[int] | int, argument: str) -> tuple[int, int]:
 
 @TRANSFORMS.register_module()
 class Resize(Transform):
-    """Resize bilinearly without anti-aliasing (labels and masks: nearest neighbour).
+    """Resize images, by default bilinearly without anti-aliasing, labels and masks to the nearest neighbour.
 
     Args:
         scale: (width, height) of the box to fit into; which of the two is the longer side does not matter.
         keep_ratio: Keep the aspect ratio and fill the box as far as possible; otherwise resize to exactly
             ``scale``.
+        interpolation: Of the image, one of the backend's: ``'bilinear'``, ``'bicubic'``, …
+        backend: ``'cv2'``, or ``'pillow'``, which smooths an image that it shrinks, and takes for a label the
+            pixel at the centre of the new one instead of its corner.
     """
 
-    def __init__(self, scale: Sequence[int], keep_ratio: bool = True) -> None:
+    def __init__(
+        self,
+        scale: Sequence[int],
+        keep_ratio: bool = True,
+        interpolation: str = "bilinear",
+        backend: str = "cv2",
+    ) -> None:
         self.scale = _pair(scale, "scale")
         self.keep_ratio = keep_ratio
+        if interpolation not in INTERPOLATIONS.get(backend, ()):
+            raise ConfigError(
+                f"pipeline: Resize interpolation={interpolation!r}, backend={backend!r}; expected one of "
+                + "; ".join(f"{name}: {', '.join(known)}" for name, known in INTERPOLATIONS.items())
+            )
+        self.interpolation = interpolation
+        self.backend = backend
 
     def __call__(self, results: Results) -> Results:
         height, width = results["img"].shape[:2]
@@ -40,9 +60,9 @@ class Resize(Transform):
         new_width, new_height = (max(length, 1) for length in size)  # a very long, thin image keeps one pixel
         for key in PIXEL_KEYS:
             if key in results:
-                interpolation = "bilinear" if key == "img" else "nearest"
+                interpolation = self.interpolation if key == "img" else "nearest"
                 results[key] = mmcv.imresize(
-                    results[key], (new_width, new_height), interpolation=interpolation
+                    results[key], (new_width, new_height), interpolation=interpolation, backend=self.backend
                 )
         results["img_shape"] = (new_height, new_width)
         results["scale_factor"] = (new_width / width, new_height / height)

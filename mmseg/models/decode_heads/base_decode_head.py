@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmseg.errors import ConfigError
 from mmseg.labels import IGNORE_INDEX
 from mmseg.models.layers.conv import RELU, ConvBlock
+from mmseg.models.layers.precision import full_precision
 from mmseg.models.layers.resize import resize
 from mmseg.models.losses.accuracy import pixel_accuracy
 from mmseg.registry import MODELS
@@ -28,6 +29,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         in_index: Which of the encoder's levels to use: one (a head of one input) or several.
         loss_decode: Config of the loss, or of several that are added up. An entry ``loss_name`` names a loss
             in the log (``loss_seg`` by default); losses of the same name are logged as one.
+        align_corners: How the head's logits are resized, see :func:`~mmseg.models.layers.resize.resize`.
 
     Raises:
         ConfigError: ``in_channels`` and ``in_index`` do not fit, or a loss has a name without ``loss``.
@@ -43,6 +45,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         act_cfg: dict | None = None,
         in_index: int | Sequence[int] = -1,
         loss_decode: dict | Sequence[dict] | None = None,
+        align_corners: bool = False,
     ) -> None:
         super().__init__()
         if isinstance(in_channels, Sequence) != isinstance(in_index, Sequence) or (
@@ -59,6 +62,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         self.num_classes = num_classes
         self.block: dict[str, Any] = dict(norm_cfg=norm_cfg, act_cfg=act_cfg or RELU)
         self.in_index = in_index
+        self.align_corners = align_corners
         losses = loss_decode or dict(type="CrossEntropyLoss")
         losses = [losses] if isinstance(losses, dict) else losses
         self.loss_names = [loss.get("loss_name", "loss_seg") for loss in losses]
@@ -151,7 +155,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
     def loss(
         self, logits: Tensor, gt_semantic_seg: Tensor, seg_weight: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Loss and accuracy at the size of the labels, in float32 also under autocast.
+        """Loss and accuracy at the size of the labels, at least in float32 also under autocast.
 
         Args:
             logits: (B, num_classes, h, w).
@@ -162,7 +166,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
             The losses by their names, ``loss_seg`` for one, and ``acc_seg`` (percent of all pixels), each of
             shape () on the device of the logits.
         """
-        logits = resize(logits.float(), gt_semantic_seg.shape[1:])
+        logits = resize(full_precision(logits), gt_semantic_seg.shape[1:], self.align_corners)
         losses: dict[str, Tensor] = {}
         for name, criterion in zip(self.loss_names, self.loss_decode, strict=True):
             loss = criterion(logits, gt_semantic_seg, seg_weight, ignore_index=IGNORE_INDEX)

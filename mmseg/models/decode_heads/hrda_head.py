@@ -96,6 +96,11 @@ class HRDAHead(nn.Module):
         """Number of classes."""
         return self.head.num_classes
 
+    @property
+    def align_corners(self) -> bool:
+        """Rule of resizing the fused logits: that of the shared head."""
+        return self.head.align_corners
+
     def forward(self, features: HRDAFeatures, output: str | None = None) -> Tensor:
         """Fused logits (B, C, h, w) at the stride of the detail, or what they are made of.
 

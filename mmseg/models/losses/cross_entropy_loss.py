@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.labels import IGNORE_INDEX
+from mmseg.models.layers.precision import full_precision
 from mmseg.registry import MODELS
 
 
@@ -20,12 +21,20 @@ class CrossEntropyLoss(nn.Module):
     Args:
         loss_weight: λ.
         class_weight: One factor per class, or None.
+        avg_non_ignore: N is the number of pixels with a class instead, as in AdaptSegNet, ADVENT and CLAN;
+            without any the loss is 0.
     """
 
     class_weight: Tensor | None
 
-    def __init__(self, loss_weight: float = 1.0, class_weight: Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        avg_non_ignore: bool = False,
+    ) -> None:
         super().__init__()
+        self.avg_non_ignore = avg_non_ignore
         self.loss_weight = loss_weight
         factors = None if class_weight is None else torch.tensor(class_weight, dtype=torch.float32)
         self.register_buffer("class_weight", factors, persistent=False)
@@ -33,7 +42,7 @@ class CrossEntropyLoss(nn.Module):
     def forward(
         self, logits: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = IGNORE_INDEX
     ) -> Tensor:
-        """Loss of a batch, in float32 whatever the type of the logits.
+        """Loss of a batch, at least in float32 whatever the type of the logits.
 
         Args:
             logits: (B, C, H, W).
@@ -45,8 +54,10 @@ class CrossEntropyLoss(nn.Module):
             Shape ().
         """
         loss = F.cross_entropy(
-            logits.float(), label, self.class_weight, ignore_index=ignore_index, reduction="none"
+            full_precision(logits), label, self.class_weight, ignore_index=ignore_index, reduction="none"
         )
         if weight is not None:
             loss = loss * weight
+        if self.avg_non_ignore:
+            return self.loss_weight * loss.sum() / (label != ignore_index).sum().clamp(min=1)
         return self.loss_weight * loss.mean()

@@ -3,9 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg.checkpoints.weights import load_pretrained_backbone
+from mmseg.errors import ConfigError
+from mmseg.models.layers.precision import full_precision
 from mmseg.models.layers.resize import resize
 from mmseg.models.layers.sliding_window import Window
 from mmseg.models.normalization import preprocessor_of
@@ -13,6 +17,7 @@ from mmseg.models.segmentors.inference import Inference
 from mmseg.registry import MODELS
 
 Losses = dict[str, Tensor]
+PARTS = ("backbone", "neck", "decode_head", "auxiliary_head")
 
 
 @MODELS.register_module()
@@ -24,6 +29,12 @@ class EncoderDecoder(Inference):
         decode_head: Config of the decode head.
         neck: Config of the layers between them.
         auxiliary_head: Config, or list of configs, of heads that only add losses in training.
+        sum_outputs: The prediction is the sum of the logits of all heads, which give maps of one size:
+            several classifiers of the same features (CLAN: Luo et al., CVPR 2019).
+        frozen_norm_affine: Scale and shift of every batch norm are not trained, while its statistics follow
+            the batches: "frozen" batch norm of the methods on DeepLabV2 (Tsai et al., CVPR 2018, and others).
+        published_names: How checkpoints of other code name the parts: what stands before the names of the
+            entries -> part, e.g. ``dict(layer6='decode_head')``. All other names are those of the backbone.
         pretrained: ImageNet weights of the backbone (see :func:`load_pretrained_backbone`), loaded by
             :meth:`init_weights`.
         test_cfg: How it predicts; see :class:`Inference`.
@@ -31,7 +42,7 @@ class EncoderDecoder(Inference):
             pretrained weights, see :func:`~mmseg.models.normalization.preprocessor_of`.
 
     Raises:
-        ConfigError: A part is unknown, or ``test_cfg`` is incomplete.
+        ConfigError: A part is unknown, ``test_cfg`` is incomplete, or there is nothing to sum.
     """
 
     output_scale: ClassVar[float] = 1.0
@@ -43,6 +54,9 @@ class EncoderDecoder(Inference):
         decode_head: dict,
         neck: dict | None = None,
         auxiliary_head: dict | Sequence[dict] | None = None,
+        sum_outputs: bool = False,
+        frozen_norm_affine: bool = False,
+        published_names: Mapping[str, str] | None = None,
         pretrained: str | None = None,
         test_cfg: dict | None = None,
         data_preprocessor: dict | None = None,
@@ -55,12 +69,25 @@ class EncoderDecoder(Inference):
             self.auxiliary_head: nn.Module | None = nn.ModuleList(MODELS.build(cfg) for cfg in auxiliary_head)
         else:
             self.auxiliary_head = MODELS.build(auxiliary_head) if auxiliary_head else None
+        if sum_outputs and self.auxiliary_head is None:
+            raise ConfigError(
+                "EncoderDecoder: sum_outputs=True without auxiliary_head; name the second classifier there"
+            )
+        self.sum_outputs = sum_outputs
+        if frozen_norm_affine:
+            freeze_norm_affine(self)
+        self.published_names = published_names
         self.pretrained = pretrained
 
     @property
     def num_classes(self) -> int:
         """Number of classes."""
         return self.decode_head.num_classes
+
+    @property
+    def align_corners(self) -> bool:
+        """How logits are resized: as the decode head says."""
+        return self.decode_head.align_corners
 
     @property
     def output_names(self) -> list[str]:
@@ -76,6 +103,15 @@ class EncoderDecoder(Inference):
         if self.pretrained:
             load_pretrained_backbone(self.backbone, self.pretrained)
 
+    def own_name(self, name: str) -> str:
+        """Name in this network of an entry of a published checkpoint, as far as the parts are concerned."""
+        if self.published_names is None or name.split(".")[0] in PARTS:
+            return name
+        for prefix, part in self.published_names.items():
+            if name.startswith(f"{prefix}."):
+                return part + name.removeprefix(prefix)
+        return f"backbone.{name}"
+
     # ---------------------------------------------------------------- network
 
     def extract_feat(self, img: Tensor) -> Any:
@@ -84,7 +120,7 @@ class EncoderDecoder(Inference):
         return self.neck(features) if self.neck is not None else features
 
     def encode_decode(self, img: Tensor, upscale_pred: bool = True) -> Tensor:
-        """Float32 logits of a normalised image in one pass.
+        """Logits of a normalised image in one pass, in float32, or float64 where the network is.
 
         Args:
             img: (B, 3, H, W).
@@ -93,8 +129,14 @@ class EncoderDecoder(Inference):
         Returns:
             (B, C, H, W), or (B, C, h, w).
         """
-        logits = self.decode_head(self.extract_feat(img)).float()
-        return resize(logits, img.shape[2:]) if upscale_pred else logits
+        logits = full_precision(self._logits(self.extract_feat(img)))
+        return self.resize_logits(logits, img.shape[2:]) if upscale_pred else logits
+
+    def _logits(self, features: Any) -> Tensor:
+        """What is predicted from features, (B, C, h, w)."""
+        if not self.sum_outputs:
+            return self.decode_head(features)
+        return torch.stack([head(features) for _, head in self._heads()]).sum(dim=0)
 
     def forward_train(
         self,
@@ -126,20 +168,21 @@ class EncoderDecoder(Inference):
         return self.extract_feat(img)
 
     def forward_outputs(
-        self, img: Tensor, gt_semantic_seg: Tensor | None = None
+        self, img: Tensor, gt_semantic_seg: Tensor | None = None, size: Sequence[int] | None = None
     ) -> tuple[dict[str, Tensor], Losses]:
         """Logits of every head in training, for methods that compare the predictions on two domains.
 
         Args:
             img: (B, 3, H, W), normalised.
             gt_semantic_seg: (B, H, W) int64 labels; None for unlabelled images.
+            size: Of the logits; by default (H · ``output_scale``, W · ``output_scale``).
 
         Returns:
-            Float32 logits (B, C, H · ``output_scale``, W · ``output_scale``) by ``output_names``, and the
-            losses of :meth:`forward_train` from the same pass; none without labels.
+            Logits (B, C, *size) by ``output_names``, in float32 or float64, and the losses of
+            :meth:`forward_train` from the same pass; none without labels.
         """
         features = self.training_features(img)
-        size = [int(length * self.output_scale) for length in img.shape[2:]]
+        size = size or [int(length * self.output_scale) for length in img.shape[2:]]
         outputs: dict[str, Tensor] = {}
         losses: Losses = {}
         for name, (prefix, head) in zip(self.output_names, self._heads(), strict=True):
@@ -148,7 +191,7 @@ class EncoderDecoder(Inference):
             else:
                 head_losses, logits = head.forward_with_logits(features, gt_semantic_seg)
                 losses |= add_prefix(head_losses, prefix)
-            outputs[name] = resize(logits.float(), size)
+            outputs[name] = resize(full_precision(logits), size, head.align_corners)
         return outputs, losses
 
     def distance_features(self, features: Any) -> list[tuple[Tensor, Window | None]]:
@@ -219,6 +262,14 @@ class EncoderDecoder(Inference):
                 raise ValueError("EncoderDecoder: mode='loss' needs gt_semantic_seg; found none")
             return self.forward_train(img, gt_semantic_seg, seg_weight)[0]
         raise ValueError(f"EncoderDecoder: mode={mode!r}; expected 'loss', 'predict' or 'tensor'")
+
+
+def freeze_norm_affine(network: nn.Module) -> None:
+    """Take scale and shift of every batch norm out of the training; running statistics still move."""
+    for part in network.modules():
+        if isinstance(part, _BatchNorm):
+            for parameter in part.parameters(recurse=False):
+                parameter.requires_grad_(False)
 
 
 def add_prefix(losses: Losses, prefix: str) -> Losses:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmseg.errors import ConfigError, TrainingError
 from mmseg.models.decode_heads.hrda_features import HRDAFeatures
+from mmseg.models.layers.precision import full_precision
 from mmseg.models.layers.resize import resize
 from mmseg.models.layers.sliding_window import Window, average_windows, sliding_windows
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
@@ -56,7 +57,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
         ConfigError: Scales, feature scale or output are not as described.
     """
 
-    test_settings: ClassVar[frozenset[str]] = EncoderDecoder.test_settings | {"hrda_out"}
+    test_settings: ClassVar[frozenset[str]] = EncoderDecoder.test_settings - {"resize_once"} | {"hrda_out"}
     output_scale: ClassVar[float] = 0.5
 
     def __init__(
@@ -257,10 +258,10 @@ class HRDAEncoderDecoder(EncoderDecoder):
         height, width = img.shape[2:]
         bottom, right = (self._padding(length) for length in (height, width))
         padded = F.pad(img, (0, right, 0, bottom))
-        logits = self.decode_head(self.extract_feat(padded), output).float()
+        logits = full_precision(self.decode_head(self.extract_feat(padded), output))
         if not upscale_pred:
             return logits
-        return resize(logits, padded.shape[2:])[:, :, :height, :width]
+        return self.resize_logits(logits, padded.shape[2:])[:, :, :height, :width]
 
     def _infer(self, img: Tensor) -> Tensor:
         return self.encode_decode(img, output=self.test_cfg.get("hrda_out"))
@@ -291,8 +292,8 @@ class HRDAEncoderDecoder(EncoderDecoder):
                 [known[places[window][index]] for index in range(len(details)) for window in chunk]
             )
             features = HRDAFeatures(context, [], details, size, self.context_scale, detail_logits=detail)
-            logits = self.decode_head(features, self.test_cfg.get("hrda_out")).float()
-            return resize(logits, size)
+            logits = full_precision(self.decode_head(features, self.test_cfg.get("hrda_out")))
+            return self.resize_logits(logits, size)
 
         return average_windows(logits_of, img.shape[2:], windows, windows_per_forward)
 

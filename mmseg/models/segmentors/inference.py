@@ -23,7 +23,9 @@ class Inference(BaseModel):
         test_cfg: ``dict(mode='whole')``, or ``dict(mode='slide', crop_size=(h, w), stride=(h, w))`` with,
             optionally, ``batched_slide`` (all windows at once) and ``max_windows_per_forward`` (crops in one
             pass). Both take ``augmentation`` (arguments of :class:`TestTimeAugmentation`) and
-            ``confidence=True`` (samples carry the probability of the prediction).
+            ``confidence=True`` (samples carry the probability of the prediction); ``mode='whole'`` takes
+            ``resize_once=True``: logits go from the head's stride to the size of the result in one step
+            instead of by way of the size of the image.
 
     Raises:
         ConfigError: ``test_cfg`` is incomplete.
@@ -37,6 +39,7 @@ class Inference(BaseModel):
             "crop_size",
             "max_windows_per_forward",
             "mode",
+            "resize_once",
             "stride",
         }
     )
@@ -55,6 +58,15 @@ class Inference(BaseModel):
     def num_classes(self) -> int:
         """Number of classes."""
 
+    @property
+    @abstractmethod
+    def align_corners(self) -> bool:
+        """Rule of resizing logits, see :func:`~mmseg.models.layers.resize.resize`."""
+
+    def resize_logits(self, logits: Tensor, size: Sequence[int]) -> Tensor:
+        """Logits (B, C, h, w) at another size (H, W), by the network's own rule."""
+        return resize(logits, size, self.align_corners)
+
     @abstractmethod
     def encode_decode(self, img: Tensor, upscale_pred: bool = True) -> Tensor:
         """Float32 logits of a normalised image in one pass; see :class:`EncoderDecoder`."""
@@ -70,7 +82,9 @@ class Inference(BaseModel):
         Returns:
             (B, C, *size) float32.
         """
-        if self.test_cfg["mode"] == "whole":
+        if self.test_cfg.get("resize_once"):
+            logits = self.encode_decode(img, upscale_pred=False)
+        elif self.test_cfg["mode"] == "whole":
             logits = self._infer(img)
         else:
             windows: int | None = None if self.test_cfg.get("batched_slide", False) else 1
@@ -78,7 +92,7 @@ class Inference(BaseModel):
             if windows is None and limit is not None:
                 windows = max(1, limit // img.shape[0])
             logits = self._slide(img, self.test_cfg["crop_size"], self.test_cfg["stride"], windows)
-        return resize(logits, size or img.shape[2:])
+        return self.resize_logits(logits, size or img.shape[2:])
 
     def _infer(self, img: Tensor) -> Tensor:
         """What one pass contributes to a prediction, (B, C, H, W)."""
@@ -125,18 +139,20 @@ class Inference(BaseModel):
         self, img: Tensor, img_metas: Sequence[Mapping[str, Any]], gt_semantic_seg: Tensor | None
     ) -> list[dict[str, Any]]:
         samples = []
-        maps = self.predict(img) if self.augmentation is None else img
+        alone = self.augmentation is not None or self.test_cfg.get("resize_once")
+        maps = img if alone else self.predict(img)
         for index, meta in enumerate(img_metas):
             (height, width), size = meta["img_shape"][:2], meta["ori_shape"][:2]
             content = maps[index : index + 1, :, :height, :width]  # without the padding of a batch
-            if self.augmentation is None:
-                if content.device.type == "cpu":  # there, resizing and arg-max take a third of the time so
-                    content = content.contiguous(memory_format=torch.channels_last)
-                sample = self._sample(resize(content, size)[0])
-            else:
+            if self.augmentation is not None:
                 sizes = self.augmentation.sizes(height, width, meta["img_path"])
                 scores = self.predict_probabilities(content, size, self.augmentation.flip, sizes)
                 sample = self._sample(scores[0], probabilities=True)
+            else:
+                if content.device.type == "cpu":  # there, resizing and arg-max take a third of the time so
+                    content = content.contiguous(memory_format=torch.channels_last)
+                scores = self.predict(content, size) if alone else self.resize_logits(content, size)
+                sample = self._sample(scores[0])
             if gt_semantic_seg is not None:
                 sample["gt"] = gt_semantic_seg[index]
             samples.append(sample | dict(img_path=meta["img_path"]))
@@ -183,6 +199,11 @@ def check_test_cfg(test_cfg: Mapping[str, Any], known: Set[str]) -> dict[str, An
         )
     check_window_limit("test_cfg", test_cfg.get("max_windows_per_forward"))
     if mode == "slide":
+        if test_cfg.get("resize_once"):
+            raise ConfigError(
+                "test_cfg: resize_once=True with mode='slide'; windows are joined at the size of the image, "
+                "remove resize_once or set mode='whole'"
+            )
         crop, stride = test_cfg.get("crop_size", ()), test_cfg.get("stride", ())
         pairs = len(crop) == len(stride) == 2
         if not pairs or not all(0 < step <= length for step, length in zip(stride, crop, strict=True)):

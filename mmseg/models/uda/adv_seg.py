@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
+from mmseg.models.layers.precision import full_precision
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
 from mmseg.models.uda.parts.discriminator import FCDiscriminator, frozen
 from mmseg.models.uda.parts.output_weights import PUBLISHED_WEIGHTS, output_weights
@@ -101,7 +102,7 @@ class AdvSeg(UDADecorator):
 
     def domain_loss(self, name: str, probability: Tensor, label: float) -> Tensor:
         """Loss of an output's discriminator on (B, C, H, W) probabilities of a domain."""
-        score = self.model_D[name](probability).float()
+        score = full_precision(self.model_D[name](probability))
         return self.gan_loss(score, torch.full_like(score, label))
 
 

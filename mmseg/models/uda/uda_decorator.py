@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.models.data_preprocessor import SegDataPreprocessor
+from mmseg.models.layers.precision import full_precision
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
 from mmseg.models.uda.parts.ema_teacher import EMATeacher
 from mmseg.models.uda.parts.masking_consistency_module import MaskingConsistencyModule, build_masking
@@ -256,7 +257,7 @@ class UDADecorator(BaseModel):
 
     def _total(self, losses: Losses) -> Tensor:
         """Sum of what is to be back-propagated."""
-        values = [value.float().mean() for name, value in losses.items() if "loss" in name]
+        values = [full_precision(value).mean() for name, value in losses.items() if "loss" in name]
         found = ", ".join(losses) or "nothing"
         if not values:
             raise ConfigError(

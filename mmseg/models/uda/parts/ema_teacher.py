@@ -93,7 +93,7 @@ class EMATeacher:
         Raises:
             ConfigError: Margins are given both here and as ``valid_mask``.
         """
-        probability, label = self.ema_model.encode_decode(img).float().softmax(dim=1).max(dim=1)
+        probability, label = self.ema_model.encode_decode(img).softmax(dim=1).max(dim=1)
         return PseudoLabel(label, self.confidence_weight(probability, valid_mask, context))
 
     def confidence_weight(

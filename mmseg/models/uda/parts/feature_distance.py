@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.labels import IGNORE_INDEX, NUM_LABEL_VALUES
+from mmseg.models.layers.precision import full_precision
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
 from mmseg.models.uda.step_context import ONE_PROCESS, StepContext
 from mmseg.models.uda.uda_batch import UDABatch
@@ -167,7 +168,7 @@ def masked_feature_distance(
     Raises:
         ConfigError: Mask and features differ in size.
     """
-    distance = torch.linalg.vector_norm(features.float() - reference.float(), dim=1)
+    distance = torch.linalg.vector_norm(full_precision(features) - full_precision(reference), dim=1)
     if mask is None:
         return distance.mean()
     if mask.shape != distance.shape:
