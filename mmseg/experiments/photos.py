@@ -44,12 +44,13 @@ FURTHER = [
         ("dacs_fd", "DACS + FD", "DACS and feature distance"),
         ("source_only_rcs", "source-only + RCS", "source labels only, rare class sampling"),
         ("source_only_longer", "source-only, longer", "source labels only, twice the iterations"),
+        ("ada_bn", "AdaBN", "source labels, the target's statistics in the batch norms"),
         ("min_ent", "MinEnt", "entropy minimisation"),
     )
 ]
 ORDER = (
-    "source-only", "source-only, longer", "source-only + RCS", "MinEnt", "DACS", "DACS + RCS", "DACS + FD",
-    "DAFormer", "HRDA", "MIC(DAFormer)", "MIC(HRDA)", "oracle",
+    "source-only", "source-only, longer", "source-only + RCS", "AdaBN", "MinEnt", "DACS", "DACS + RCS",
+    "DACS + FD", "DAFormer", "HRDA", "MIC(DAFormer)", "MIC(HRDA)", "oracle",
 )  # fmt: skip
 """Of the rows in the tables."""
 

@@ -1,5 +1,6 @@
 """Unsupervised domain adaptation: one method per file, and the parts they share."""
 
+from mmseg.models.uda.ada_bn import AdaBN
 from mmseg.models.uda.adv_seg import AdvSeg
 from mmseg.models.uda.dacs import DACS
 from mmseg.models.uda.min_ent import MinEnt
@@ -13,6 +14,7 @@ from mmseg.models.uda.uda_decorator import Objective, Step, UDADecorator
 
 __all__ = [
     "DACS",
+    "AdaBN",
     "AdvSeg",
     "BlockMaskGenerator",
     "EMATeacher",

@@ -20,7 +20,7 @@ from uda_steps import (
 
 from mmseg.errors import ConfigError
 from mmseg.models.segmentors.encoder_decoder import Losses
-from mmseg.models.uda import DACS, AdvSeg, MinEnt, Objective, SourceOnly, Step, UDABatch, UDADecorator
+from mmseg.models.uda import DACS, AdaBN, AdvSeg, MinEnt, Objective, SourceOnly, Step, UDABatch, UDADecorator
 
 OWN = dict(teacher=dict(alpha=0.9))
 DAFORMER = DISTANCE | dict(imnet_feature_dist_classes=[0, 1], pseudo_weight_ignore_top=4)
@@ -33,6 +33,8 @@ METHODS = {
     "MIC": (DACS, False, DAFORMER | dict(masking=MIC)),
     "MIC(HRDA) own teacher": (DACS, True, DAFORMER | dict(masking=MIC | OWN)),
     "MIC both domains": (DACS, False, dict(masking=MIC | dict(mask_mode="separateaug"))),
+    "AdaBN": (AdaBN, False, {}),
+    "AdaBN(HRDA)": (AdaBN, True, {}),
     "AdvSeg": (AdvSeg, False, {}),
     "AdvSeg(HRDA) MIC": (AdvSeg, True, dict(masking=MIC)),
     "MinEnt": (MinEnt, False, {}),
