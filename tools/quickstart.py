@@ -38,6 +38,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--smoke", action="store_true", help="a few iterations on a few images: does it run at all?"
     )
+    parser.add_argument(
+        "--weights",
+        choices=["none", "imagenet"],
+        default="none",
+        help="start from random weights, or from ImageNet's (another network, trained shorter)",
+    )
     return parser.parse_args()
 
 
@@ -122,7 +128,7 @@ def draw(work_dir: Path, data_root: Path, runs: dict[str, Path]) -> Path:
 def main() -> None:
     args = parse_args()
     os.chdir(ROOT)
-    start = time.monotonic()
+    begin = time.monotonic()
     work_dir, data_root = args.work_dir, args.data_root
     if args.smoke and data_root == Path("data/toy"):
         data_root = Path("data/toy-smoke")
@@ -130,19 +136,25 @@ def main() -> None:
     source_only = work_dir / "source_only"
     daformer = work_dir / "daformer"
     scores = {}
+    prefix = "pretrained_" if args.weights == "imagenet" else ""
     options = data_options(data_root, f"data_root={data_root}/gta")
     scores["source-only"] = train_and_test(
-        "source-only", "configs/quickstart/source_only.py", source_only, args.smoke, options
+        "source-only", f"configs/quickstart/{prefix}source_only.py", source_only, args.smoke, options
     )
-    weights = (source_only / "last_checkpoint").read_text().strip()
     options = data_options(
         data_root, f"source.data_root={data_root}/gta", f"target.data_root={data_root}/cityscapes"
     )
     if args.smoke:  # in a few images no class may have many pixels
         options.append("train_dataloader.dataset.rare_class_sampling.min_pixels=0")
-    options.append(f"model.pretrained={weights}")  # for the feature distance, in place of ImageNet weights
+    start = []
+    if args.weights == "none":
+        weights = (source_only / "last_checkpoint").read_text().strip()
+        options.append(
+            f"model.pretrained={weights}"
+        )  # for the feature distance, in place of ImageNet weights
+        start = ["--load-from", weights]
     scores["DAFormer"] = train_and_test(
-        "DAFormer", "configs/quickstart/daformer.py", daformer, args.smoke, options, "--load-from", weights
+        "DAFormer", f"configs/quickstart/{prefix}daformer.py", daformer, args.smoke, options, *start
     )
     picture = draw(work_dir, data_root, {"source-only": source_only, "DAFormer": daformer})
 
@@ -152,7 +164,7 @@ def main() -> None:
     for name, score in scores.items():
         table.add_row(name, f"{score['mIoU']:.1f}")
     console.print(table)
-    console.print(f"Took {(time.monotonic() - start) / 60:.1f} min. Look at:")
+    console.print(f"Took {(time.monotonic() - begin) / 60:.1f} min. Look at:")
     for path, meaning in {
         picture: "target images, truth and both predictions side by side",
         daformer / "debug": "what the adaptation saw: pseudo-labels, mixed images, weights",

@@ -16,7 +16,7 @@ from mmseg.checkpoints.networks import find_network, split_networks
 from mmseg.checkpoints.weights import dataset_meta, read_checkpoint, state_dict_of
 from mmseg.errors import CheckpointError
 
-KEPT = ("iter", "epoch", "seed", "experiment_name", "dataset_meta")
+KEPT = ("iter", "epoch", "seed", "experiment_name", "dataset_meta", "normalization")
 """Entries of ``meta`` that say where weights come from; environment and paths are left out."""
 
 SUFFIXES = (".pth", ".safetensors")

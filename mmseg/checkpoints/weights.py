@@ -191,7 +191,8 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadRepor
 def load_checkpoint(
     model: nn.Module, path: str | Path, network: str = "student", new_classifier: bool = False
 ) -> dict[str, Any]:
-    """Load a trained segmentor; logs what was used of the file.
+    """Load a trained segmentor; logs what was used of the file, and warns where its weights were trained on
+    images that were normalised in another way.
 
     Takes checkpoints of this framework, those published with DAFormer, HRDA and MIC, and others whose names
     the network knows (``published_names`` of a segmentor). Auxiliary heads that the network lacks are left
@@ -247,7 +248,22 @@ def load_checkpoint(
         f"missing: {_some(missing)}; left over: {', '.join(left_over) or 'none'}",
         "current",
     )
+    _compare_normalization(model, checkpoint, path)
     return checkpoint
+
+
+def _compare_normalization(model: nn.Module, checkpoint: Mapping[str, Any], path: str | Path) -> None:
+    """Warn where the file says that its weights expect other images than the network gives them."""
+    trained = (checkpoint.get("meta") or {}).get("normalization")
+    own = getattr(getattr(model, "data_preprocessor", None), "statistics", None)
+    if trained and own and trained != own:
+        print_log(
+            f"{path}: was trained on images normalised with {trained}, this config normalises with {own}; "
+            f"set model.data_preprocessor=dict(type='SegDataPreprocessor', mean={trained['mean']}, "
+            f"std={trained['std']})",
+            "current",
+            level=logging.WARNING,
+        )
 
 
 def fit_classes(

@@ -41,6 +41,11 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         )
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
 
+    @property
+    def statistics(self) -> dict[str, list[float]]:
+        """``mean`` and ``std`` of red, green and blue: weights expect what they were trained with."""
+        return {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
+
     def forward(self, data: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
         """A collated batch on the device.
 

@@ -115,3 +115,25 @@ def test_the_data_preprocessor_may_stand_beside_the_model(log):
     cfg = config(pretrained=None)
     cfg.data_preprocessor = dict(type="SegDataPreprocessor", mean=(1, 2, 3), std=(4, 5, 6))
     assert init_segmentor(cfg, device="cpu").data_preprocessor.std.flatten().tolist() == [4, 5, 6]
+
+
+def test_a_checkpoint_says_what_its_weights_expect(tmp_path, monkeypatch):
+    """As where a training goes on from it with other pretrained weights in the config, or none."""
+    warnings = []
+    monkeypatch.setattr(
+        "mmseg.checkpoints.weights.print_log",
+        lambda text, logger=None, level=logging.INFO: warnings.append(text) if level > logging.INFO else None,
+    )
+    trained = MODELS.build(config().model)
+    meta = dict(normalization=trained.data_preprocessor.statistics)
+    torch.save(dict(state_dict=trained.state_dict(), meta=meta), tmp_path / "a.pth")
+    torch.save(dict(state_dict=trained.state_dict()), tmp_path / "old.pth")
+    for cfg in (config(), config(pretrained=None)):
+        init_segmentor(cfg, tmp_path / "old.pth", device="cpu")
+    init_segmentor(config(), tmp_path / "a.pth", device="cpu")
+    assert not warnings
+    init_segmentor(config(pretrained=None), tmp_path / "a.pth", device="cpu")
+    assert len(warnings) == 1 and "a.pth: was trained on images normalised with" in warnings[0]
+    remedy = warnings[0].split("set model.data_preprocessor=")[1]
+    init_segmentor(config(pretrained=None, data_preprocessor=eval(remedy)), tmp_path / "a.pth", device="cpu")
+    assert len(warnings) == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 
 from mmseg.checkpoints.atomic import replacing, write_text
 from mmseg.checkpoints.files import POINTER, iteration_of, numbered_checkpoints
@@ -88,7 +89,7 @@ class SafeCheckpointHook(Hook):
         work_dir = Path(runner.work_dir)
         name = f"iter_{finished}.pth"
         runner.logger.info(f"Saving checkpoint at {finished} iterations")
-        meta = dict(epoch=runner.epoch, iter=finished, processes=runner.world_size)
+        meta = dict(_meta(runner), iter=finished, processes=runner.world_size)
         try:
             with replacing(work_dir / name) as temporary:
                 runner.save_checkpoint(runner.work_dir, temporary.name, meta=meta, by_epoch=False)
@@ -119,7 +120,7 @@ class SafeCheckpointHook(Hook):
         try:
             with replacing(work_dir / name) as temporary:
                 runner.save_checkpoint(
-                    runner.work_dir, temporary.name, meta=dict(epoch=runner.epoch, iter=runner.iter),
+                    runner.work_dir, temporary.name, meta=dict(_meta(runner), iter=runner.iter),
                     by_epoch=False, save_optimizer=False, save_param_scheduler=False,
                 )  # fmt: skip
             entry = dict(score=float(score), file=name, iteration=runner.iter)
@@ -131,3 +132,10 @@ class SafeCheckpointHook(Hook):
         if previous is not None and previous[1] != name:
             (work_dir / previous[1]).unlink(missing_ok=True)
         runner.logger.info(f"Best {self.save_best} so far: {score:.2f}, saved as {name}")
+
+
+def _meta(runner) -> dict:
+    """What every checkpoint says beside the weights: how the images were normalised that they expect."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    statistics = getattr(getattr(model, "data_preprocessor", None), "statistics", None)
+    return dict(epoch=runner.epoch, **({"normalization": statistics} if statistics else {}))
