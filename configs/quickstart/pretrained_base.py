@@ -1,5 +1,5 @@
-# What runs on the toy street scenes share when ImageNet weights are there (extra "photos"): EfficientNet-Lite0.
-# It starts with features of photographs, so less training is needed than from random weights. Settings are
+# What runs on the toy street scenes share when ImageNet weights are there (extra "photos"): those of
+# EfficientNet-Lite0, from which less training is needed than from random weights. Settings are
 # those of configs/photos.
 _base_ = ["toy_base.py"]
 model = dict(
