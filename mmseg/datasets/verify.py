@@ -17,7 +17,6 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from rich.progress import track
 
-from mmseg.datasets.decoding import read_header
 from mmseg.datasets.parallel import map_in_processes
 from mmseg.datasets.sampling.class_statistics import (
     Counted,
@@ -186,12 +185,8 @@ def _parts(cfg: Config, loaders: Sequence[str]) -> list[Part]:
 def _check_first_sample(part: Part, dataset: SegmentationDataset) -> None:
     """Run the pipeline once and compare its crop with the image it cuts from."""
     results = dataset.load(0)
-    header, chosen = read_header(results["img_path"]), LoadImage.of(dataset.transforms).bands
-    if header.pages > 1 or (header.bands > 3 and header.format == "TIFF"):
-        part.warnings.append(
-            f"{results['img_path']}: has {header.pages} pages and {header.bands} bands; of the first page "
-            f"the bands {chosen} are red, green and blue, see bands of LoadImage"
-        )
+    if remark := LoadImage.of(dataset.transforms).remark(results["img_path"]):
+        part.warnings.append(remark)
     for crop in (transform for transform in dataset.transforms if isinstance(transform, RandomCrop)):
         (height, width), (crop_height, crop_width) = results["img_shape"], crop.crop_size
         if height >= crop_height and width >= crop_width:

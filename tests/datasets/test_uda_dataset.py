@@ -254,8 +254,8 @@ def test_image_is_decoded_once_per_sample(roots, monkeypatch):
     cfg = config(roots, rare_class_sampling=dict(RCS, min_crop_ratio=1000))  # no crop is ever good enough
     dataset = DATASETS.build(cfg)
     decoded, augmented = [], []
-    read = loading.read_image
-    monkeypatch.setattr(loading, "read_image", lambda path: decoded.append(1) or read(path))
+    read = loading.stored_image
+    monkeypatch.setattr(loading, "stored_image", lambda path: decoded.append(1) or read(path))
     augment = dataset.source.augment
     monkeypatch.setattr(dataset.source, "augment", lambda *args: augmented.append(1) or augment(*args))
     dataset[0]

@@ -559,5 +559,5 @@ def test_bands_and_pages_that_are_left_out_are_said(cfg):
         path.unlink()
     source.img_suffix = ".tif"
     (part, *_) = verify(cfg, nproc=1)
-    assert "has 2 pages and 4 bands; of the first page the bands (0, 1, 2)" in part.warnings[0]
+    assert "has 2 pages, of which the first is read and 4 bands, of which (0, 1, 2)" in part.warnings[0]
     assert not part.problems

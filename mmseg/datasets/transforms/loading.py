@@ -7,14 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mmseg.datasets.decoding import (
-    SIDEWAYS,
-    noted_orientation,
-    orientation_of,
-    read_header,
-    read_image,
-    read_label,
-)
+from mmseg.datasets.decoding import SIDEWAYS, Stored, read_header, stored_image, stored_label
 from mmseg.datasets.transforms.base import Results, Transform
 from mmseg.errors import ConfigError, DataError
 from mmseg.labels import IGNORE_INDEX
@@ -33,9 +26,9 @@ class LoadImage(Transform):
     The pipelines of training, test and one's own images need the same arguments.
 
     Args:
-        value_range, percentiles, bands: See :func:`read_image`.
-        orientation: ``'exif'``: turn images as the camera noted it, ``'raw'``: leave them as they are stored.
-            None turns them as well, but refuses a labelled image whose label could be meant for either.
+        value_range, percentiles, bands: See :func:`stored_image`.
+        orientation: ``'exif'``: turn images and labels as each file notes it, ``'raw'``: leave them as they
+            are stored. None turns them as well, but refuses a pair that would fit either way.
     """
 
     def __init__(
@@ -52,8 +45,8 @@ class LoadImage(Transform):
             raise ConfigError(f"pipeline: LoadImage percentiles={percentiles!r}, expected 0 to 100")
         if value_range is not None and percentiles is not None:
             raise ConfigError("pipeline: LoadImage takes value_range or percentiles, not both")
-        if bands is not None and not (_are_numbers(bands) and len(bands) == 3 and min(bands) >= 0):
-            raise ConfigError(f"pipeline: LoadImage bands={bands!r}, expected three numbers from 0 on")
+        if bands is not None and not (_are_numbers(bands, int) and len(bands) == 3 and min(bands) >= 0):
+            raise ConfigError(f"pipeline: LoadImage bands={bands!r}, expected three whole numbers from 0 on")
         if orientation not in (None, "exif", "raw"):
             raise ConfigError(f"pipeline: LoadImage orientation={orientation!r}, expected 'exif' or 'raw'")
         self.orientation = orientation
@@ -62,8 +55,6 @@ class LoadImage(Transform):
         self._settings: dict[str, Any] = {
             name: tuple(value) for name, value in settings.items() if value is not None
         }
-        if orientation == "raw":
-            self._settings["turn"] = False
 
     @classmethod
     def of(cls, pipeline: Iterable[Transform | Mapping[str, Any]]) -> LoadImage:
@@ -77,33 +68,38 @@ class LoadImage(Transform):
 
     def read(self, path: str) -> np.ndarray:
         """(H, W, 3) uint8 RGB pixels of an image file."""
-        return read_image(path, **self._settings)
+        return self._turned(stored_image(path, **self._settings))
 
     def size(self, path: str) -> tuple[int, int]:
         """(width, height) of an image file, without decoding it."""
-        width, height = read_header(path).size
-        turned = self.orientation != "raw" and orientation_of(path) in SIDEWAYS
+        header = read_header(path)
+        width, height = header.size
+        turned = self.orientation != "raw" and header.orientation in SIDEWAYS
         return (height, width) if turned else (width, height)
 
+    def remark(self, path: str) -> str | None:
+        """What is not read of an image file: further pages and bands."""
+        header, left_out = read_header(path), []
+        if header.pages > 1:
+            left_out.append(f"{header.pages} pages, of which the first is read")
+        if header.bands > 3 and header.format == "TIFF":
+            left_out.append(
+                f"{header.bands} bands, of which {self.bands} are red, green and blue, see bands of LoadImage"
+            )
+        return f"{path}: has {' and '.join(left_out)}" if left_out else None
+
     def __call__(self, results: Results) -> Results:
-        image = self.read(results["img_path"])
+        stored = stored_image(results["img_path"], **self._settings)
+        image = self._turned(stored)
         shape = image.shape[:2]
         results.update(img=image, ori_shape=shape, img_shape=shape, scale_factor=(1.0, 1.0), flip=False)
-        if self.orientation is None and results["seg_map_path"] is not None:
-            self._check_orientation(results["img_path"], *shape)
+        results.update(orientation=self.orientation, img_orientation=stored.orientation)
         if results.get("pseudo_margins") is not None:
             results["valid_pseudo_mask"] = results["pseudo_margins"].mask(*shape)
         return results
 
-    @staticmethod
-    def _check_orientation(path: str, height: int, width: int) -> None:
-        """Refuse an image whose label has its size whether it was turned or not."""
-        orientation = noted_orientation(path)
-        if orientation != 1 and not (orientation in SIDEWAYS and height != width):
-            raise DataError(
-                f"{path}: has the EXIF orientation {orientation}, and a label drawn on the image as it is "
-                f"stored would have the same size; {ORIENTATION_REMEDY}"
-            )
+    def _turned(self, stored: Stored) -> np.ndarray:
+        return stored.pixels if self.orientation == "raw" else stored.upright
 
 
 @TRANSFORMS.register_module()
@@ -129,9 +125,10 @@ class LoadLabel(Transform):
         Without ``ori_shape`` the size is not compared with that of the image.
         """
         path: str = results["seg_map_path"]
-        label = raw = read_label(path)
+        stored = stored_label(path)
+        label = raw = stored.pixels if results.get("orientation") == "raw" else stored.upright
         if "ori_shape" in results:
-            self._check_size(label, path, results)
+            self._check_size(label, stored, results)
         lookup = results.get("id_lookup")
         if isinstance(lookup, ColorTable) != (label.ndim == 3):
             found, remedy = (
@@ -148,16 +145,25 @@ class LoadLabel(Transform):
         return raw, label.astype(np.uint8, copy=False)
 
     @staticmethod
-    def _check_size(label: np.ndarray, path: str, results: Results) -> None:
-        (label_height, label_width), (height, width) = label.shape[:2], results["ori_shape"]
-        if (label_height, label_width) == (height, width):
+    def _check_size(label: np.ndarray, stored: Stored, results: Results) -> None:
+        """Refuse a label of another size than its image, and one that has its size whether turned or not."""
+        image_path, path = results["img_path"], results["seg_map_path"]
+        shape, (height, width) = label.shape[:2], results["ori_shape"]
+        orientation = results.get("img_orientation", 1)
+        notes = f"the EXIF orientation of {image_path} is {orientation}, of its label {stored.orientation}"
+        if shape == (height, width):
+            as_stored = (width, height) if orientation in SIDEWAYS else (height, width)
+            fits_both = orientation != stored.orientation and stored.pixels.shape[:2] == as_stored
+            if results.get("orientation", "exif") is None and fits_both:
+                raise DataError(
+                    f"{path}: has the size of its image turned or not: {notes}; {ORIENTATION_REMEDY}"
+                )
             return
         problem = (
-            f"{path}: the label is {label_width}x{label_height} pixels, its image {results['img_path']} is "
-            f"{width}x{height}"
+            f"{path}: the label is {shape[1]}x{shape[0]} pixels, its image {image_path} is {width}x{height}"
         )
-        if (label_height, label_width) == (width, height) and noted_orientation(results["img_path"]) != 1:
-            raise DataError(f"{problem}, since it was turned; {ORIENTATION_REMEDY}")
+        if shape == (width, height) and orientation != stored.orientation:
+            raise DataError(f"{problem}; {notes}; {ORIENTATION_REMEDY}")
         raise DataError(
             f"{problem}; copy or convert them again, or name all other pairs in a file, the split of the "
             "data set (tools/verify_dataset.py finds all such pairs)"
@@ -176,8 +182,8 @@ class LoadLabel(Transform):
             )
 
 
-def _are_numbers(value: Any) -> bool:
-    numbers = isinstance(value, Sequence) and all(isinstance(each, int | float) for each in value)
+def _are_numbers(value: Any, kind: Any = int | float) -> bool:
+    numbers = isinstance(value, Sequence) and all(isinstance(each, kind) for each in value)
     return numbers and not isinstance(value, str)
 
 
@@ -215,5 +221,5 @@ def _map_ids(label: np.ndarray, lookup: np.ndarray, path: str) -> np.ndarray:
     if label.min() < 0:
         raise DataError(f"{path}: negative label value {label.min()}; raw ids have to be 0 or larger")
     if label.dtype != np.uint8:
-        label = np.minimum(label, len(lookup) - 1)  # the last entry is 255
+        label = np.minimum(label.astype(np.int64), len(lookup) - 1)  # the last entry is 255
     return lookup[label]
