@@ -7,6 +7,7 @@ from mmseg.engine.hooks.predictions import PredictionArchiveHook, PredictionWrit
 from mmseg.engine.hooks.preemption import PreemptionHook
 from mmseg.engine.hooks.results import ConfusionMatrixHook, ResultsHook
 from mmseg.engine.hooks.runtime_info import BufferedRuntimeInfoHook
+from mmseg.engine.legacy_sgd import LegacySGD
 from mmseg.engine.optim_wrapper import SegmentationOptimWrapper
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
 from mmseg.engine.runner import SegmentationRunner
@@ -19,6 +20,7 @@ __all__ = [
     "DebugPicturesHook",
     "GroupedOptimWrapperConstructor",
     "IterationRandomnessHook",
+    "LegacySGD",
     "PolyWarmupLR",
     "PredictionArchiveHook",
     "PredictionWriterHook",

@@ -149,12 +149,14 @@ class SegmentationOptimWrapper(OptimWrapper):
             when: See :meth:`step_within_iteration`; the gradients of a step that is not taken count nowhere.
             kwargs: Of the optimizer.
         """
-        parameters = [
-            parameter
-            for group in self.optimizer.param_groups
-            for parameter in group["params"]
-            if parameter.grad is not None
-        ]
+        parameters = list(
+            {
+                parameter: None  # once, also where a group lists it several times
+                for group in self.optimizer.param_groups
+                for parameter in group["params"]
+                if parameter.grad is not None
+            }
+        )
         if not parameters or (self.published_zero_gradients and not self._trained):
             return
         gradients = [parameter.grad for parameter in parameters]

@@ -1,5 +1,6 @@
 """Parameter groups by name, as few as possible."""
 
+import warnings
 from collections import defaultdict
 from typing import Any
 
@@ -27,6 +28,17 @@ def multipliers(name: str, custom_keys: dict[str, dict]) -> tuple[float, float]:
     return 1.0, 1.0
 
 
+def occurrences(name: str, duplicated: str | None) -> int:
+    """How often an optimizer lists a parameter: once, or once for each module from the encoder's stage on.
+
+    Args:
+        name: ``model.backbone.layer1.0.conv1.weight`` is listed by ``layer1``, ``0`` and ``conv1``.
+        duplicated: Prefix of what is listed several times, without ``model.``; None for nothing.
+    """
+    _, found, inside = name.partition("." if duplicated is None else duplicated)
+    return inside.count(".") if duplicated is not None and found else 1
+
+
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class GroupedOptimWrapperConstructor:
     """Build an optimizer with one group per distinct pair of multipliers.
@@ -39,7 +51,10 @@ class GroupedOptimWrapperConstructor:
         optim_wrapper_cfg: ``type`` of the wrapper, ``optimizer`` config and further arguments of the wrapper;
             ``other_networks``: name of a network that a UDA method trains beside the student -> what its
             wrapper has in another way.
-        paramwise_cfg: ``custom_keys``: substring -> ``dict(lr_mult=..., decay_mult=...)``.
+        paramwise_cfg: ``custom_keys``: substring -> ``dict(lr_mult=..., decay_mult=...)``;
+            ``published_duplicate_parameters``: prefix of the parameters that are listed once for each module
+            that holds them, ``'backbone.'`` for the code of AdaptSegNet, ADVENT and CLAN. There an encoder's
+            convolutions are updated three or four times in a step.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -53,6 +68,7 @@ class GroupedOptimWrapperConstructor:
         self.optimizer_cfg = dict(self.wrapper_cfg.pop("optimizer"))
         paramwise_cfg = dict(paramwise_cfg or {})
         self.custom_keys = paramwise_cfg.pop("custom_keys", {})
+        self.duplicated = paramwise_cfg.pop("published_duplicate_parameters", None)
         unknown = {key for values in self.custom_keys.values() for key in values} - {"lr_mult", "decay_mult"}
         if unknown:
             raise ConfigError(
@@ -61,7 +77,8 @@ class GroupedOptimWrapperConstructor:
             )
         if paramwise_cfg:
             raise ConfigError(
-                f"config: paramwise_cfg knows 'custom_keys' only; found {', '.join(paramwise_cfg)}"
+                "config: paramwise_cfg knows 'custom_keys' and 'published_duplicate_parameters'; found "
+                f"{', '.join(paramwise_cfg)}"
             )
 
     def __call__(self, model: nn.Module) -> OptimWrapper | OptimWrapperDict:
@@ -94,7 +111,8 @@ class GroupedOptimWrapperConstructor:
         named_parameters = getattr(model, "student_parameters", model.named_parameters)
         for name, parameter in named_parameters():
             if parameter.requires_grad:
-                groups[multipliers(name, self.custom_keys)].append(parameter)
+                times = occurrences(name, self.duplicated)
+                groups[multipliers(name, self.custom_keys)] += [parameter] * times
         base_lr = self.optimizer_cfg["lr"]
         base_decay = self.optimizer_cfg.get("weight_decay", 0.0)
         self.optimizer_cfg["params"] = [
@@ -103,10 +121,14 @@ class GroupedOptimWrapperConstructor:
         ]
         cls = self.optimizer_cfg["type"]
         cls = OPTIMIZERS.get(cls) if isinstance(cls, str) else cls
+        if self.duplicated is not None:  # one after the other, so that each update sees the one before
+            self.optimizer_cfg |= dict(foreach=False, fused=False)
         can_fuse = all(
             parameter.device.type in FUSED_ON for parameters in groups.values() for parameter in parameters
         )
         if can_fuse and "foreach" not in self.optimizer_cfg and "fused" in accepted_arguments(cls)[0]:
             self.optimizer_cfg.setdefault("fused", True)
-        optimizer = OPTIMIZERS.build(self.optimizer_cfg)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*duplicate parameters")  # asked for
+            optimizer = OPTIMIZERS.build(self.optimizer_cfg)
         return OPTIM_WRAPPERS.build(dict(self.wrapper_cfg), default_args=dict(optimizer=optimizer))

@@ -14,7 +14,8 @@ class PolyWarmupLR(LRSchedulerMixin, _ParamScheduler):
     length of the run, and a run that is resumed with another length follows the course of its config.
 
     Without warm-up the rate of iteration t is ``(base - min_lr) * (1 - t / T) ** power + min_lr``; during the
-    first ``warmup_iters`` iterations it is multiplied by ``1 - (1 - t / warmup_iters) * (1 - warmup_ratio)``.
+    first ``warmup_iters`` iterations it, or with ``decay_in_warmup=False`` the base rate, is multiplied by
+    ``1 - (1 - t / warmup_iters) * (1 - warmup_ratio)``.
 
     Args:
         optimizer: The optimizer (wrapper) to drive.
@@ -22,6 +23,7 @@ class PolyWarmupLR(LRSchedulerMixin, _ParamScheduler):
         min_lr: The rate at the end, the same for all parameter groups.
         warmup_iters: Length of the warm-up; 0 = none.
         warmup_ratio: Factor of the first iteration.
+        decay_in_warmup: Whether the rate decays during the warm-up, too.
         end: T, the number of iterations; the runner fills in the length of the run.
         begin, by_epoch, last_step, verbose: As in mmengine; ``by_epoch`` has to be False.
     """
@@ -33,6 +35,7 @@ class PolyWarmupLR(LRSchedulerMixin, _ParamScheduler):
         min_lr: float = 0.0,
         warmup_iters: int = 0,
         warmup_ratio: float = 1e-6,
+        decay_in_warmup: bool = True,
         begin: int = 0,
         end: int = 40000,
         last_step: int = -1,
@@ -43,6 +46,7 @@ class PolyWarmupLR(LRSchedulerMixin, _ParamScheduler):
         self.min_lr = min_lr
         self.warmup_iters = warmup_iters
         self.warmup_ratio = warmup_ratio
+        self.decay_in_warmup = decay_in_warmup
         self.total_iters = end - begin
         super().__init__(
             optimizer, begin=begin, end=end, last_step=last_step, by_epoch=by_epoch, verbose=verbose
@@ -54,6 +58,7 @@ class PolyWarmupLR(LRSchedulerMixin, _ParamScheduler):
         factor = 1.0
         if step < self.warmup_iters:
             factor = 1 - (1 - step / self.warmup_iters) * (1 - self.warmup_ratio)
+            decay = decay if self.decay_in_warmup else 1.0
         return [((base - self.min_lr) * decay + self.min_lr) * factor for base in self.base_values]
 
     def load_state_dict(self, state_dict: dict) -> None:

@@ -62,3 +62,81 @@ def test_misspelt_settings_are_refused():
         )
     with pytest.raises(ConfigError, match="optimizer"):
         GroupedOptimWrapperConstructor(dict(type="SegmentationOptimWrapper"))
+
+
+def test_learning_rates_of_clan():
+    """A warm-up of the base rate, then a decay that began with the run."""
+    golden = load("survey/loss_clan")
+    settings = dict(power=0.9, warmup_iters=5000, warmup_ratio=0.0, decay_in_warmup=False, end=100_000)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.5e-4)
+    scheduler = PolyWarmupLR(optimizer, **settings)
+    for iteration, (rate, *_) in zip(golden["schedule_iterations"], golden["schedule_values"], strict=True):
+        scheduler.last_step = int(iteration)
+        assert scheduler._get_value() == [pytest.approx(rate, rel=1e-12)]
+
+
+class Stage(torch.nn.Module):
+    """Names of an encoder of that time: a stem, a block and its downsampling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = torch.nn.Module()
+        self.backbone.conv1 = torch.nn.Linear(1, 1, bias=False)
+        self.backbone.layer1 = torch.nn.Sequential(torch.nn.Module())
+        self.backbone.layer1[0].conv1 = torch.nn.Linear(1, 1, bias=False)
+        self.backbone.layer1[0].downsample = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False))
+        self.decode_head = torch.nn.Linear(1, 1, bias=False)
+
+
+TIMES = {"conv1": 1, "layer1.0.conv1": 3, "layer1.0.downsample.0": 4, "decode_head": 1}
+
+
+def stepped(kind: str, duplicated: str | None, steps: int = 1, decay: float = 5e-4) -> dict[str, float]:
+    """Weights, 2 before, after steps with the gradient 0.1."""
+    model = Stage()
+    settings = dict(type="SegmentationOptimWrapper")
+    settings["optimizer"] = dict(type=kind, lr=0.01, momentum=0.9, weight_decay=decay)
+    wrapper = GroupedOptimWrapperConstructor(settings, dict(published_duplicate_parameters=duplicated))(model)
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, 2.0)
+    for _ in range(steps):
+        wrapper.begin_iteration()
+        wrapper.backward(0.1 * sum(parameter.sum() for parameter in model.parameters()))
+        wrapper.end_iteration()
+    names = [name.removesuffix(".weight").removeprefix("backbone.") for name in model.state_dict()]
+    return dict(zip(names, (parameter.item() for parameter in model.parameters()), strict=True))
+
+
+def test_an_encoder_that_is_listed_several_times_learns_faster():
+    once = stepped("SGD", None)["conv1"] - 2
+    for kind, factors in (("SGD", {1: 1, 3: 3.0, 4: 4.0}), ("LegacySGD", {1: 1, 3: 5.610, 4: 9.049})):
+        found = stepped(kind, "backbone.")
+        for name, times in TIMES.items():
+            assert (found[name] - 2) / once == pytest.approx(factors[times], rel=0.03), (kind, name)
+    exact = stepped("LegacySGD", "backbone.", decay=0.0)
+    assert (exact["layer1.0.conv1"] - 2) / (-0.001) == pytest.approx(1 + 1.9 + 2.71, rel=1e-4)
+
+
+def test_legacy_sgd_equals_todays_for_parameters_that_are_listed_once():
+    assert stepped("LegacySGD", None, steps=5) == pytest.approx(stepped("SGD", None, steps=5), rel=1e-6)
+
+
+def test_the_momentum_of_parameters_that_are_listed_several_times_is_restored(tmp_path):
+    model, settings = Stage(), dict(type="SegmentationOptimWrapper")
+    settings["optimizer"] = dict(type="LegacySGD", lr=0.01, momentum=0.9)
+    build = GroupedOptimWrapperConstructor(settings, dict(published_duplicate_parameters="backbone."))
+    found = []
+    for resumed in (False, True):
+        for parameter in model.parameters():
+            torch.nn.init.constant_(parameter, 2.0)
+        wrapper = build(model)
+        for step in range(4):
+            if resumed and step == 2:
+                state = wrapper.state_dict()
+                wrapper = build(model)
+                wrapper.load_state_dict(state)
+            wrapper.begin_iteration()
+            wrapper.backward(sum(parameter.square().sum() for parameter in model.parameters()))
+            wrapper.end_iteration()
+        found.append([parameter.item() for parameter in model.parameters()])
+    assert found[0] == found[1] and len(set(found[0])) == 3

@@ -2,5 +2,6 @@
 
 from mmseg.models.losses.accuracy import pixel_accuracy
 from mmseg.models.losses.cross_entropy_loss import CrossEntropyLoss
+from mmseg.models.losses.focal_loss import FocalLoss
 
-__all__ = ["CrossEntropyLoss", "pixel_accuracy"]
+__all__ = ["CrossEntropyLoss", "FocalLoss", "pixel_accuracy"]

@@ -1,7 +1,9 @@
 """Unsupervised domain adaptation: one method per file, and the parts they share."""
 
 from mmseg.models.uda.ada_bn import AdaBN
+from mmseg.models.uda.adv_ent import AdvEnt
 from mmseg.models.uda.adv_seg import AdvSeg
+from mmseg.models.uda.clan import CLAN
 from mmseg.models.uda.dacs import DACS
 from mmseg.models.uda.min_ent import MinEnt
 from mmseg.models.uda.parts.ema_teacher import EMATeacher, PseudoLabel
@@ -13,8 +15,10 @@ from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.models.uda.uda_decorator import Objective, Step, UDADecorator
 
 __all__ = [
+    "CLAN",
     "DACS",
     "AdaBN",
+    "AdvEnt",
     "AdvSeg",
     "BlockMaskGenerator",
     "EMATeacher",

@@ -5,6 +5,7 @@ Segmentation", CVPR 2018.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,14 +14,13 @@ from torch import Tensor, nn
 from mmseg.errors import ConfigError
 from mmseg.models.layers.precision import full_precision
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
-from mmseg.models.uda.parts.discriminator import FCDiscriminator, frozen
+from mmseg.models.uda.parts.class_ratio_prior import ClassRatioPrior, prior_losses
+from mmseg.models.uda.parts.discriminator import DISCRIMINATOR, SOURCE, TARGET, FCDiscriminator, frozen
 from mmseg.models.uda.parts.output_weights import PUBLISHED_WEIGHTS, output_weights
 from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.models.uda.uda_decorator import Objective, UDADecorator
 from mmseg.registry import MODELS
 
-DISCRIMINATOR = "discriminator"
-SOURCE, TARGET = 0.0, 1.0  # what the discriminator is to say
 GAN_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "LS": F.mse_loss,
     "Vanilla": F.binary_cross_entropy_with_logits,
@@ -41,6 +41,7 @@ class AdvSeg(UDADecorator):
         discriminator_type: ``'LS'`` (least squares) or ``'Vanilla'`` (cross entropy).
         lambda_adv_target: Weight of the adversarial loss (eq. 5) of the output ``main`` and of each auxiliary
             output, ``aux``.
+        class_ratio_prior: Arguments of :class:`ClassRatioPrior`, a loss on each output; None = without.
         published_double_update: Let the student's optimizer train the discriminators, too, with the same
             gradients, as the code published with HRDA and MIC does.
         masking: See :class:`UDADecorator`.
@@ -54,6 +55,7 @@ class AdvSeg(UDADecorator):
         model: dict | EncoderDecoder,
         discriminator_type: str = "LS",
         lambda_adv_target: Mapping[str, float] = PUBLISHED_WEIGHTS,
+        class_ratio_prior: Mapping[str, Any] | None = None,
         published_double_update: bool = False,
         masking: dict | None = None,
     ) -> None:
@@ -67,6 +69,7 @@ class AdvSeg(UDADecorator):
         classes = self.model.num_classes
         self.model_D = nn.ModuleDict({name: FCDiscriminator(classes) for name in self.model.output_names})
         self.other_networks[DISCRIMINATOR] = self.model_D
+        self.prior = class_ratio_prior and ClassRatioPrior(classes, **class_ratio_prior)
         self.published_double_update = published_double_update
         self.add_masking(masking)  # after the discriminators, as in published checkpoints
 
@@ -77,15 +80,23 @@ class AdvSeg(UDADecorator):
     def objectives(self, batch: UDABatch) -> Iterator[Losses | Objective]:
         """Source cross entropy, adversarial loss on the target, then the discriminators."""
         logits, losses = self.model.forward_outputs(batch.img, batch.gt_semantic_seg)
-        source = probabilities(logits, detach=True)
+        source = self.seen(logits, detach=True)
         yield losses
 
         logits = self.target_outputs(batch)
-        target = probabilities(logits, detach=True)
-        yield self.adversarial_losses(probabilities(logits))
+        target = self.seen(logits, detach=True)
+        yield self.adversarial_losses(self.seen(logits)) | prior_losses(self.prior, logits)
 
         yield Objective(self.discriminator_losses("D_src", source, SOURCE), DISCRIMINATOR)
         yield Objective(self.discriminator_losses("D_trg", target, TARGET), DISCRIMINATOR)
+
+    def discriminator_input(self, logits: Tensor) -> Tensor:
+        """What a discriminator looks at: class probabilities (B, C, H, W) of an output."""
+        return logits.softmax(dim=1)
+
+    def seen(self, logits: dict[str, Tensor], detach: bool = False) -> dict[str, Tensor]:
+        """What the discriminators look at; ``detach`` keeps gradients from flowing back to the student."""
+        return {name: self.discriminator_input(x.detach() if detach else x) for name, x in logits.items()}
 
     def adversarial_losses(self, target: dict[str, Tensor]) -> Losses:
         """How far the frozen discriminators are from taking target predictions for source ones (eq. 4)."""
@@ -100,12 +111,7 @@ class AdvSeg(UDADecorator):
         domain."""
         return {f"{prefix}.loss.{name}": self.domain_loss(name, domain[name], label) / 2 for name in domain}
 
-    def domain_loss(self, name: str, probability: Tensor, label: float) -> Tensor:
-        """Loss of an output's discriminator on (B, C, H, W) probabilities of a domain."""
-        score = full_precision(self.model_D[name](probability))
+    def domain_loss(self, name: str, seen: Tensor, label: float) -> Tensor:
+        """Loss of an output's discriminator on what it sees, (B, C, H, W), of a domain."""
+        score = full_precision(self.model_D[name](seen))
         return self.gan_loss(score, torch.full_like(score, label))
-
-
-def probabilities(logits: dict[str, Tensor], detach: bool = False) -> dict[str, Tensor]:
-    """Class probabilities of each output; ``detach`` keeps gradients from flowing back to the student."""
-    return {name: (x.detach() if detach else x).softmax(dim=1) for name, x in logits.items()}

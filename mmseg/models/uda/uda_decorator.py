@@ -141,6 +141,9 @@ class UDADecorator(BaseModel):
             max_iters: Its length in iterations.
         """
         self.seed, self.max_iters = seed, max_iters
+        for part in self.modules():
+            if part is not self and hasattr(part, "begin_run"):  # reads what it needs of the data
+                part.begin_run()
 
     def train(self, mode: bool = True) -> "UDADecorator":
         """Switch the networks to training or evaluation; frozen ones stay in eval mode."""

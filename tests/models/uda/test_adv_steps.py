@@ -26,8 +26,8 @@ from uda_steps import (
 
 from mmseg.errors import ConfigError
 from mmseg.models.uda import AdvSeg, MinEnt, UDADecorator
-from mmseg.models.uda.min_ent import mean_entropy
 from mmseg.models.uda.parts.discriminator import FCDiscriminator
+from mmseg.models.uda.parts.entropy import mean_entropy
 
 MASKING = dict(masking=MIC | dict(teacher=dict(alpha=0.999, pseudo_threshold=0.25)))
 CASES = {

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+DISCRIMINATOR = "discriminator"
+"""Name of its optimizer."""
+SOURCE, TARGET = 0.0, 1.0  # what it is to say
 SLOPE = 0.2  # of the leaky ReLU
 
 

@@ -1,0 +1,34 @@
+"""Uncertainty of predictions (Vu et al., "ADVENT", CVPR 2019, sec. 3)."""
+
+import math
+
+from torch import Tensor
+
+
+def self_information(logits: Tensor) -> Tensor:
+    """Weighted self-information I_c = −P_c · log P_c / log C of every class (sec. 3.2).
+
+    Args:
+        logits: (B, C, H, W).
+
+    Returns:
+        (B, C, H, W); the sum over the classes is the entropy as a share of the largest possible one (eq. 2).
+    """
+    log_probability = logits.log_softmax(dim=1)
+    return log_probability.exp() * log_probability / -math.log(logits.shape[1])
+
+
+def mean_entropy(logits: Tensor, most_uncertain: float = 1.0) -> Tensor:
+    """Mean normalised entropy of a batch (eq. 3).
+
+    Args:
+        logits: (B, C, H, W).
+        most_uncertain: Share of the pixels of each image that count, those of the highest entropy (ER).
+
+    Returns:
+        Shape (), in [0, 1].
+    """
+    entropy = self_information(logits).sum(dim=1).flatten(1)  # (B, H·W)
+    if most_uncertain < 1:
+        entropy, _ = entropy.topk(int(most_uncertain * entropy.shape[1]), dim=1, sorted=False)
+    return entropy.mean()
