@@ -42,6 +42,7 @@ class EvaluationOptions:
         augment: Scales of test-time augmentation, each also mirrored; empty = none.
         remap_classes: Where data and checkpoint have the same classes in another order, give the network
             that of the data.
+        ensemble: Further checkpoints of the config's network; the logits of all are averaged.
         hrda_out: Of a multi-resolution network ``LR``, the prediction of the context alone, ``HR``, that of
             the detail alone, or ``ATT``, the attention as grey pictures instead of predictions.
     """
@@ -60,6 +61,7 @@ class EvaluationOptions:
     inference_mode: str = "same"
     augment: Sequence[float] = ()
     remap_classes: bool = False
+    ensemble: Sequence[str | Path] = ()
     hrda_out: str | None = None
 
     def __post_init__(self) -> None:
@@ -82,6 +84,7 @@ class EvaluationOptions:
             "--out": self.out,
             "--format-only": self.submission,
             "--aug-test": self.augment,
+            "--ensemble": self.ensemble,
         }
         given = [name for name, value in labels.items() if value]
         if given:

@@ -24,6 +24,7 @@ from mmseg.config.work_dir import work_dir_of
 from mmseg.datasets.folders import common_folder
 from mmseg.errors import ConfigError
 from mmseg.models.normalization import without_pretrained
+from mmseg.models.segmentors.ensemble import Ensemble
 
 TRAINING_KEYS = (
     "train_dataloader", "train_cfg", "optim_wrapper", "other_networks", "param_scheduler", "uda",
@@ -50,18 +51,23 @@ def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float
         ``test(cfg, 'run/latest.pth', scores=('mIoU', 'mFscore'), show_dir='run/preds', augment=(0.5, 1))``
     """
     chosen = EvaluationOptions(**options)
-    require_file(checkpoint)
+    for path in (checkpoint, *chosen.ensemble):
+        require_file(path)
     cfg = test_config(cfg, chosen)
     runner = build_runner(cfg)
     model: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    content = load_checkpoint(model, checkpoint, chosen.which)
-    dataset = runner.test_dataloader.dataset
-    if len(dataset.metainfo["classes"]) != model.num_classes:
+    classes = runner.test_dataloader.dataset.metainfo["classes"]
+    if len(classes) != model.num_classes:
         raise ConfigError(
             f"{cfg.filename}: the network predicts {model.num_classes} classes, the test data have "
-            f"{len(dataset.metainfo['classes'])}; list the classes of the network in the data set's config"
+            f"{len(classes)}; list the classes of the network in the data set's config"
         )
-    fit_classes(model, content, dataset.metainfo["classes"], checkpoint, chosen.remap_classes)
+    networks = [model, *(copy.deepcopy(model) for _ in chosen.ensemble)]
+    for network, path in zip(networks, (checkpoint, *chosen.ensemble), strict=True):
+        content = load_checkpoint(network, path, chosen.which)
+        fit_classes(network, content, classes, path, chosen.remap_classes)
+    if chosen.ensemble:
+        runner.model = Ensemble(networks)
     if not cfg.test_evaluator:
         print_log(_reason(cfg, chosen), "current")
     scores = runner.test()

@@ -57,6 +57,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help="give the network the order of the data's classes where the checkpoint has another one",
     )  # fmt: skip
 
+    network.add_argument(
+        "--ensemble", nargs="+", default=(), metavar="CHECKPOINT",
+        help="more weights for the network of the config; the logits of all are averaged",
+    )  # fmt: skip
+
     data = parser.add_argument_group("predictions")
     data.add_argument("--show-dir", help="folder for predictions, one PNG per image")
     data.add_argument(

@@ -31,6 +31,7 @@ from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.datasets.decoding import read_image
 from mmseg.errors import CheckpointError, ConfigError
 from mmseg.evaluation import IoUMetric
+from mmseg.models.segmentors.ensemble import Ensemble
 from mmseg.registry import DATASETS, METRICS, MODELS
 
 
@@ -408,3 +409,35 @@ def test_data_with_another_number_of_classes_are_refused(uda_run, tmp_path):
     cfg.test_dataloader.dataset.update(classes=names, palette=colours)
     with pytest.raises(ConfigError, match="the network predicts 19 classes, the test data have 20"):
         apis.test(cfg, uda_run.checkpoint)
+
+
+def test_an_ensemble_averages_the_logits_of_several_checkpoints(uda_run, tmp_path):
+    cfg = copy.deepcopy(uda_run.cfg)
+    cfg.work_dir = str(tmp_path / "work")
+    content = torch.load(uda_run.checkpoint, weights_only=False)
+    bias = content["state_dict"]["model.decode_head.conv_seg.bias"]
+    bias += 8 * torch.arange(len(bias)).flip(0) / len(bias)  # the first classes come to the fore
+    other = tmp_path / "other.pth"
+    torch.save(content, other)
+    alone, same = (
+        apis.test(cfg, uda_run.checkpoint, ensemble=paths) for paths in ((), (uda_run.checkpoint,))
+    )
+    assert same == pytest.approx(alone, nan_ok=True)
+    shows = [tmp_path / name for name in ("alone", "both")]
+    apis.test(cfg, uda_run.checkpoint, show_dir=shows[0])
+    both = apis.test(cfg, uda_run.checkpoint, ensemble=(other,), show_dir=shows[1])
+    assert both != pytest.approx(alone, nan_ok=True, rel=0.01)
+    written = [sorted(folder.rglob("*.png")) for folder in shows]
+    assert [path.name for path in written[0]] == [path.name for path in written[1]] and written[0]
+
+    networks = [init_segmentor(uda_run.cfg, path) for path in (uda_run.checkpoint, other)]
+    image = torch.randn(1, 3, *TEST_SIZE)
+    expected = torch.stack([network.predict(image, (50, 70)) for network in networks]).mean(0)
+    assert torch.equal(Ensemble(networks).predict(image, (50, 70)), expected)
+    with pytest.raises(ConfigError, match="Ensemble: has no network"):
+        Ensemble([])
+    networks[1].data_preprocessor.mean += 1
+    with pytest.raises(ConfigError, match="normalise images in different ways"):
+        Ensemble(networks)
+    with pytest.raises(CheckpointError, match=r"none\.pth: weight file not found"):
+        apis.test(cfg, uda_run.checkpoint, ensemble=(tmp_path / "none.pth",))

@@ -25,8 +25,8 @@ class CLAN(UDADecorator):
 
     The segmentor has two heads of one type on the same features, ``decode_head`` and ``auxiliary_head``,
     which learn from source labels. Their weights are kept apart, so that they look at the features from
-    different sides. A discriminator learns to tell the domains apart by the sum of their logits. Adversarial loss and
-    discrepancy fade out towards the end of the run ("damping", 1 − t/T).
+    different sides. A discriminator learns to tell the domains apart by the sum of their logits. Adversarial
+    loss and discrepancy fade out towards the end of the run ("damping", 1 − t/T).
 
     Args:
         model: The student segmentor.
