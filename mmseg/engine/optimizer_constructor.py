@@ -107,7 +107,7 @@ class GroupedOptimWrapperConstructor:
         return OptimWrapperDict(**wrappers)
 
     def _build(self, model: nn.Module) -> OptimWrapper:
-        groups = defaultdict(list)
+        groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
         named_parameters = getattr(model, "student_parameters", model.named_parameters)
         for name, parameter in named_parameters():
             if parameter.requires_grad:

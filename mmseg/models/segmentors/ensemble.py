@@ -29,7 +29,7 @@ class Ensemble(Inference):
         first = networks[0]
         super().__init__(None, first.test_cfg)
         self.data_preprocessor = first.data_preprocessor
-        self.networks = nn.ModuleList(networks)
+        self.networks: Any = nn.ModuleList(networks)
         for network in networks:
             same = all(
                 torch.equal(a, b)

@@ -69,7 +69,7 @@ class AdvSeg(UDADecorator):
         classes = self.model.num_classes
         self.model_D = nn.ModuleDict({name: FCDiscriminator(classes) for name in self.model.output_names})
         self.other_networks[DISCRIMINATOR] = self.model_D
-        self.prior = class_ratio_prior and ClassRatioPrior(classes, **class_ratio_prior)
+        self.prior = ClassRatioPrior.build(classes, class_ratio_prior)
         self.published_double_update = published_double_update
         self.add_masking(masking)  # after the discriminators, as in published checkpoints
 

@@ -112,8 +112,8 @@ def disagreement(first: Tensor, second: Tensor) -> Tensor:
 
 def weight_discrepancy(first: nn.Module, second: nn.Module) -> Tensor:
     """1 + cosine similarity of all parameters of two networks (eq. 4), shape ()."""
-    flat = [torch.cat([parameter.flatten() for parameter in head.parameters()]) for head in (first, second)]
-    return 1 + F.cosine_similarity(*flat, dim=0)
+    a, b = (torch.cat([parameter.flatten() for parameter in head.parameters()]) for head in (first, second))
+    return 1 + F.cosine_similarity(a, b, dim=0)
 
 
 def two_classifiers(model: EncoderDecoder) -> tuple[nn.Module, nn.Module]:
@@ -123,8 +123,7 @@ def two_classifiers(model: EncoderDecoder) -> tuple[nn.Module, nn.Module]:
         ConfigError: They have not.
     """
     first, second = model.decode_head, model.auxiliary_head
-    shapes = [[p.shape for p in head.parameters()] for head in (first, second) if isinstance(head, nn.Module)]
-    if len(shapes) != 2 or shapes[0] != shapes[1]:
+    if second is None or [p.shape for p in first.parameters()] != [p.shape for p in second.parameters()]:
         raise ConfigError(
             "uda: CLAN needs a decode_head and one auxiliary_head of the same settings, found "
             f"{type(first).__name__} and {type(second).__name__}; see configs/_base_/models/deeplabv2_clan.py"

@@ -50,7 +50,7 @@ class MinEnt(UDADecorator):
             )
         self.weights = output_weights("lambda_ent_target", lambda_ent_target, self.model.output_names)
         self.most_uncertain = most_uncertain
-        self.prior = class_ratio_prior and ClassRatioPrior(self.model.num_classes, **class_ratio_prior)
+        self.prior = ClassRatioPrior.build(self.model.num_classes, class_ratio_prior)
 
     def objectives(self, batch: UDABatch) -> Iterator[Losses]:
         """Source cross entropy, then entropy on the target."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,11 @@ class ClassRatioPrior(nn.Module):
         self.register_buffer("share", torch.zeros(num_classes), persistent=False)
         if not isinstance(class_ratio, str):
             self.begin_run()
+
+    @classmethod
+    def build(cls, num_classes: int, settings: Mapping[str, Any] | None) -> "ClassRatioPrior | None":
+        """The prior that a config asks for."""
+        return None if settings is None else cls(num_classes, **settings)
 
     def begin_run(self) -> None:
         """Read the shares; not before, since a network is also built where the data are not.
