@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mmengine.config import Config
 
-from mmseg.config.load import load_config
+from mmseg.config.base import base
+from mmseg.config.load import load_config, with_todays_names
 from mmseg.errors import ConfigError
 from mmseg.experiments.names import Axes
 
@@ -50,7 +51,39 @@ class ConfigRow:
         return load_config(self.path, dict(self.settings))
 
 
-Row = Axes | ConfigRow
+@dataclass(frozen=True)
+class PartsRow:
+    """A row whose config is put together from files in configs/_base_.
+
+    Attributes:
+        name: Of the runs, without seed.
+        parts: Files below configs/_base_ without suffix; a later one changes what an earlier one has.
+        settings: Dotted key -> value, what the runs change in them.
+        title, meaning: For tables; by default the name.
+    """
+
+    name: str
+    parts: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    title: str = ""
+    meaning: str = ""
+    start: ClassVar[None] = None
+
+    @property
+    def max_iters(self) -> int:
+        """Iterations of a run."""
+        return self.settings["train_cfg.max_iters"]
+
+    def config(self) -> Config:
+        """The complete config, but for what tells one run from another."""
+        cfg = Config(base("default_runtime"), format_python_code=False)
+        for part in self.parts:
+            cfg.merge_from_dict(base(part))
+        cfg.merge_from_dict(dict(self.settings))
+        return with_todays_names(cfg)
+
+
+Row = Axes | ConfigRow | PartsRow
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.evaluation.metrics import MEAN_SCORES
 from mmseg.experiments.paper_results import paper_result
 from mmseg.reports.collect import CLASS_PREFIX, RunResult
@@ -102,6 +103,11 @@ def table_rows(groups: Sequence[Group], per_class: bool = False) -> Rows:
             kind = "" if paper.score == "mIoU" else f" ({paper.score})"
             of_paper = [f"{paper.value:.1f}{kind}", paper.source]
         rows.append([group.name, str(len(group.runs)), *cells, *of_paper])
+        if per_class and paper is not None and paper.per_class:
+            published = dict(zip(CITYSCAPES_CLASSES, paper.per_class, strict=True))
+            shown = (published.get(name.removeprefix(CLASS_PREFIX)) for name in columns)
+            cells = ["-" if value is None else f"{value:.1f}" for value in shown]
+            rows.append([f"{group.name} (paper)", "-", *cells, *of_paper])
     return rows
 
 

@@ -1,0 +1,130 @@
+"""Experiments of the methods that DAFormer, HRDA and MIC are compared with, trained as their authors did.
+
+IDs from 201 on: adversarial alignment and entropy, with the networks, images and optimizers of their time.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmseg.experiments.experiment import Experiment, PartsRow
+
+Settings = Mapping[str, Any]
+SOURCES = {"gta2cs": "uda_gta_to_cityscapes_whole", "syn2cs": "uda_synthia_to_cityscapes_whole"}
+PUBLISHED_SGD: Settings = {
+    "optim_wrapper.optimizer.type": "LegacySGD",
+    "optim_wrapper.paramwise_cfg.published_duplicate_parameters": "backbone.",
+}
+"""What the authors' optimizer did: an encoder's convolutions took three or four steps in one."""
+ONE_RATE: Settings = {"optim_wrapper.paramwise_cfg": {"_delete_": True, "custom_keys": {}}}
+"""On VGG-16 the classifier learns no faster."""
+SINGLE_LEVEL: Settings = {
+    "uda.lambda_adv_target": {"main": 0.001, "aux": 0.0},
+    "model.auxiliary_head.loss_decode.loss_weight": 0.0,
+}
+"""The second output and its discriminator are there, as published, but teach the network nothing."""
+
+
+def rows(
+    name: str,
+    network: str,
+    uda: str,
+    max_iters: int,
+    settings: Settings = PUBLISHED_SGD,
+    of: str = "gta2cs syn2cs",
+) -> list[PartsRow]:
+    """Runs of a method on whole images, from each of the sources.
+
+    Args:
+        name: Of the runs, after that of the pair.
+        network: File in configs/_base_/models.
+        uda: File in configs/_base_/uda.
+        max_iters: Where the authors stop.
+        settings: What the runs change.
+        of: Pairs of source and target.
+    """
+    return [
+        PartsRow(
+            f"{pair}_{name}",
+            (f"datasets/{SOURCES[pair]}", f"models/{network}", "schedules/sgd_deeplabv2", f"uda/{uda}"),
+            {"train_cfg.max_iters": max_iters, **settings},
+        )
+        for pair in of.split()
+    ]
+
+
+def lambdas(main: float, aux: float) -> Settings:
+    """Weights of the adversarial loss on both outputs."""
+    return {"uda.lambda_adv_target": {"main": main, "aux": aux}}
+
+
+LEAST_SQUARES: Settings = {"uda.discriminator_type": "LS"}
+CLASS_RATIO: Settings = {
+    "uda.class_ratio_prior": {"class_ratio": "data/synthia/sample_class_stats.json", "relaxation": 0.5}
+}
+
+
+def decay_over(iterations: int, *networks: str) -> Settings:
+    """A decay to 0 within a number of iterations, for the student and other networks."""
+    schedule = [dict(type="PolyWarmupLR", by_epoch=False, power=0.9, end=iterations)]
+    return {
+        f"{place}param_scheduler": schedule for place in ("", *(f"other_networks.{x}." for x in networks))
+    }
+
+
+TWO, ONE = "deeplabv2_adaptsegnet_r101", "deeplabv2_adaptsegnet_single_r101"
+ADVENT, ADVENT_ONE, CLAN = "deeplabv2_advent_r101", "deeplabv2_advent_single_r101", "deeplabv2_clan_r101"
+VGG = "deeplabv2_vgg16"
+
+SURVEY = {
+    201: Experiment(
+        "AdaptSegNet: one and two levels, cross entropy and least squares",
+        [
+            *rows("source-only_dlv2_r101", ONE, "dacs_srconly", 150_000),
+            *rows("adaptsegnet_dlv2_r101", TWO, "adaptsegnet", 150_000),
+            *rows(
+                "adaptsegnet-torch04_dlv2_r101", TWO, "adaptsegnet", 150_000,
+                PUBLISHED_SGD | lambdas(0.0005, 0.00005),
+            ),
+            *rows("adaptsegnet-single_dlv2_r101", TWO, "adaptsegnet", 150_000, PUBLISHED_SGD | SINGLE_LEVEL),
+            *rows(
+                "adaptsegnet-single-ls_dlv2_r101", TWO, "adaptsegnet", 150_000,
+                PUBLISHED_SGD | SINGLE_LEVEL | LEAST_SQUARES | lambdas(0.01, 0.0),
+            ),
+            *rows("source-only_dlv2_vgg16", VGG, "dacs_srconly", 150_000, ONE_RATE),
+            *rows("adaptsegnet-single_dlv2_vgg16", VGG, "adaptsegnet", 150_000, ONE_RATE),
+        ],
+    ),
+    202: Experiment(
+        "ADVENT: minimal entropy and its adversary",
+        [
+            *rows("minent_dlv2_r101", ADVENT, "minent", 120_000, of="gta2cs"),
+            *rows(
+                "minent-er_dlv2_r101", ADVENT, "minent", 120_000,
+                PUBLISHED_SGD | {"uda.most_uncertain": 0.3}, of="gta2cs",
+            ),
+            *rows("advent_dlv2_r101", ADVENT, "advent", 120_000, of="gta2cs"),
+            *rows(
+                "minent_dlv2_r101", ADVENT_ONE, "minent", 90_000, PUBLISHED_SGD | decay_over(90_000),
+                of="syn2cs",
+            ),
+            *rows(
+                "advent_dlv2_r101", ADVENT_ONE, "advent", 90_000,
+                PUBLISHED_SGD | decay_over(90_000, "discriminator"), of="syn2cs",
+            ),
+            *rows("minent_dlv2_vgg16", VGG, "minent", 120_000, ONE_RATE),
+            *rows("advent_dlv2_vgg16", VGG, "advent", 120_000, ONE_RATE, of="gta2cs"),
+            *rows("minent-cp_dlv2_vgg16", VGG, "minent", 120_000, ONE_RATE | CLASS_RATIO, of="syn2cs"),
+            *rows("advent-cp_dlv2_vgg16", VGG, "advent", 120_000, ONE_RATE | CLASS_RATIO, of="syn2cs"),
+        ],
+    ),
+    203: Experiment(
+        "CLAN: category-level adversaries",
+        [
+            *rows("clan_dlv2_r101", CLAN, "clan", 100_000, of="gta2cs"),
+            *rows(
+                "clan_dlv2_r101", CLAN, "clan", 100_000, PUBLISHED_SGD | {"uda.lambda_local": 10.0},
+                of="syn2cs",
+            ),
+        ],
+    ),
+}  # fmt: skip
