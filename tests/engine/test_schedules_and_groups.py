@@ -66,7 +66,7 @@ def test_misspelt_settings_are_refused():
 
 def test_learning_rates_of_clan():
     """A warm-up of the base rate, then a decay that began with the run."""
-    golden = load("survey/loss_clan")
+    golden = load("alignment/loss_clan")
     settings = dict(power=0.9, warmup_iters=5000, warmup_ratio=0.0, decay_in_warmup=False, end=100_000)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.5e-4)
     scheduler = PolyWarmupLR(optimizer, **settings)

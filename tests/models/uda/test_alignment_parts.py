@@ -39,7 +39,7 @@ def label(seed: int, shape: tuple[int, int, int], block: int) -> Tensor:
 
 
 def test_self_information_of_each_class():
-    golden = load("survey/loss_advent")
+    golden = load("alignment/loss_advent")
     (logits,) = random(51, (2, 19, 12, 16), scale=3)
     found = self_information(logits)
     np.testing.assert_allclose(found.detach(), golden["self_information"], atol=1e-7)
@@ -53,14 +53,14 @@ def test_self_information_of_each_class():
 
 def test_entropy_of_the_most_uncertain_pixels():
     (logits,) = random(51, (2, 19, 12, 16), scale=3)
-    check(load("survey/loss_papers"), "minent_er30", mean_entropy(logits, 0.3), logits)
+    check(load("alignment/loss_papers"), "minent_er30", mean_entropy(logits, 0.3), logits)
     with pytest.raises(AssertionError):
-        check(load("survey/loss_papers"), "minent_er30", mean_entropy(logits, 0.35), logits)
+        check(load("alignment/loss_papers"), "minent_er30", mean_entropy(logits, 0.35), logits)
 
 
 @pytest.mark.parametrize("relaxation", [0.5, 1.0])
 def test_class_ratio_prior(relaxation):
-    golden = load("survey/loss_papers")
+    golden = load("alignment/loss_papers")
     (logits,) = random(51, (2, 19, 12, 16), scale=3)
     prior = ClassRatioPrior(19, golden["cp_prior"] * 7.0, relaxation).double()
     check(golden, f"cp_mu{relaxation}", prior(logits), logits)
@@ -80,7 +80,7 @@ def test_class_ratio_prior_of_the_statistics_of_a_data_set(tmp_path):
 
 
 def test_focal_loss():
-    golden = load("survey/loss_clan")
+    golden = load("alignment/loss_clan")
     (logits, _) = random(61, (1, 19, 24, 32), (1, 19, 24, 32), scale=2)
     target = label(62, (1, 24, 32), 8)
     check(golden, "focal", FocalLoss()(logits, target), logits)
@@ -104,7 +104,7 @@ def test_focal_loss_of_a_batch_with_weights():
 
 
 def test_weights_of_pixels_where_classifiers_disagree():
-    golden = load("survey/loss_clan")
+    golden = load("alignment/loss_clan")
     first, second = random(61, (1, 19, 24, 32), (1, 19, 24, 32), scale=2)
     (score,) = random(63, (1, 1, 24, 32), scale=2)
     weight = disagreement(first, second)
@@ -127,4 +127,4 @@ def test_discrepancy_of_the_weights_of_two_classifiers():
     for module, weight, bias in ((first, *parts[:2]), (second, *parts[2:])):
         module.load_state_dict(dict(weight=weight, bias=bias))
     parameters = [*first.parameters(), *second.parameters()]
-    check(load("survey/loss_clan"), "weight_discrepancy", weight_discrepancy(first, second), *parameters)
+    check(load("alignment/loss_clan"), "weight_discrepancy", weight_discrepancy(first, second), *parameters)
