@@ -53,8 +53,8 @@ class GroupedOptimWrapperConstructor:
             wrapper has in another way.
         paramwise_cfg: ``custom_keys``: substring -> ``dict(lr_mult=..., decay_mult=...)``;
             ``published_duplicate_parameters``: prefix of the parameters that are listed once for each module
-            that holds them, ``'backbone.'`` for the code of AdaptSegNet, ADVENT and CLAN. There an encoder's
-            convolutions are updated three or four times in a step.
+            that holds them, ``'backbone.network.'`` for the code of AdaptSegNet, ADVENT and CLAN. There an
+            encoder's convolutions are updated three or four times in a step.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:

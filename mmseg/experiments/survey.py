@@ -12,7 +12,7 @@ Settings = Mapping[str, Any]
 SOURCES = {"gta2cs": "uda_gta_to_cityscapes_whole", "syn2cs": "uda_synthia_to_cityscapes_whole"}
 PUBLISHED_SGD: Settings = {
     "optim_wrapper.optimizer.type": "LegacySGD",
-    "optim_wrapper.paramwise_cfg.published_duplicate_parameters": "backbone.",
+    "optim_wrapper.paramwise_cfg.published_duplicate_parameters": "backbone.network.",
 }
 """What the authors' optimizer did: an encoder's convolutions took three or four steps in one."""
 ONE_RATE: Settings = {"optim_wrapper.paramwise_cfg": {"_delete_": True, "custom_keys": {}}}
