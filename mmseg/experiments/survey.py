@@ -9,14 +9,12 @@ from typing import Any
 from mmseg.experiments.experiment import Experiment, PartsRow
 
 Settings = Mapping[str, Any]
-SOURCES = {"gta2cs": "uda_gta_to_cityscapes_whole", "syn2cs": "uda_synthia_to_cityscapes_whole"}
+SOURCES = {"gta2cs": "uda_gta_to_cityscapes", "syn2cs": "uda_synthia_to_cityscapes"}
 PUBLISHED_SGD: Settings = {
     "optim_wrapper.optimizer.type": "LegacySGD",
     "optim_wrapper.paramwise_cfg.published_duplicate_parameters": "backbone.network.",
 }
 """What the authors' optimizer did: an encoder's convolutions took three or four steps in one."""
-ONE_RATE: Settings = {"optim_wrapper.paramwise_cfg": {"_delete_": True, "custom_keys": {}}}
-"""On VGG-16 the classifier learns no faster."""
 SINGLE_LEVEL: Settings = {
     "uda.lambda_adv_target": {"main": 0.001, "aux": 0.0},
     "model.auxiliary_head.loss_decode.loss_weight": 0.0,
@@ -31,6 +29,7 @@ def rows(
     max_iters: int,
     settings: Settings = PUBLISHED_SGD,
     of: str = "gta2cs syn2cs",
+    images: str = "whole",
 ) -> list[PartsRow]:
     """Runs of a method on whole images, from each of the sources.
 
@@ -41,11 +40,17 @@ def rows(
         max_iters: Where the authors stop.
         settings: What the runs change.
         of: Pairs of source and target.
+        images: End of the names of the files in configs/_base_/datasets.
     """
     return [
         PartsRow(
             f"{pair}_{name}",
-            (f"datasets/{SOURCES[pair]}", f"models/{network}", "schedules/sgd_deeplabv2", f"uda/{uda}"),
+            (
+                f"datasets/{SOURCES[pair]}_{images}",
+                f"models/{network}",
+                "schedules/sgd_deeplabv2",
+                f"uda/{uda}",
+            ),
             {"train_cfg.max_iters": max_iters, **settings},
         )
         for pair in of.split()
@@ -58,9 +63,6 @@ def lambdas(main: float, aux: float) -> Settings:
 
 
 LEAST_SQUARES: Settings = {"uda.discriminator_type": "LS"}
-CLASS_RATIO: Settings = {
-    "uda.class_ratio_prior": {"class_ratio": "data/synthia/sample_class_stats.json", "relaxation": 0.5}
-}
 
 
 def decay_over(iterations: int, *networks: str) -> Settings:
@@ -73,7 +75,6 @@ def decay_over(iterations: int, *networks: str) -> Settings:
 
 TWO, ONE = "deeplabv2_adaptsegnet_r101", "deeplabv2_adaptsegnet_single_r101"
 ADVENT, ADVENT_ONE, CLAN = "deeplabv2_advent_r101", "deeplabv2_advent_single_r101", "deeplabv2_clan_r101"
-VGG = "deeplabv2_vgg16"
 
 SURVEY = {
     201: Experiment(
@@ -90,8 +91,6 @@ SURVEY = {
                 "adaptsegnet-single-ls_dlv2_r101", TWO, "adaptsegnet", 150_000,
                 PUBLISHED_SGD | SINGLE_LEVEL | LEAST_SQUARES | lambdas(0.01, 0.0),
             ),
-            *rows("source-only_dlv2_vgg16", VGG, "dacs_srconly", 150_000, ONE_RATE),
-            *rows("adaptsegnet-single_dlv2_vgg16", VGG, "adaptsegnet", 150_000, ONE_RATE),
         ],
     ),
     202: Experiment(
@@ -111,19 +110,15 @@ SURVEY = {
                 "advent_dlv2_r101", ADVENT_ONE, "advent", 90_000,
                 PUBLISHED_SGD | decay_over(90_000, "discriminator"), of="syn2cs",
             ),
-            *rows("minent_dlv2_vgg16", VGG, "minent", 120_000, ONE_RATE),
-            *rows("advent_dlv2_vgg16", VGG, "advent", 120_000, ONE_RATE, of="gta2cs"),
-            *rows("minent-cp_dlv2_vgg16", VGG, "minent", 120_000, ONE_RATE | CLASS_RATIO, of="syn2cs"),
-            *rows("advent-cp_dlv2_vgg16", VGG, "advent", 120_000, ONE_RATE | CLASS_RATIO, of="syn2cs"),
         ],
     ),
     203: Experiment(
         "CLAN: category-level adversaries",
         [
-            *rows("clan_dlv2_r101", CLAN, "clan", 100_000, of="gta2cs"),
+            *rows("clan_dlv2_r101", CLAN, "clan", 100_000, of="gta2cs", images="resolutions"),
             *rows(
                 "clan_dlv2_r101", CLAN, "clan", 100_000, PUBLISHED_SGD | {"uda.lambda_local": 10.0},
-                of="syn2cs",
+                of="syn2cs", images="resolutions",
             ),
         ],
     ),

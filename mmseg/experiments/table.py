@@ -5,8 +5,8 @@ mmseg/experiments/make_config.py makes a config, or a config file; each row has 
 :func:`runs` lists. docs/experiments.md says what each ID is for, and how to add rows of one's own.
 
 IDs 1 to 8 belong to DAFormer (Hoyer et al., CVPR 2022), 40 to 49 to HRDA (ECCV 2022), 80 to 85 to MIC (CVPR
-2023), those from 201 on to methods before them (mmseg/experiments/survey.py); 0 is the toy benchmark, 10 the one
-on photographs, 100 and 101 are short tests that all networks and methods start.
+2023), those from 201 on to methods before them (mmseg/experiments/survey.py); 0 is the toy benchmark, 10 the
+one on photographs, 100 and 101 are short tests that all networks and methods start.
 """
 
 import itertools

@@ -1,5 +1,7 @@
 """Pipelines: stored results of the published implementation, and invariants over random inputs."""
 
+from collections import Counter
+
 import cv2
 import numpy as np
 import pytest
@@ -12,7 +14,15 @@ from PIL import Image
 from mmseg.datasets import CityscapesDataset, CustomDataset
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.datasets.pseudo_margins import PseudoMargins
-from mmseg.datasets.transforms import PackInputs, Pad, PhotoMetricDistortion, RandomCrop, RandomFlip, Resize
+from mmseg.datasets.transforms import (
+    PackInputs,
+    Pad,
+    PhotoMetricDistortion,
+    RandomCrop,
+    RandomFlip,
+    RandomResolution,
+    Resize,
+)
 from mmseg.errors import ConfigError
 from mmseg.registry import TRANSFORMS
 
@@ -299,3 +309,21 @@ def test_pack_copies_what_it_packs():
 def test_wrong_arguments_are_named(cfg, message):
     with pytest.raises(ConfigError, match=message):
         TRANSFORMS.build(cfg)
+
+
+def test_the_resolution_of_an_image_changes_alone():
+    step = RandomResolution(scale=(60, 40), interpolation="bicubic", backend="pillow")
+    image = np.random.RandomState(0).randint(0, 256, (80, 120, 3)).astype(np.uint8)
+    label = np.arange(80 * 120).reshape(80, 120).astype(np.uint8)
+    counts = Counter()
+    for seed in range(200):
+        results = dict(img=image, gt_semantic_seg=label, rng=np.random.RandomState(seed), img_shape=(80, 120))
+        found = step(results)
+        assert found["gt_semantic_seg"].shape == (40, 60) and found["img"].shape[:2] == found["img_shape"]
+        counts[found["img_shape"]] += 1
+        expected = Image.fromarray(image).resize(found["img_shape"][::-1], Image.Resampling.BICUBIC)
+        assert (found["img"] == np.array(expected)).all()
+    assert counts.keys() == {(32, 48), (40, 60), (44, 66)} and min(counts.values()) > 40
+    for wrong in (dict(factors=(1, 2)), dict(probabilities=(0.5, 0.5, 0.5)), dict(factors=(0, 1, 2))):
+        with pytest.raises(ConfigError, match="RandomResolution"):
+            RandomResolution(scale=(60, 40), **wrong)

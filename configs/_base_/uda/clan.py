@@ -1,7 +1,15 @@
 # Category-level adversaries (Luo et al., CVPR 2019), for a network with two classifiers of the same features.
 # The rates of student and discriminator rise for 5000 iterations, then they are those of a decay from the
 # start of the run on.
-uda = dict(type="CLAN", lambda_adv=0.001, lambda_weight=0.01, lambda_local=40.0, epsilon=0.4, global_iters=5000)
+uda = dict(
+    type="CLAN",
+    lambda_adv=0.001,
+    lambda_weight=0.01,
+    lambda_local=40.0,
+    epsilon=0.4,
+    global_iters=5000,
+    target_size=(512, 1024),  # whatever the resolution of an image
+)
 _schedule = [
     dict(
         type="PolyWarmupLR", by_epoch=False, power=0.9, end=100_000,

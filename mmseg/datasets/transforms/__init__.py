@@ -1,5 +1,5 @@
 from mmseg.datasets.transforms.formatting import PackInputs
-from mmseg.datasets.transforms.geometry import Pad, RandomCrop, RandomFlip, Resize
+from mmseg.datasets.transforms.geometry import Pad, RandomCrop, RandomFlip, RandomResolution, Resize
 from mmseg.datasets.transforms.loading import LoadImage, LoadLabel
 from mmseg.datasets.transforms.photometric import PhotoMetricDistortion
 
@@ -11,5 +11,6 @@ __all__ = [
     "PhotoMetricDistortion",
     "RandomCrop",
     "RandomFlip",
+    "RandomResolution",
     "Resize",
 ]

@@ -69,6 +69,53 @@ class Resize(Transform):
         return results
 
 
+@TRANSFORMS.register_module()
+class RandomResolution(Resize):
+    """Resize to a fixed size, and the image alone, without label, to that size times a random factor.
+
+    The network sees the same part of the scene at another resolution; its logits are compared at the size of
+    the label. As in the published training of CLAN (Luo et al., CVPR 2019). The images of a batch have one
+    size, so a batch holds one image.
+
+    Args:
+        scale: (width, height) of the label, and of the image with factor 1.
+        factors: Of the size of the image.
+        probabilities: How often each is drawn.
+        options: ``interpolation`` and ``backend`` of :class:`Resize`.
+
+    Raises:
+        ConfigError: The probabilities do not fit to the factors, or do not add up to 1.
+    """
+
+    random = True
+
+    def __init__(
+        self,
+        scale: Sequence[int],
+        factors: Sequence[float] = (0.8, 1.0, 1.1),
+        probabilities: Sequence[float] = (0.3, 0.4, 0.3),
+        **options: str,
+    ) -> None:
+        super().__init__(scale, keep_ratio=False, **options)
+        if len(factors) != len(probabilities) or abs(sum(probabilities) - 1) > 1e-6 or min(factors) <= 0:
+            raise ConfigError(
+                f"pipeline: RandomResolution factors={factors!r}, probabilities={probabilities!r}; expected "
+                "positive factors, and as many probabilities that add up to 1"
+            )
+        self.factors, self.probabilities = list(factors), list(probabilities)
+
+    def __call__(self, results: Results) -> Results:
+        image, factor = results["img"], results["rng"].choice(self.factors, p=self.probabilities)
+        results = super().__call__(results)
+        if factor != 1:
+            width, height = (int(length * factor) for length in self.scale)
+            results["img"] = mmcv.imresize(
+                image, (width, height), interpolation=self.interpolation, backend=self.backend
+            )
+            results["img_shape"] = (height, width)
+        return results
+
+
 def draw_crop(
     size: tuple[int, int], crop_size: tuple[int, int], rng: np.random.RandomState
 ) -> tuple[slice, slice]:

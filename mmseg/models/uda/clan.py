@@ -4,7 +4,7 @@ Luo, Zheng, Guan, Yu, Yang, "Taking a Closer Look at Domain Shift: Category-leve
 Consistent Domain Adaptation", CVPR 2019. The numbers are those of the published code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +35,8 @@ class CLAN(UDADecorator):
             back-propagates twice.
         lambda_local: Factor of the local weights (eq. 5): 40 for GTA, 10 for SYNTHIA.
         epsilon: Weight of a pixel without disagreement (eq. 5).
+        target_size: (height, width) at which target predictions are compared; None = that of the image. The
+            published training changes the resolution of images at random, and compares at one size.
         global_iters: Iterations before the local weights are used; until then all pixels weigh 1.
         masking: See :class:`UDADecorator`.
 
@@ -50,6 +52,7 @@ class CLAN(UDADecorator):
         lambda_local: float = 40.0,
         epsilon: float = 0.4,
         global_iters: int = 5000,
+        target_size: Sequence[int] | None = None,
         masking: dict | None = None,
     ) -> None:
         super().__init__(model)
@@ -59,6 +62,7 @@ class CLAN(UDADecorator):
             raise ConfigError(f"uda: CLAN has {settings}; expected numbers from 0 on")
         self.lambda_adv, self.lambda_weight, self.lambda_local = lambda_adv, lambda_weight, lambda_local
         self.epsilon, self.global_iters = epsilon, global_iters
+        self.target_size = target_size and tuple(target_size)
         self.heads = two_classifiers(self.model)
         self.model_D = FCDiscriminator(self.model.num_classes)
         self.other_networks[DISCRIMINATOR] = self.model_D
@@ -67,11 +71,12 @@ class CLAN(UDADecorator):
     def objectives(self, batch: UDABatch) -> Iterator[Losses | Objective]:
         """Source loss of both classifiers, adversarial loss and discrepancy, then the discriminator."""
         damping = 1 - batch.progress.iteration / batch.progress.max_iters
-        logits, losses = self.model.forward_outputs(batch.img, batch.gt_semantic_seg)
+        size = batch.gt_semantic_seg.shape[1:]
+        logits, losses = self.model.forward_outputs(batch.img, batch.gt_semantic_seg, size)
         source = probability_of_both(logits).detach()
         yield losses
 
-        logits = self.target_outputs(batch)
+        logits = self.target_outputs(batch, self.target_size)
         target = probability_of_both(logits)
         weight = self.local_weight(logits, batch.progress.iteration)
         with frozen(self.model_D):

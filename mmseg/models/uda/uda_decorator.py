@@ -12,7 +12,7 @@ discriminator), each group says whose optimizer it belongs to.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,10 +157,10 @@ class UDADecorator(BaseModel):
         others = {parameter for network in self.other_networks.values() for parameter in network.parameters()}
         return ((name, parameter) for name, parameter in self.named_parameters() if parameter not in others)
 
-    def target_outputs(self, batch: UDABatch) -> dict[str, Tensor]:
+    def target_outputs(self, batch: UDABatch, size: Sequence[int] | None = None) -> dict[str, Tensor]:
         """Logits (B, C, h, w) of each of the student's outputs on target images, for methods that work on
-        them; source and target are shown."""
-        logits, _ = self.model.forward_outputs(batch.target_img)
+        them; source and target are shown. ``size`` is as in :meth:`EncoderDecoder.forward_outputs`."""
+        logits, _ = self.model.forward_outputs(batch.target_img, size=size)
         batch.show(source=batch.img, source_label=batch.gt_semantic_seg, target=batch.target_img)
         if batch.wants_pictures:
             batch.show(target_prediction=logits["main"].argmax(dim=1))

@@ -66,6 +66,7 @@ OF_CLAN = {
     "D_t": ("D_trg.loss", 1.0),
 }  # fmt: skip
 ONE_LEVEL = {"lambda_adv_target": dict(main=0.001, aux=0.0)}
+ANY_SIZE = dict(target_size=None)
 MULTI = "adaptseg_deeplab_multi"
 CASES = {
     "adaptseg_multi": Case("deeplabv2_adaptsegnet_r101", MULTI, "adaptsegnet", adversarial("D1", "D2")),
@@ -75,12 +76,11 @@ CASES = {
     ),
     "advent": Case("deeplabv2_advent_r101", MULTI, "advent", adversarial("D_aux", "D_main")),
     "minent": Case("deeplabv2_advent_r101", MULTI, "minent", ENTROPY),
-    "clan_main": Case("deeplabv2_clan_r101", "clan_deeplab", "clan", OF_CLAN, first=5001, length=100_000),
-    "clan_start": Case("deeplabv2_clan_r101", "clan_deeplab", "clan", OF_CLAN, length=100_000),
+    "clan_main": Case(
+        "deeplabv2_clan_r101", "clan_deeplab", "clan", OF_CLAN, ANY_SIZE, first=5001, length=100_000
+    ),
+    "clan_start": Case("deeplabv2_clan_r101", "clan_deeplab", "clan", OF_CLAN, ANY_SIZE, length=100_000),
 }  # fmt: skip
-FOCAL = {
-    f"{head}.loss_decode": dict(type="FocalLoss", _delete_=True) for head in ("decode_head", "auxiliary_head")
-}
 
 
 def stored_name(discriminator: str, key: str) -> str:
@@ -92,7 +92,7 @@ def stored_name(discriminator: str, key: str) -> str:
 
 def build(case: Case) -> tuple[UDADecorator, dict[str, str]]:
     """The method with the stored weights, and published name -> name in the student."""
-    changes = dict(NORMALISED) | (FOCAL if case.uda == "clan" else {})
+    changes = dict(NORMALISED)
     if case.settings is ONE_LEVEL:
         changes["auxiliary_head.loss_decode.loss_weight"] = 0.0
     student = MODELS.build(model_config(case.network, changes=changes))

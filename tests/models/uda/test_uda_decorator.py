@@ -21,6 +21,18 @@ from uda_steps import (
 from mmseg.errors import ConfigError
 from mmseg.models.segmentors.encoder_decoder import Losses
 from mmseg.models.uda import DACS, AdaBN, AdvSeg, MinEnt, Objective, SourceOnly, Step, UDABatch, UDADecorator
+from mmseg.models.uda import (
+    CLAN,
+    DACS,
+    AdvEnt,
+    AdvSeg,
+    MinEnt,
+    Objective,
+    SourceOnly,
+    Step,
+    UDABatch,
+    UDADecorator,
+)
 
 OWN = dict(teacher=dict(alpha=0.9))
 DAFORMER = DISTANCE | dict(imnet_feature_dist_classes=[0, 1], pseudo_weight_ignore_top=4)
@@ -37,14 +49,23 @@ METHODS = {
     "AdaBN(HRDA)": (AdaBN, True, {}),
     "AdvSeg": (AdvSeg, False, {}),
     "AdvSeg(HRDA) MIC": (AdvSeg, True, dict(masking=MIC)),
-    "MinEnt": (MinEnt, False, {}),
+    "AdvEnt": (AdvEnt, False, dict(class_ratio_prior=dict(class_ratio=[1, 2, 3, 4]))),
+    "AdvEnt(HRDA) MIC": (AdvEnt, True, dict(masking=MIC)),
+    "CLAN": (CLAN, False, dict(global_iters=0)),
+    "CLAN MIC": (CLAN, False, dict(masking=MIC)),
+    "MinEnt": (MinEnt, False, dict(most_uncertain=0.3)),
     "MinEnt(HRDA) MIC": (MinEnt, True, dict(masking=MIC)),
 }
 
 
 def method_named(name: str) -> UDADecorator:
     kind, hrda, settings = copy.deepcopy(METHODS[name])
-    return tiny_method(kind, tiny(hrda=hrda), **settings)
+    segmentor = tiny(hrda=hrda)
+    if kind is CLAN:
+        segmentor |= dict(auxiliary_head=copy.deepcopy(segmentor["decode_head"]), sum_outputs=True)
+    method = tiny_method(kind, segmentor, **settings)
+    method.begin_run(seed=0, max_iters=10)
+    return method
 
 
 # ------------------------------------------------------------------------------------------------- host reads
