@@ -68,6 +68,7 @@ class PartsRow:
     title: str = ""
     meaning: str = ""
     start: ClassVar[None] = None
+    group: ClassVar[str] = ""
 
     @property
     def max_iters(self) -> int:

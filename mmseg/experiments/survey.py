@@ -3,12 +3,11 @@
 IDs from 201 on: adversarial alignment and entropy, with the networks, images and optimizers of their time.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from mmseg.experiments.experiment import Experiment, PartsRow
 
-Settings = Mapping[str, Any]
+Settings = dict[str, Any]
 SOURCES = {"gta2cs": "uda_gta_to_cityscapes", "syn2cs": "uda_synthia_to_cityscapes"}
 PUBLISHED_SGD: Settings = {
     "optim_wrapper.optimizer.type": "LegacySGD",

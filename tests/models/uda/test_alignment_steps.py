@@ -154,10 +154,7 @@ def parameters_of(method: UDADecorator, names: dict[str, str]) -> dict[str, dict
 
 
 def all_cases() -> list:
-    first = [("adaptseg_multi", variant) for variant in VARIANTS] + [
-        ("clan_main", "legacy"),
-        ("advent", "legacy"),
-    ]
+    first = [("adaptseg_multi", "legacy"), ("clan_main", "once")]
     rest = [(name, variant) for name in CASES for variant in VARIANTS if (name, variant) not in first]
     return [*first, *(pytest.param(*case, marks=pytest.mark.slow) for case in rest)]
 

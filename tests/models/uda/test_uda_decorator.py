@@ -20,10 +20,10 @@ from uda_steps import (
 
 from mmseg.errors import ConfigError
 from mmseg.models.segmentors.encoder_decoder import Losses
-from mmseg.models.uda import DACS, AdaBN, AdvSeg, MinEnt, Objective, SourceOnly, Step, UDABatch, UDADecorator
 from mmseg.models.uda import (
     CLAN,
     DACS,
+    AdaBN,
     AdvEnt,
     AdvSeg,
     MinEnt,

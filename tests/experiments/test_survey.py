@@ -1,0 +1,51 @@
+"""Methods of the survey: the configs of their rows, and what they say of the published runs."""
+
+import pytest
+import torch
+
+from mmseg import datasets, engine, models  # noqa: F401  (fill the registries)
+from mmseg.config.checks import check_config
+from mmseg.experiments.paper_results import PAPER_RESULTS, paper_result
+from mmseg.experiments.survey import SURVEY
+from mmseg.experiments.table import runs
+from mmseg.registry import DATASETS, MODELS, TRANSFORMS
+
+FIRST_SEEDS = [run for exp_id in SURVEY for run in runs(exp_id) if run.seed == 0]
+
+
+@pytest.mark.parametrize("run", FIRST_SEEDS, ids=lambda run: run.name)
+def test_every_row_is_a_complete_config(run, tmp_path):
+    cfg = run.config()
+    cfg.work_dir = str(tmp_path)
+    check_config(cfg)
+    with torch.device("meta"):
+        student = MODELS.build(dict(cfg.model, pretrained=None))
+    assert student.align_corners and student.num_classes == 19
+    method = MODELS.build(dict(cfg.uda, model=student))
+    assert method.other_networks.keys() == cfg.get("other_networks", {}).keys()
+    assert cfg.optim_wrapper.optimizer.type == "LegacySGD"
+    for domain, scale in (("source", (1280, 720 if "gta" in run.name else 760)), ("target", (1024, 512))):
+        pipeline = [TRANSFORMS.build(step) for step in cfg.train_dataloader.dataset[domain].pipeline]
+        (resize,) = [step for step in pipeline if hasattr(step, "scale")]
+        assert resize.scale == scale and resize.backend == "pillow"
+    assert DATASETS.get(cfg.train_dataloader.dataset.type)
+    synthia = run.name.startswith("syn2cs")
+    assert (cfg.val_evaluator.get("class_subsets") == ("16", "13")) == synthia
+
+
+def test_lengths_and_schedules():
+    found = {run.name: (run.max_iters, run.config().param_scheduler[0].end) for run in FIRST_SEEDS}
+    assert found["gta2cs_adaptsegnet_dlv2_r101_s0"] == (150_000, 250_000)
+    assert found["gta2cs_advent_dlv2_r101_s0"] == (120_000, 250_000)
+    assert found["syn2cs_advent_dlv2_r101_s0"] == (90_000, 90_000)
+    assert found["gta2cs_clan_dlv2_r101_s0"] == (100_000, 100_000)
+    other = SURVEY[202].runs(202)[12].config().other_networks.discriminator.param_scheduler
+    assert other[0].end == 90_000
+
+
+def test_published_scores_of_the_classes_are_those_of_the_mean():
+    listed = [result for result in PAPER_RESULTS if result.per_class]
+    assert len(listed) == 2
+    for result in listed:
+        assert sum(result.per_class) / 19 == pytest.approx(result.value, abs=0.1)
+    assert paper_result("syn2cs_clan_dlv2_r101").score == "mIoU13"
