@@ -4,17 +4,24 @@ Folders, suffixes, label values and classes are guessed from the files and writt
 name the classes, then run verify_dataset on the config.
 """
 
+from __future__ import annotations
+
 import argparse
+import os
+import posixpath
+import shlex
 import sys
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmseg.cli import command, writing
 from mmseg.errors import ConfigError, DataError
 
-HEADER = """# {root}, as found by describe_dataset; check each guess, then run
-# python tools/verify_dataset.py {out} --write-statistics
+if TYPE_CHECKING:  # describe imports torch
+    from mmseg.datasets.describe import Description
+
+HEADER = """# {root}, as found by describe_dataset; check each guess, name the classes, then run
+# {verify}
 """
 PIPELINES = """# box: (width, height) that images are scaled into; crop: (height, width)
 box, crop = {box}, {crop}
@@ -45,6 +52,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, help="config to write (default: configs/own/<name of the folder>.py)"
     )
+    parser.add_argument("--nproc", type=int, default=4, help="processes (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace the config if there is one")
     return parser.parse_args(argv)
 
@@ -52,56 +60,57 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 @command
 def main(argv: list[str] | None = None) -> None:
     """Guess, write the config and say what was found."""
+    from mmseg.commands import verify_dataset
     from mmseg.datasets.describe import describe
 
     args = parse_args(argv)
     out = args.out or Path("configs", "own", f"{args.root.resolve().name}.py")
     if out.exists() and not args.overwrite:
         raise ConfigError(f"--out {out}: exists; name another file, or replace it with --overwrite")
-    pairs = describe(args.root)
-    for pair in pairs:
-        images, labels = (f"{kind.folder or '.'}/*{kind.suffix}" for kind in (pair.images, pair.labels))
-        unlabelled = len(pair.images.names) - len(pair.names)
-        rest = f", {unlabelled} images without label" if unlabelled else ""
-        print(f"{len(pair.names)} pairs: {images} with {labels}{rest}")
-        for remark in pair.remarks:
-            print(f"warning: {remark}", file=sys.stderr)
+    found = describe(args.root, args.nproc)
+    files = config_files(args.root, out, found)
+    for remark in found.remarks:
+        print(f"warning: {remark}", file=sys.stderr)
     with writing(str(out)):
         out.parent.mkdir(parents=True, exist_ok=True)
-        for path, text in config_files(args.root, out, pairs).items():
+        for path, text in files.items():
             path.write_text(text, encoding="utf-8")
-    print(f"{out}: name the classes in it, then run python tools/verify_dataset.py {out}")
+    for name, pairs in found.parts.items():
+        print(f"{name}: {len(pairs)} pairs, as {pairs[0].image} with {pairs[0].label}")
+    if verify_dataset.main([str(out), "--quick"]) != 0:
+        raise DataError(f"{out}: was written, but has to be corrected by hand, as said above")
+    print(f"{out}: name the classes in it, then run {verify_command(out)}")
 
 
-def config_files(root: Path, out: Path, pairs: list) -> dict[Path, str]:
-    """The config of a data set, with a comment at each guess, and lists of the images that have a label."""
-    from mmseg.datasets.describe import settings
-    from mmseg.datasets.transforms.loading import LoadImage
+def verify_command(out: Path) -> str:
+    """What to type to check a config."""
+    return shlex.join(["python", "tools/verify_dataset.py", str(out)])
 
-    first = pairs[0]
-    values: Counter = sum((pair.values for pair in pairs), Counter())
-    found = settings(first, values)
-    total = max(values.total(), 1)
-    sample, load_image = first.images.path(root, first.names[0]), 'dict(type="LoadImage")'
-    width, height = LoadImage().size(sample)
-    try:
-        LoadImage().read(sample)
-    except DataError:  # deeper than 8 bits
-        load_image = 'dict(type="LoadImage", percentiles=(1, 99))'  # value_range is better where it is known
+
+def config_files(root: Path, out: Path, found: Description) -> dict[Path, str]:
+    """The config of a data set, with a comment at each guess, and lists of images where folders hold more."""
+    from mmseg.config.base import CONFIGS
+    from mmseg.datasets.describe import folders, settings, suffixes
+
+    own = settings(found)
+    width, height = found.size
     edge = max(min(512, height // 32 * 32, width // 32 * 32), 32)
+    load_image = ", percentiles=(1, 99)" if found.is_deep else ""  # value_range is better where it is known
+    loaders = CONFIGS / "_base_" / "datasets" / "parts" / "loaders.py"
+    if out.resolve().is_relative_to(CONFIGS.parent):
+        loaders = Path(os.path.relpath(loaders, out.resolve().parent))
     lines = [
-        HEADER.format(root=root, out=out),
-        PIPELINES.format(box=(width, height), crop=(edge, edge), load_image=load_image),
-        'own_data = dict(\n    type="CustomDataset",\n',
-        f"    data_root={str(root)!r},\n    img_suffix={first.images.suffix!r},\n",
-        f"    seg_map_suffix={first.labels.suffix!r},\n",
-        "    # share of the pixels in the labels that were read; unnamed classes are called by their value\n",
+        HEADER.format(root=root, verify=verify_command(out)),
+        f"_base_ = [{loaders.as_posix()!r}]\n",
+        PIPELINES.format(box=found.size, crop=(edge, edge), load_image=f'dict(type="LoadImage"{load_image})'),
+        f'own_data = dict(\n    type="CustomDataset",\n    data_root={str(root)!r},\n',
+        "    # share of the pixels in the labels; unnamed classes are called by their value\n",
         "    classes=[\n",
     ]
-    id_map = found["id_map"]
-    used = list(id_map) if id_map is not None else list(range(len(found["classes"])))
-    for name, value in zip(found["classes"], used, strict=True):
-        lines.append(f"        {name!r},  # {value}: {values[value] / total:.1%}\n")
+    id_map = own["id_map"]
+    used = list(id_map) if id_map is not None else list(range(len(own["classes"])))
+    for name, value in zip(own["classes"], used, strict=True):
+        lines.append(f"        {name!r},  # {value}: {found.values[value] / found.values.total():.1%}\n")
     lines.append("    ],\n")
     if id_map is not None:
         lines.append(
@@ -111,48 +120,52 @@ def config_files(root: Path, out: Path, pairs: list) -> dict[Path, str]:
         lines.append("    },\n")
     lines.append(")\n")
     files: dict[Path, str] = {}
-    training = next((pair for pair in pairs if _is(pair, "tra")), first)
-    testing = next((pair for split in ("val", "test") for pair in pairs if _is(pair, split)), training)
-    for pair in pairs:
-        if pair not in (training, testing):
-            lines.append(
-                f"# not used: {len(pair.names)} pairs of {pair.images.folder} and {pair.labels.folder}\n"
-            )
-        lines += [f"# {remark}\n" for remark in pair.remarks]
-    if testing is training and not any(_split_file(training, "val")):
-        lines.append(
-            "# no images for validation were found: these are those of training, so scores say little\n"
-        )
-    for loader, pair, pipeline in (("train", training, "train"), ("val", testing, "test")):
-        extra = "" if loader == "train" else "        test_mode=True,\n"
-        settings_of = "own_data"
-        if (pair.images.suffix, pair.labels.suffix) != (first.images.suffix, first.labels.suffix):
-            suffixes = f"img_suffix={pair.images.suffix!r}, seg_map_suffix={pair.labels.suffix!r}"
-            settings_of = f"{{**own_data, **dict({suffixes})}}"
-        split = next(_split_file(pair, loader), None)
-        if split is not None:
-            extra += f"        split={str(root / split)!r},\n"
-        elif len(pair.names) < len(pair.images.names):
-            labelled = out.resolve().with_name(f"{out.stem}_labelled_{loader}.txt")
-            files[labelled] = "".join(f"{name}\n" for name in pair.names)
-            extra += f"        split={str(labelled)!r},  # images that have a label\n"
-        lines.append(
-            f"{loader}_dataloader = dict(\n    dataset=dict(\n        **{settings_of},\n"
-            f"        img_dir={pair.images.folder!r},\n        ann_dir={pair.labels.folder!r},\n{extra}"
-            f"        pipeline={pipeline}_pipeline,\n    )\n)\n"
-        )
-    lines.append("test_dataloader = val_dataloader\n")
+    there_at_all: set[str] = set()
+    for part, pairs in found.parts.items():
+        ends = suffixes(pairs)
+        splits: list[str | None] = []
+        for number, (place, names) in enumerate(folders(pairs).items(), 1):
+            there = names_in(root, place, ends)
+            there_at_all |= {posixpath.join(place[0], name) for name in there}
+            given = root / found.lists.get(part, "")
+            written = out.resolve().with_name(f"{out.stem}_{part}_{number}.txt")
+            if there == names:
+                splits.append(None)
+            elif given.is_file() and names_of(given) == names:
+                splits.append(str(given))
+            else:
+                files[written] = "".join(f"{name}\n" for name in sorted(names))
+                splits.append(str(written))
+        image_dirs, label_dirs = map(list, zip(*folders(pairs), strict=True))
+        lines.append(f"{part}_dataloader = dict(\n    dataset=dict(\n        **own_data,\n")
+        for name, each in (
+            ("img_dir", image_dirs), ("ann_dir", label_dirs), ("img_suffix", ends[0]),
+            ("seg_map_suffix", ends[1]), ("split", splits if any(splits) else []),
+        ):  # fmt: skip
+            lines.append(f"        {name}={(each[0] if len(each) == 1 else each)!r},\n" if each else "")
+        lines.append("" if part == "train" else "        test_mode=True,\n")
+        lines.append(f"        pipeline={'train' if part == 'train' else 'test'}_pipeline,\n    )\n)\n")
+    if "test" not in found.parts:
+        lines.append("test_dataloader = val_dataloader\n")
+    pairs = [pair for part in found.parts.values() for pair in part]
+    unused = there_at_all - {posixpath.join(pair.folders[0], pair.name) for pair in pairs}
+    if unused:
+        found.remarks.append(f"{len(unused)} images have no label, or none that is used, as {min(unused)}")
+    lines += [f"# {remark}\n" for remark in found.remarks]
     return files | {out: "".join(lines)}
 
 
-def _split_file(pair, loader: str) -> Iterator[str]:
-    """Lists of the images for training or validation; those that are called so alone come first."""
-    named = [file for file in pair.splits if loader in Path(file).stem.lower()]
-    exact = [file for file in named if Path(file).stem.lower() == loader]
-    yield from exact or [file for file in named if "trainval" not in file.lower()]
+def names_of(listed: Path) -> set[str]:
+    """Lines of a list as a data set reads it."""
+    return {line.strip() for line in listed.read_text("utf-8-sig", "replace").splitlines()} - {""}
 
 
-def _is(pair, split: str) -> bool:
-    from mmseg.datasets.describe import split_of
+def names_in(root: Path, place: tuple[str, str], ends: tuple[list[str], list[str]]) -> set[str]:
+    """Names of the images that a data set would find in a folder."""
+    from mmseg.datasets import CustomDataset
 
-    return split_of(pair.images.folder) == split
+    dataset = CustomDataset(
+        data_root=str(root), img_dir=place[0], ann_dir=place[1], img_suffix=ends[0], seg_map_suffix=ends[1],
+        classes=["a", "b"], load_labels=False,
+    )  # fmt: skip
+    return {sample.name for sample in dataset.samples}

@@ -1,298 +1,215 @@
-"""Guess how a folder of images and labels is organised."""
+"""Guess how a folder of images and labels is organised, and which classes the labels hold."""
 
 from __future__ import annotations
 
-import csv
-import os
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import posixpath
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.progress import track
 
-from mmseg.datasets.decoding import read_label
-from mmseg.datasets.files import IMAGE_ENDINGS, walk
+from mmseg.datasets.pairing import PROBED, Pair, agreeing, count, find_pairs, spread
+from mmseg.datasets.parallel import map_in_processes
+from mmseg.datasets.text_files import Lists, Value, class_names
+from mmseg.datasets.transforms.loading import ColorTable, LoadImage, LoadLabel
 from mmseg.errors import DataError
-from mmseg.labels import IGNORE_INDEX
+from mmseg.labels import IGNORE_INDEX, NUM_LABEL_VALUES
 
-PROBED = 8  # files of a kind that are opened to see what they hold
-READ = 1000  # labels that are read for their values
-MOST_VALUES = 64  # more values or colours than classes can have mean that a file is no label
-SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
-BEHIND_SPLIT = ("", "annot", "labels", "label", "masks", "mask", "gt", "images", "img")
-"""What follows it in the names of folders, as in ``trainannot``."""
-_SEPARATOR = re.compile(r"[_.-]")
-Value = int | tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Files of a folder with the same end of their names.
-
-    Attributes:
-        folder: Below the root, with ``/``; empty for the root.
-        suffix: End of their names, ``.png`` or ``_mask.png``.
-        names: Their paths below the folder, without suffix.
-    """
-
-    folder: str
-    suffix: str
-    names: frozenset[str]
-
-    def path(self, root: Path, name: str) -> str:
-        """File of a name."""
-        return str(root / self.folder / f"{name}{self.suffix}")
+IGNORED = (IGNORE_INDEX, 2**16 - 1)
+SHOWN = 20  # files that are named one by one
 
 
 @dataclass
-class Pairing:
-    """Images and their labels.
+class Description:
+    """What was found in a folder.
 
     Attributes:
-        images, labels: What belongs together by name.
-        values: Raw label value or colour -> pixels in the labels that were read.
-        splits: Text files below the root whose lines are names of images with a label.
+        parts: train, val and perhaps test -> pairs.
+        values: Raw label value or colour -> pixels.
         class_names: Value -> name, where a file of the folder says so.
+        lists: Part -> file of the folder that names its images.
+        size: Most common (width, height).
+        is_deep: Whether images have more than 8 bits.
         remarks: What could not be found out or is left out.
     """
 
-    images: Kind
-    labels: Kind
-    values: Counter[Value] = field(default_factory=Counter)
-    splits: list[str] = field(default_factory=list)
-    class_names: dict[Value, str] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
-
-    @property
-    def names(self) -> list[str]:
-        """Images that have a label."""
-        return sorted(self.images.names & self.labels.names)
+    parts: dict[str, list[Pair]]
+    values: Counter[Value]
+    class_names: dict[Value, str]
+    lists: dict[str, str]
+    size: tuple[int, int]
+    is_deep: bool
+    remarks: list[str]
 
 
-def describe(root: Path) -> list[Pairing]:
-    """Find the images of a folder and the labels that belong to them.
-
-    Folders ``train``, ``val`` and ``test`` become a pairing each.
+def describe(root: Path, nproc: int = 4) -> Description:
+    """Find the images of a folder and the labels that belong to them, and read them all.
 
     Args:
         root: Folder of the data set.
+        nproc: Number of processes.
 
     Raises:
-        DataError: It is missing, holds no image, or no label that belongs to one.
+        DataError: It is missing, holds no image, or no label that belongs to one and can be used.
     """
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder")
-    kinds = list(_kinds(root))
-    if not kinds:
-        raise DataError(f"{root}: holds no image; expected files {', '.join(IMAGE_ENDINGS)}")
-    labels = [kind for kind in kinds if _are_labels(root, kind)]
-    images = [kind for kind in kinds if kind not in labels]
-    pairs = [
-        Pairing(image, label)
-        for image in images
-        for label in labels
-        if image.names & label.names and _related(image, label)
-    ]
-    if not pairs:
-        found = ", ".join(f"{kind.folder or '.'}/*{kind.suffix} ({len(kind.names)})" for kind in kinds[:8])
-        raise DataError(
-            f"{root}: found {found}, but no labels with the names of images; expected labels as PNG, TIFF or "
-            "BMP of class ids or of few colours, named like their image but for the suffix"
-        )
-    chosen = _disjoint(sorted(pairs, key=_preference))
-    for pair in chosen:
-        pair.remarks += [
-            f"{other.labels.folder or '.'}/*{other.labels.suffix} fit {len(other.names)} images as well"
-            for other in pairs
-            if other.images == pair.images and other.labels != pair.labels and other not in chosen
-        ]
-        pair.values = _values(root, pair)
-        pair.splits = _split_files(root, pair)
-        pair.class_names = _class_names(root)
-    return sorted(chosen, key=lambda pair: (split_of(pair.images.folder) or "", pair.images.folder))
+    pairs, is_colour, remarks, texts = find_pairs(root)
+    is_deep = _are_deep(root, pairs)
+    good, values, sizes = _readable(root, pairs, is_colour, is_deep, nproc, remarks)
+    lists = Lists(root, texts, [(pair.image, pair.name, pair.split) for pair in good])
+    remarks += lists.remarks
+    parts = _parts(good, lists, remarks)
+    size = sizes.most_common(1)[0][0]
+    return Description(parts, values, class_names(root), lists.used, size, is_deep, remarks)
 
 
-def _kinds(root: Path) -> Iterator[Kind]:
-    """Every folder with images below it, and every common end of their names."""
-    below: dict[str, list[str]] = {}
-    for place, files in walk(root):
-        inside = os.path.relpath(place, root).replace(os.sep, "/")
-        parts = [] if inside == "." else inside.split("/")
-        for file in files:
-            if os.path.splitext(file)[1].lower() in IMAGE_ENDINGS:
-                for depth in range(len(parts) + 1):
-                    path = "/".join([*parts[depth:], file])
-                    below.setdefault("/".join(parts[:depth]), []).append(path)
-    for folder, files in below.items():
-        suffixes: Counter[str] = Counter()
-        for suffix in (suffix for file in files for suffix in _suffixes(file)):
-            known = next((other for other in suffixes if other.lower() == suffix.lower()), suffix)
-            suffixes[known] += 1
-        for suffix, count in suffixes.items():
-            if suffix.startswith(".") or count > 1:
-                names = {file[: -len(suffix)] for file in files if file.lower().endswith(suffix.lower())}
-                yield Kind(folder, suffix, frozenset(names))
+def _are_deep(root: Path, pairs: Sequence[Pair]) -> bool:
+    """Whether images can be read with a range of values alone."""
+    for pair in spread(pairs, PROBED):
+        with suppress(DataError):
+            LoadImage(percentiles=(1, 99)).read(str(root / pair.image))
+            try:
+                LoadImage().read(str(root / pair.image))
+            except DataError:
+                return True
+    return False
 
 
-def _suffixes(file: str) -> Iterator[str]:
-    """``.png``, ``_c.png`` and ``_b_c.png`` of ``a_b_c.png``; ``-`` and ``.`` separate words, too."""
-    stem, ending = os.path.splitext(os.path.basename(file))
-    yield ending
-    starts = [match.start() for match in _SEPARATOR.finditer(stem) if match.start() > 0]
-    for start in starts[:-3:-1]:
-        if not stem[start + 1 :].split(stem[start])[0].isdigit():
-            yield stem[start:] + ending
+def _readable(
+    root: Path, pairs: Sequence[Pair], is_colour: bool, is_deep: bool, nproc: int, remarks: list[str]
+) -> tuple[list[Pair], Counter[Value], Counter[tuple[int, int]]]:
+    """Pairs that can be used, pixels of each value of their labels, and sizes of the images."""
+    loader = LoadImage(percentiles=(1, 99)) if is_deep else LoadImage()
+    items = [(str(root / pair.image), str(root / pair.label)) for pair in pairs]
+    good, values, sizes = list[Pair](), Counter[Value](), Counter[tuple[int, int]]()
+    left_out = []
+    results = map_in_processes(partial(_read, loader, is_colour), items, nproc)
+    progress = track(results, description="reading", total=len(items), transient=True)
+    for pair, found in zip(pairs, progress, strict=True):
+        if isinstance(found, str):
+            left_out.append(found)
+        else:
+            good.append(pair)
+            sizes[found[0]] += 1
+            values.update(found[1])
+    remarks += [f"left out: {problem}" for problem in left_out[:SHOWN]]
+    if len(left_out) > SHOWN:
+        remarks.append(f"left out: {len(left_out) - SHOWN} more pairs")
+    if not good:
+        raise DataError(f"{root}: none of {len(pairs)} pairs of images and labels can be used; {left_out[0]}")
+    return good, values, sizes
 
 
-def _are_labels(root: Path, kind: Kind) -> bool:
-    if kind.suffix.lower().endswith((".jpg", ".jpeg", ".jfif", ".webp")):
-        return False  # their compression changes values
-    names = sorted(kind.names)
-    chosen = names[:: max(len(names) // PROBED, 1)][:PROBED]
-    values: set[Value] = set()
-    unreadable = 0
-    for name in chosen:
-        try:
-            values |= set(_count(read_label(kind.path(root, name))))
-        except DataError:
-            unreadable += 1
-        if len(values) > MOST_VALUES:
-            return False
-    return unreadable < (len(chosen) + 1) / 2  # some may be damaged
-
-
-def _count(label: np.ndarray) -> Counter[Value]:
-    """Pixels of each value, or of each colour."""
-    if label.ndim == 2:
-        values, counts = np.unique(label, return_counts=True)
-        return Counter(dict(zip(map(int, values), map(int, counts), strict=True)))
-    packed = label[..., :3].astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
-    values, counts = np.unique(packed, return_counts=True)
-    colours = ((value >> 16, value >> 8 & 255, value & 255) for value in values.tolist())
-    return Counter(dict(zip(colours, map(int, counts), strict=True)))
-
-
-def _related(image: Kind, label: Kind) -> bool:
-    """Whether names agree because files belong together: not those of one split with those of another."""
-    return split_of(image.folder) == split_of(label.folder)
-
-
-def split_of(folder: str) -> str | None:
-    """``tra``, ``val`` or ``test`` where a part of the path is named so; None elsewhere."""
-    for part in folder.lower().split("/"):
-        for split in SPLITS:
-            if part.startswith(split) and part[len(split) :].strip("_-") in BEHIND_SPLIT:
-                return split[:3].replace("tes", "test")
-    return None
-
-
-def _preference(pair: Pairing) -> tuple:
-    """Ids before colours, folders of a split first, then many pairs, deep folders and long suffixes."""
-    has_split = split_of(pair.images.folder) is not None
-    coloured = "color" in pair.labels.suffix.lower()
-    instance = "instance" in (pair.labels.suffix + pair.labels.folder).lower()
-    depth = pair.images.folder.count("/") + bool(pair.images.folder)
-    return (
-        instance, coloured, not has_split, -len(pair.names), -depth, -len(pair.labels.suffix),
-        -len(pair.images.suffix), pair.images.folder, pair.labels.folder,
-    )  # fmt: skip
-
-
-def _disjoint(pairs: Sequence[Pairing]) -> list[Pairing]:
-    """The first pairings, of every image one."""
-    taken: set[str] = set()
-    chosen = []
-    for pair in pairs:
-        files = {f"{pair.images.folder}/{name}{pair.images.suffix}".lstrip("/") for name in pair.names}
-        files |= {f"{pair.labels.folder}/{name}{pair.labels.suffix}".lstrip("/") for name in pair.names}
-        if not files & taken:
-            chosen.append(pair)
-            taken |= files
-    return chosen
-
-
-def _values(root: Path, pair: Pairing) -> Counter[Value]:
-    names = pair.names
-    found: Counter[Value] = Counter()
-    chosen = names[:: max(len(names) // READ, 1)][:READ]
-    for name in chosen:
-        try:
-            found.update(_count(read_label(pair.labels.path(root, name))))
-        except DataError as error:
-            pair.remarks.append(str(error))
-    if len(chosen) < len(names):
-        pair.remarks.append(f"{len(chosen)} of {len(names)} labels were read; others may hold further values")
-    return found
-
-
-def _split_files(root: Path, pair: Pairing) -> list[str]:
-    """Text files that name images of a pairing, line by line."""
-    names, found = set(pair.names), []
-    for place, files in walk(root):
-        for file in files:
-            path = Path(place, file)
-            if path.suffix != ".txt" or path.stat().st_size > 2**24:
-                continue
-            lines = {line.strip() for line in path.read_text("utf-8-sig", "replace").splitlines()} - {""}
-            if lines and lines <= names:
-                found.append(path.relative_to(root).as_posix())
-    return sorted(found)
-
-
-def _class_names(root: Path) -> dict[Value, str]:
-    """Names of colours or ids in a CSV file with the columns name and r, g, b or id."""
-    for path in sorted(root.glob("*.csv")):
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            rows = [{key.strip().lower(): (value or "").strip() for key, value in row.items() if key}
-                    for row in csv.DictReader(file)]  # fmt: skip
-        found = {value: row["name"] for row in rows if row.get("name") and (value := _value(row)) is not None}
-        if found:
-            return found
-    return {}
-
-
-def _value(row: Mapping[str, str]) -> Value | None:
+def _read(
+    loader: LoadImage, is_colour: bool, files: tuple[str, str]
+) -> tuple[tuple[int, int], Counter[Value]] | str:
+    """(width, height) of the image and pixels of each value of the label, or why they cannot be used."""
+    anything = ColorTable({(0, 0, 0): 0}) if is_colour else np.zeros(NUM_LABEL_VALUES, np.uint8)
+    described = {"img_path": files[0], "seg_map_path": files[1], "num_classes": 1, "id_lookup": anything}
     try:
-        if {"r", "g", "b"} <= row.keys():
-            return int(row["r"]), int(row["g"]), int(row["b"])
-        return int(row["id"])
-    except (KeyError, ValueError):
-        return None
+        results = loader(described)
+        raw, _ = LoadLabel().read(results)
+    except DataError as error:
+        return str(error)
+    height, width = results["ori_shape"]
+    return (width, height), count(raw)
 
 
-def settings(pair: Pairing, values: Counter[Value]) -> dict[str, Any]:
-    """Arguments of :class:`~mmseg.datasets.CustomDataset` for a pairing: classes and ``id_map``.
+def _parts(pairs: list[Pair], lists: Lists, remarks: list[str]) -> dict[str, list[Pair]]:
+    """What is for training, validation and perhaps test; lists go before folders."""
+    listed = {number for numbers in lists.members.values() for number in numbers}
+    by_folder = {
+        split: [n for n, pair in enumerate(pairs) if pair.split == split and n not in listed]
+        for split in ("train", "val", "test")
+    }
+    numbers = {split: lists.members.get(split) or found for split, found in by_folder.items()}
+    rest = sorted(set(range(len(pairs))).difference(*numbers.values()))
+    if not numbers["train"]:
+        numbers["train"], rest = rest or list(range(len(pairs))), []
+    if not numbers["val"]:
+        numbers["val"], numbers["test"] = numbers["test"], []
+    if not numbers["val"] and rest:
+        remarks.append(
+            f"no split for validation was found: it has the {len(rest)} pairs that are in no other"
+        )
+        numbers["val"], rest = rest, []
+    if not numbers["val"]:
+        remarks.append(
+            "no images for validation were found: these are those of training, so scores say little"
+        )
+        numbers["val"] = numbers["train"]
+    elif both := set(numbers["train"]) & set(numbers["val"]):
+        remarks.append(f"{len(both)} images are for training and for validation, so scores say little")
+    if rest:
+        remarks.append(f"{len(rest)} pairs are in no split and not used, as {pairs[rest[0]].image}")
+    return {split: [pairs[n] for n in part] for split, part in numbers.items() if part}
 
-    Args:
-        pair: Images and labels.
-        values: Of all pairings of the data set, which have the same classes.
+
+def folders(pairs: Iterable[Pair]) -> dict[tuple[str, str], set[str]]:
+    """``img_dir`` and ``ann_dir`` -> names of the images that count there, below ``img_dir`` without suffix.
+
+    What the folders of images and labels have in common at their ends is what a data set searches.
+    """
+    groups: dict[tuple[str, str], list[tuple[list[str], str]]] = defaultdict(list)
+    for pair in pairs:
+        image, label = (folder.split("/") if folder else [] for folder in pair.folders)
+        alike = agreeing(image[::-1], label[::-1])
+        top, tail = len(image) - alike, image[len(image) - alike :]
+        groups["/".join(image[:top]), "/".join(label[: len(label) - alike])].append((tail, pair.name))
+    found = {}
+    for tops, entries in groups.items():
+        low, high = (choose(tail for tail, _ in entries) for choose in (min, max))
+        alike = agreeing(low, high)
+        image_dir, label_dir = (posixpath.join(top, *low[:alike]) for top in tops)
+        found[image_dir, label_dir] = {posixpath.join("", *tail[alike:], name) for tail, name in entries}
+    return dict(sorted(found.items()))
+
+
+def suffixes(pairs: Iterable[Pair]) -> tuple[list[str], list[str]]:
+    """``img_suffix`` and ``seg_map_suffix``, the most frequent first; capital letters do not matter."""
+    found = []
+    for spelled in zip(*(pair.suffixes for pair in pairs), strict=True):
+        by_frequency = [suffix for suffix, _ in Counter(spelled).most_common()]
+        found.append(list({suffix.lower(): suffix for suffix in reversed(by_frequency)}.values())[::-1])
+    return found[0], found[1]
+
+
+def settings(description: Description) -> dict[str, Any]:
+    """Arguments of :class:`~mmseg.datasets.CustomDataset`: ``classes`` and ``id_map``.
 
     Raises:
-        DataError: There are fewer than two of them.
+        DataError: There are fewer than two of them, or more than a label can hold.
     """
+    values = description.values
+    label = description.parts["train"][0].label
+    found = f"{len(values)} values" if len(values) > 1 else f"the value {next(iter(values))} alone"
     if len(values) < 2:
         raise DataError(
-            f"{pair.labels.folder or '.'}/*{pair.labels.suffix}: the labels that were read hold "
-            f"{f'the value {next(iter(values))} alone' if values else 'no value'}, expected those of two "
-            "classes at least; check that these files are the labels"
+            f"the labels, as {label}, hold {found}, expected those of two classes at least; check that these "
+            "files are the labels"
         )
-    ordered = sorted(values, key=lambda value: (isinstance(value, tuple), value))
-    ids = [value for value in ordered if isinstance(value, int)]
-    ignored = {IGNORE_INDEX} if IGNORE_INDEX in ids and len(ids) > 2 else set()
-    used = [value for value in ordered if value not in ignored]
+    ids = [value for value in values if isinstance(value, int)]
+    ignored = {value for value in ids if value < 0 or (value in IGNORED and len(ids) > 2)}
+    used = sorted(value for value in values if value not in ignored)
+    if len(used) > IGNORE_INDEX:
+        raise DataError(
+            f"the labels, as {label}, hold {found}, expected at most {IGNORE_INDEX} classes; these may be "
+            "numbers of objects, or colours that were scaled with smoothing"
+        )
     if ids and used == list(range(len(used))):
         id_map = None  # the files hold classes already
     else:
         id_map = {value: c for c, value in enumerate(used)}
-    names = [
-        pair.class_names.get(value, f"class {value}" if isinstance(value, int) else _hex(value))
+    shown = {
+        value: str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)
         for value in used
-    ]
-    return dict(classes=[name if name else f"class {c}" for c, name in enumerate(names)], id_map=id_map)
-
-
-def _hex(colour: tuple[int, int, int]) -> str:
-    return "color #{:02x}{:02x}{:02x}".format(*colour)
+    }
+    names = {value: description.class_names.get(value, f"class {shown[value]}") for value in used}
+    often = Counter(names.values())
+    classes = [name if often[name] == 1 else f"{name} ({shown[value]})" for value, name in names.items()]
+    return dict(classes=classes, id_map=id_map)
