@@ -6,13 +6,14 @@ the same kind, so parts of mmengine and mmcv can be named in a config as well.
 
 import difflib
 import functools
-import inspect
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
 import mmengine.registry as root
 from mmengine.registry import Registry, build_from_cfg
 
+from mmseg.argument_types import constructors, misfits, named_arguments, takes_others
 from mmseg.errors import ConfigError
 
 PLUGINS = "mmseg.plugins"
@@ -50,7 +51,7 @@ def build_checked(cfg: dict, registry: Registry, default_args: dict | None = Non
 
 
 def check_part(cfg: Any, registry: Registry, place: str = "") -> None:
-    """Check type and argument names of a part's config without building it.
+    """Check type, argument names and types of arguments of a part's config without building it.
 
     Args:
         cfg: The part's config.
@@ -58,7 +59,7 @@ def check_part(cfg: Any, registry: Registry, place: str = "") -> None:
         place: Where the part stands in the config, for messages.
 
     Raises:
-        ConfigError: There is no type, it is not registered, or an argument is unknown.
+        ConfigError: There is no type, it is not registered, or an argument is unknown or of another type.
     """
     where = f"config, {place}" if place else "config"
     if not isinstance(cfg, dict) or "type" not in cfg:
@@ -70,12 +71,30 @@ def check_part(cfg: Any, registry: Registry, place: str = "") -> None:
         close = difflib.get_close_matches(str(name), names, n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
         raise ConfigError(f"{where}: type={name!r} is not a registered {registry.name}; {hint}")
-    known, takes_others = accepted_arguments(part)
+    known, any_other = accepted_arguments(part)
     for key in sorted(set(cfg) - BUILD_ARGUMENTS - known):
-        close = difflib.get_close_matches(key, known, n=1, cutoff=0.8 if takes_others else 0.6)
-        if close or not takes_others:
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.8 if any_other else 0.6)
+        if close or not any_other:
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
             raise ConfigError(f"{where}: {part.__name__} has no argument {key!r}; {hint}")
+    arguments = {key: value for key, value in cfg.items() if key not in BUILD_ARGUMENTS}
+    owner = f"{place}." if place else f"{getattr(part, '__name__', name)} "
+    check_arguments(part, arguments, f"config: {owner}")
+
+
+def check_arguments(part: Any, arguments: Mapping[str, Any], place: str) -> None:
+    """Check the types of a part's arguments, where its signature names types that a config can hold.
+
+    Args:
+        part: A class or function.
+        arguments: By name.
+        place: Beginning of the message, which the name of the argument completes.
+
+    Raises:
+        ConfigError: One is of another type.
+    """
+    for misfit in misfits(part, arguments):
+        raise ConfigError(place + misfit)
 
 
 def accepted_arguments(part: Any) -> tuple[set[str], bool]:
@@ -83,18 +102,9 @@ def accepted_arguments(part: Any) -> tuple[set[str], bool]:
 
     ``**kwargs`` of a constructor are taken to be passed on to the base class.
     """
-    functions = [part]
-    if inspect.isclass(part):
-        functions = [cls.__dict__["__init__"] for cls in inspect.getmro(part) if "__init__" in cls.__dict__]
-    names: set[str] = set()
-    for function in functions:
-        if function is object.__init__:
-            break
-        parameters = list(inspect.signature(function).parameters.values())
-        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return names - {"self"}, False
-    return names - {"self"}, True
+    functions = list(constructors(part))
+    names = {parameter.name for function in functions for parameter in named_arguments(function)}
+    return names, not functions or takes_others(functions[-1])
 
 
 def _child(name: str, parent: Registry, *locations: str) -> Registry:

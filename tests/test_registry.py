@@ -1,13 +1,25 @@
 """Parts are built from configs whose mistakes are explained."""
 
 import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
 from mmengine.registry import Registry
 from torch import nn
 
 from mmseg.errors import ConfigError
-from mmseg.registry import HOOKS, MODELS, OPTIMIZERS, accepted_arguments, build_checked, check_part
+from mmseg.registry import (
+    HOOKS,
+    MODELS,
+    OPTIMIZERS,
+    accepted_arguments,
+    build_checked,
+    check_arguments,
+    check_part,
+)
 
 SHAPES = Registry("shape", build_func=build_checked)
 
@@ -101,6 +113,62 @@ def test_place_in_the_config_is_named_and_nothing_is_built():
         ConfigError, match=r"^config, shapes\.1: expected dict\(type=\.\.\.\) of a shape, found 3"
     ):
         check_part(3, SHAPES, "shapes.1")
+
+
+def typed(
+    whole: int = 1, number: float = 0.5, flag: bool = False, name: str = "", listed: Sequence[int] | int = (),
+    pair: tuple[int, int] = (1, 2), numbers: Mapping[str, float] | None = None, mode: Literal["a", "b"] = "a",
+    other: nn.Module | dict | None = None, late: int = None,  # noqa: RUF013
+) -> None:  # fmt: skip
+    """A function whose signature names types."""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        dict(whole=3, number=3, flag=True, name="a", listed=[1, 2], pair=[1, 2], numbers={"a": 1}, mode="b"),
+        dict(listed=4, numbers=None, other=nn.ReLU(), late=None),
+        dict(other={"type": "x"}, name=Path("a"), number=np.float32(1)),
+    ],
+)
+def test_arguments_of_their_types(arguments):
+    check_arguments(typed, arguments, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(whole=1.0), "f.whole=1.0; expected a whole number"),
+        (dict(whole=True), "f.whole=True; expected a whole number"),
+        (dict(whole=None), "f.whole=None; expected a whole number"),
+        (dict(number="1"), "f.number='1'; expected a number"),
+        (dict(number=False), "f.number=False; expected a number"),
+        (dict(flag="no"), "f.flag='no'; expected True or False"),
+        (dict(flag=0), "f.flag=0; expected True or False"),
+        (dict(name=3), "f.name=3; expected a text"),
+        (dict(listed="12"), "f.listed='12'; expected a list of whole numbers or a whole number"),
+        (dict(listed=[1, "a"]), "f.listed=[1, 'a']; expected a list of whole numbers or a whole number"),
+        (dict(pair=[1, 2, 3]), "f.pair=[1, 2, 3]; expected a list of whole numbers"),
+        (dict(numbers={"a": "b"}), "f.numbers={'a': 'b'}; expected a dict or None"),
+        (dict(mode="c"), "f.mode='c'; expected 'a' or 'b'"),
+    ],
+)
+def test_arguments_of_other_types(arguments, message):
+    with pytest.raises(ConfigError) as error:
+        check_arguments(typed, arguments, "f.")
+    assert str(error.value) == message
+
+
+def test_types_of_what_a_base_class_takes_and_of_names_that_nobody_knows():
+    class Base:
+        def __init__(self, size: int = 1) -> None: ...
+
+    class Derived(Base):
+        def __init__(self, name: "Unknown" = "", **kwargs) -> None: ...  # noqa: F821
+
+    check_arguments(Derived, dict(name=3), "")
+    with pytest.raises(ConfigError, match=r"^Derived size='a'; expected a whole number"):
+        check_arguments(Derived, dict(size="a"), "Derived ")
 
 
 def test_keys_that_are_no_arguments():

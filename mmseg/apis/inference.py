@@ -12,6 +12,7 @@ from mmseg import datasets, models  # noqa: F401  (fill the registries)
 from mmseg.checkpoints.weights import dataset_meta, load_checkpoint
 from mmseg.config.load import load_config
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
+from mmseg.datasets.loaders import data_of
 from mmseg.datasets.transforms.loading import LoadImage
 from mmseg.errors import ConfigError, DataError
 from mmseg.models.normalization import without_pretrained
@@ -96,10 +97,10 @@ def test_pipeline(cfg: Config) -> list[dict]:
         ConfigError: It has neither data set.
     """
     for loader in ("test_dataloader", "val_dataloader"):
-        if cfg.get(loader):
-            return cfg[loader].dataset.pipeline
+        if dataset := data_of(cfg, loader):
+            return dataset.get("pipeline") or []
     raise ConfigError(
-        f"{cfg.filename}: has no test_dataloader, whose pipeline says how images are scaled; expected e.g. "
-        "test_dataloader=dict(dataset=dict(type='CustomDataset', pipeline=[dict(type='LoadImage'), "
-        "dict(type='Resize', scale=(1280, 720)), dict(type='PackInputs')]))"
+        f"{cfg.filename}: has no test_dataloader with a data set, whose pipeline says how images are scaled; "
+        "expected e.g. test_dataloader=dict(dataset=dict(type='CustomDataset', pipeline=[dict(type="
+        "'LoadImage'), dict(type='Resize', scale=(1280, 720)), dict(type='PackInputs')]))"
     )

@@ -22,6 +22,7 @@ from mmseg.apis.training import build_runner
 from mmseg.checkpoints.weights import fit_classes, load_checkpoint, require_file
 from mmseg.config.work_dir import work_dir_of
 from mmseg.datasets.folders import common_folder
+from mmseg.datasets.loaders import data_of
 from mmseg.errors import ConfigError
 from mmseg.models.normalization import without_pretrained
 from mmseg.models.segmentors.ensemble import Ensemble
@@ -83,13 +84,13 @@ def with_test_data(cfg: Config) -> Config:
     Raises:
         ConfigError: It has neither.
     """
-    if cfg.get("test_dataloader"):
+    if data_of(cfg, "test_dataloader"):
         return cfg
-    if not cfg.get("val_dataloader"):
+    if not data_of(cfg, "val_dataloader"):
         raise ConfigError(
-            f"{cfg.filename}: has no test_dataloader, so there is nothing to test on; expected e.g. "
-            "test_dataloader=dict(dataset=dict(type='CustomDataset', data_root=..., test_mode=True, "
-            "pipeline=[...])), see docs/own_data.md"
+            f"{cfg.filename}: has no test_dataloader with a data set, so there is nothing to test on; "
+            "expected e.g. test_dataloader=dict(dataset=dict(type='CustomDataset', data_root=..., "
+            "test_mode=True, pipeline=[...])), see docs/own_data.md"
         )
     cfg = copy.deepcopy(cfg)
     cfg.test_dataloader = cfg.val_dataloader

@@ -10,6 +10,7 @@ from mmseg import datasets, engine, evaluation, models  # noqa: F401  (fill the 
 from mmseg.config.checks import check_before_training, checkpoint_to_resume
 from mmseg.config.load import with_todays_names
 from mmseg.config.work_dir import work_dir_of
+from mmseg.datasets.loaders import data_of
 from mmseg.engine import SegmentationRunner
 
 
@@ -37,13 +38,13 @@ def build_runner(cfg: Config) -> Runner:
     if cfg.get("resume") and not cfg.get("load_from"):
         cfg.load_from = str(checkpoint_to_resume(cfg))
     for part in ("val", "test"):
-        if not cfg.get(f"{part}_dataloader"):  # mmengine wants all of the three, or none
+        if not data_of(cfg, f"{part}_dataloader"):  # mmengine wants all of the three, or none
             for key in (f"{part}_dataloader", f"{part}_cfg", f"{part}_evaluator"):
                 cfg.pop(key, None)
     cfg.work_dir = str(work_dir_of(cfg))
     seed = cfg.get("randomness", {}).get("seed") or 0
     cfg.randomness = dict(cfg.get("randomness", {}), seed=seed)
-    if cfg.get("train_dataloader"):
+    if data_of(cfg, "train_dataloader"):
         cfg.train_dataloader.dataset.seed = seed
     cfg.setdefault("launcher", "none")
     return SegmentationRunner.from_cfg(cfg)

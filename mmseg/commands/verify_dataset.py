@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from mmseg.cli import add_cfg_options, command, print_or_write
-from mmseg.config.checks import check_classes, crop_warnings, validation_problem
+from mmseg.config.checks import check_classes, check_crops, validation_problem
 from mmseg.config.load import load_config
+from mmseg.datasets.loaders import LOADERS, data_of
 from mmseg.datasets.transforms.loading import LoadImage, LoadLabel
 from mmseg.datasets.verify import Part, ignored_values, open_parts, verify
 from mmseg.errors import ConfigError
@@ -147,6 +148,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the check; returns the exit status."""
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
+    if not any(data_of(cfg, loader) for loader in LOADERS):
+        raise ConfigError(f"{args.config}: none of {', '.join(LOADERS)} names data; see docs/own_data.md")
     parts = open_parts(cfg) if args.quick else verify(cfg, max(args.nproc, 1), args.write_statistics)
     try:
         if parts and parts[0].dataset is not None:
@@ -157,7 +160,7 @@ def main(argv: list[str] | None = None) -> int:
         if problem := validation_problem(parts[0], part):
             part.problems.append(problem)
     if cfg.get("uda") and parts:
-        parts[0].warnings += crop_warnings(cfg)
+        parts[0].warnings += check_crops(cfg, parts)
     print_report(parts, Console())
     if args.json is not None:
         print_or_write(json.dumps([contents(part) for part in parts], indent=2) + "\n", args.json, "--json")

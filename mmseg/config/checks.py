@@ -4,10 +4,10 @@ import difflib
 import inspect
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from mmengine.config import Config
@@ -15,11 +15,14 @@ from mmengine.registry import Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from mmseg.argument_types import fits, in_words
 from mmseg.checkpoints.files import is_intact, last_checkpoint, numbered_checkpoints
 from mmseg.checkpoints.weights import TIMM_WEIGHTS, require_file
 from mmseg.config.load import TOP_LEVEL_KEYS, closest_hint, num_classes
 from mmseg.config.options import held_at
 from mmseg.config.work_dir import work_dir_of
+from mmseg.datasets.loaders import LOADERS, data_of
+from mmseg.datasets.transforms import RandomCrop
 from mmseg.datasets.verify import Part, quick_check
 from mmseg.errors import CheckpointError, ConfigError
 from mmseg.registry import (
@@ -34,10 +37,10 @@ from mmseg.registry import (
     PARAM_SCHEDULERS,
     VISBACKENDS,
     VISUALIZERS,
+    check_arguments,
     check_part,
 )
 
-LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 LOADER_KEYS = {*inspect.signature(DataLoader.__init__).parameters, "num_batch_per_epoch"} - {"self"}
 PLAIN_SECTIONS = {
     **dict.fromkeys(LOADERS, LOADER_KEYS),
@@ -47,6 +50,27 @@ PLAIN_SECTIONS = {
 """Sections that are no registered parts, with their keys."""
 NETWORK_KEYS = {"optim_wrapper", "param_scheduler"}
 """Of each entry of ``other_networks``."""
+VALUES: dict[str, Any] = {
+    "load_from": str,
+    "work_dir": str,
+    "experiment_name": str,
+    "model.pretrained": str,
+    "resume": bool,
+    "new_classifier": bool,
+    "remap_classes": bool,
+    "compile": bool | dict,
+    "auto_scale_lr": dict,
+    "sync_bn": Literal["torch", "mmcv"],
+    "default_scope": Literal["mmseg"],
+    "launcher": Literal["none", "pytorch", "slurm", "mpi"],
+    "log_level": Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+    "custom_hooks": list[dict],
+    "env_cfg.cudnn_benchmark": bool,
+    "env_cfg.tf32": bool,
+    "env_cfg.mp_cfg.mp_start_method": Literal["fork", "spawn", "forkserver"],
+}
+"""What settings of no registered part hold, where they are set."""
+MAX_SEED = 2**32 - 1
 
 
 STRIDE = 32
@@ -74,6 +98,9 @@ def check_before_training(cfg: Config) -> None:
         )
     first, *others = quick_check(cfg, ("train_dataloader", "val_dataloader"))
     check_classes(cfg, first)
+    if cfg.get("uda"):
+        for warning in check_crops(cfg, [first, *others]):
+            print(f"warning: {warning}", file=sys.stderr)
     for part in others:
         if problem := validation_problem(first, part):
             raise ConfigError(f"{cfg.filename}: {problem}")
@@ -124,21 +151,28 @@ def _check_uda(cfg: Config) -> None:
             "model.pretrained is None; name ImageNet weights there, or set uda.imnet_feature_dist_lambda=0",
             file=sys.stderr,
         )
-    for warning in crop_warnings(cfg):
-        print(f"warning: {warning}", file=sys.stderr)
 
 
-def crop_warnings(cfg: Config) -> Iterator[str]:
-    """What settings of the method mean for crops of this size."""
-    dataset, uda = cfg.train_dataloader.dataset, cfg.uda
-    crop = next(
-        (step["crop_size"] for step in (dataset.get("target") or {}).get("pipeline", ())
-         if step["type"] == "RandomCrop"),
-        None,
-    )  # fmt: skip
+def check_crops(cfg: Config, parts: Sequence[Part]) -> Iterator[str]:
+    """What settings of the method mean for crops of this size.
+
+    Args:
+        cfg: A config with ``uda``.
+        parts: Its data sets, opened.
+
+    Yields:
+        What may be intended.
+
+    Raises:
+        ConfigError: A setting is of a wrong type, or leaves nothing to learn.
+    """
+    check_part(cfg.uda, MODELS, "uda")
+    target = next((part.dataset for part in parts if part.name == "train target" and part.dataset), None)
+    steps = target.transforms if target is not None else ()
+    crop = next((step.crop_size for step in steps if isinstance(step, RandomCrop)), None)
     if crop is None:
         return
-    height, width = (crop, crop) if isinstance(crop, int) else crop
+    (height, width), uda = crop, cfg.uda
     margins = [uda.get(f"pseudo_weight_ignore_{side}", 0) for side in ("top", "bottom")]
     if sum(margins) >= height:
         yield (
@@ -146,11 +180,16 @@ def crop_warnings(cfg: Config) -> Iterator[str]:
             "the crop, so no pseudo-label counts; they are rows of the crop, not of the image"
         )
     block = ((uda.get("masking") or {}).get("mask_generator") or {}).get("mask_block_size")
-    if isinstance(block, int) and block >= min(height, width):
-        yield (
+    if isinstance(block, int) and block > 0:
+        blocks = [max(1, round(length / block)) for length in (height, width)]
+        setting = (
             f"uda.masking.mask_generator.mask_block_size={block} with crops of {width}x{height} pixels: a "
-            "crop is masked as a whole, or not at all along its shorter side; lower it"
+            "crop is masked as a whole, or not at all"
         )
+        if max(blocks) == 1:
+            raise ConfigError(f"config: {setting}; expected blocks of at most half a crop")
+        if min(blocks) == 1:
+            yield f"{setting} along its shorter side; lower it"
     if uda.get("imnet_feature_dist_lambda") and (height % STRIDE or width % STRIDE):
         yield (
             f"crops of {width}x{height} pixels are no multiples of {STRIDE}, the encoder's stride: in the "
@@ -182,10 +221,12 @@ def check_classes(cfg: Config, first: Part) -> None:
     if not cfg.get("model"):
         return
     dataset = DATASETS.build(first.cfg) if first.dataset is None else first.dataset
-    classes = dataset.metainfo["classes"]
-    if len(classes) != num_classes(cfg):
+    classes, predicted = dataset.metainfo["classes"], num_classes(cfg)
+    if not fits(predicted, int):
+        raise ConfigError(f"config: model.decode_head.num_classes={predicted!r}; expected a whole number")
+    if len(classes) != predicted:
         raise ConfigError(
-            f"{cfg.filename}: the network predicts {num_classes(cfg)} classes, the data set has "
+            f"{cfg.filename}: the network predicts {predicted} classes, the data set has "
             f"{len(classes)} ({', '.join(classes[:5])}…); set model.decode_head.num_classes={len(classes)}"
         )
 
@@ -208,22 +249,41 @@ def check_config(cfg: Config) -> None:
         close = difflib.get_close_matches(key, TOP_LEVEL_KEYS, n=1, cutoff=0.85)
         if key not in TOP_LEVEL_KEYS and close:  # other names may be variables of the config
             raise ConfigError(f"{cfg.filename}: unknown key {key!r}; did you mean {close[0]!r}?")
-    for place, part, registry in _parts(cfg):
+    if data_of(cfg, "train_dataloader") is None:
+        raise ConfigError(
+            f"{cfg.filename}: train_dataloader names no data; expected train_dataloader=dict(dataset=dict("
+            "type=..., ...)), see docs/own_data.md"
+        )
+    content = cfg.to_dict()
+    for place, hint in VALUES.items():
+        value = held_at(content, place)
+        if not (value is None or fits(value, hint)):
+            raise ConfigError(f"config: {place}={value!r}; expected {in_words(hint)}")
+    for place, part, registry in _registered_parts(cfg):
         check_part(part, registry, place)
     for section, known in PLAIN_SECTIONS.items():
         for key in sorted(set(cfg.get(section) or {}) - known):
             raise ConfigError(f"config: {section} has no {key!r}{closest_hint(key, known)}")
-    for place in ("load_from", "work_dir", "model.pretrained"):
-        value = held_at(cfg.to_dict(), place)
-        if not isinstance(value, str | None):
-            raise ConfigError(f"config: {place}={value!r}; expected a text")
+    check_arguments(Runner.set_randomness, cfg.get("randomness") or {}, "config: randomness.")
+    seed = (cfg.get("randomness") or {}).get("seed") or 0
+    if not fits(seed, int) or not 0 <= seed <= MAX_SEED:
+        raise ConfigError(f"config: randomness.seed={seed!r}; expected a whole number, 0 to {MAX_SEED}")
+    for loader in LOADERS:
+        if cfg.get(loader):
+            check_arguments(DataLoader, cfg[loader], f"config: {loader}.")
     for place, value in _counts(cfg):
         if not isinstance(value, int) or value < 1:
             raise ConfigError(f"config: {place}={value!r}; expected a whole number of at least 1")
+    if data_of(cfg, "val_dataloader") and not cfg.get("val_evaluator"):
+        raise ConfigError(
+            f"{cfg.filename}: val_evaluator={cfg.get('val_evaluator')!r} with val_dataloader; expected a "
+            "metric, as dict(type='IoUMetric'); to train without scores leave val_dataloader out, or add "
+            "--no-validate"
+        )
     _check_accumulation(cfg)
     for place, wrapper in _optim_wrappers(cfg).items():
         rate = wrapper["optimizer"].get("lr")
-        if not isinstance(rate, int | float) or rate < 0:
+        if not fits(rate, float) or rate < 0:
             raise ConfigError(f"config: {place}.optimizer.lr={rate!r}; expected a number from 0 on")
 
 
@@ -264,9 +324,13 @@ def _counts(cfg: Config) -> Iterator[tuple[str, Any]]:
             yield f"{loader}.batch_size", cfg[loader].get("batch_size", 1)
             if cfg[loader].get("num_workers"):
                 yield f"{loader}.num_workers", cfg[loader].num_workers
+    for name, hook in (cfg.get("default_hooks") or {}).items():
+        interval = (hook or {}).get("interval", 1)
+        if interval != -1 or name == "logger":  # -1: never
+            yield f"default_hooks.{name}.interval", interval
 
 
-def _parts(cfg: Config) -> Iterator[tuple[str, Any, Registry]]:
+def _registered_parts(cfg: Config) -> Iterator[tuple[str, Any, Registry]]:
     """(place, config, registry) of the parts that mmengine builds itself."""
     sections: dict[str, Registry] = {
         "custom_hooks": HOOKS,

@@ -148,7 +148,7 @@ def override(cfg: Config, options: dict, path: Path) -> None:
         path: The file of the config, for messages.
 
     Raises:
-        ConfigError: An option names a part that does not exist.
+        ConfigError: An option names a part that does not exist, or is not of the kind of what stands there.
     """
     for key in options:
         head = key.split(".")[0]
@@ -158,7 +158,10 @@ def override(cfg: Config, options: dict, path: Path) -> None:
                 f"--cfg-options {key}: there is no {head!r} in {path}{closest_hint(head, known)}"
             )
     content = cfg.to_dict()
-    options = {key: typed(key, value, held_at(content, key)) for key, value in options.items()}
+    for key, value in options.items():
+        part = held_at(content, key.rpartition(".")[0])
+        in_part = isinstance(part, Mapping) and "type" in part
+        options = {**options, key: typed(key, value, held_at(content, key), in_part)}
     try:
         for key, value in options.items():
             if isinstance(value, Mapping) and not all(isinstance(name, str) for name in value):

@@ -10,12 +10,14 @@ from typing import Any
 from mmseg.errors import ConfigError
 
 OPENING, QUOTES = {"[": "]", "(": ")", "{": "}"}, "\"'"
+NUMBERS = ("inf", "nan")
+"""Words that stand for a number."""
 WORDS = {"none": None, "true": True, "false": False}
 
 
 TEXTS = {
-    "ann_dir", "data_root", "img_dir", "img_suffix", "load_from", "pretrained", "prepared", "seg_map_suffix",
-    "split", "statistics_dir", "work_dir",
+    "ann_dir", "data_root", "experiment_name", "img_dir", "img_suffix", "load_from", "pretrained", "prepared",
+    "seg_map_suffix", "split", "statistics_dir", "work_dir",
 }  # fmt: skip
 """Settings that are texts also where a config leaves them out."""
 LISTABLE = {"ann_dir", "data_root", "img_dir", "img_suffix", "seg_map_suffix", "split"}
@@ -28,7 +30,7 @@ class OptionText(str):
     __slots__ = ()
 
 
-def typed(key: str, value: Any, held: Any) -> Any:
+def typed(key: str, value: Any, held: Any, in_part: bool = False) -> Any:
     """The value of an option.
 
     A text is taken as typed where the config holds a text, unless it is a list and one may stand there;
@@ -39,9 +41,11 @@ def typed(key: str, value: Any, held: Any) -> Any:
         key: Dotted name of the setting.
         value: An :class:`OptionText`; any other value stays as it is.
         held: What the config holds now; None also where it holds nothing.
+        in_part: Whether it is an argument of a registered part, whose signature says better what it takes.
 
     Raises:
-        ConfigError: Brackets or quotes are not closed, or the config holds True or False.
+        ConfigError: Brackets or quotes are not closed, or it is not what the config holds: True or False, a
+            dict, or (outside of registered parts) a number, unless it is quoted or in brackets.
     """
     if not isinstance(value, OptionText):
         return value
@@ -54,6 +58,9 @@ def typed(key: str, value: Any, held: Any) -> Any:
         raise ConfigError(f"--cfg-options {key}={text}: expected True or False")
     if isinstance(held, Mapping) and not isinstance(found, Mapping | None):
         raise ConfigError(f"--cfg-options {key}={text}: expected a dict as in Python, {{'name': value}}")
+    holds_number = isinstance(held, int | float) and not isinstance(held, bool) and not in_part
+    if holds_number and not (_is_number(text, found) or _is_list(text) or text.startswith(tuple(QUOTES))):
+        raise ConfigError(f"--cfg-options {key}={text}: expected a number, as {held!r}")
     if isinstance(held, int) and isinstance(found, float) and found.is_integer():
         return int(found)  # 1e5
     texts = isinstance(held, list | tuple) and bool(held) and all(isinstance(each, str) for each in held)
@@ -65,6 +72,11 @@ def typed(key: str, value: Any, held: Any) -> Any:
         listed = [None if part == "None" else part for part in parts]
         return listed if len(listed) != 1 or _is_list(text) else listed[0]
     return found
+
+
+def _is_number(text: str, value: Any) -> bool:
+    is_plain = isinstance(value, int | float | None) and not isinstance(value, bool)
+    return is_plain or text.lstrip("-") in NUMBERS
 
 
 def value_of(key: str, text: str) -> Any:

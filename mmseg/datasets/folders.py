@@ -12,6 +12,8 @@ from mmseg.errors import ConfigError
 
 Texts = str | Sequence[str] | None
 """One text, or one for each folder of a data set."""
+OptionalTexts = str | Sequence[str | None] | None
+"""The same, where a folder may have none."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Folder:
 
 
 def resolve_folders(
-    data_root: Texts, img_dir: Texts, ann_dir: Texts = None, split: Texts = None
+    data_root: Texts, img_dir: Texts, ann_dir: Texts = None, split: OptionalTexts = None
 ) -> list[Folder]:
     """The folders that the settings of a data set name; a setting that is no list holds for all of them.
 

@@ -13,7 +13,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from mmseg.datasets.files import Found, as_suffixes, find_files, without_labels_between
-from mmseg.datasets.folders import Folder, Texts, common_folder, resolve_folders
+from mmseg.datasets.folders import Folder, OptionalTexts, Texts, common_folder, resolve_folders
 from mmseg.datasets.prepared.format import PreparedData
 from mmseg.datasets.pseudo_margins import PseudoMargins
 from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, epoch_permutation, keyed_random_state
@@ -112,7 +112,7 @@ class SegmentationDataset(Dataset):
         ann_dir: Texts = None,
         img_suffix: Texts = None,
         seg_map_suffix: Texts = None,
-        split: Texts = None,
+        split: OptionalTexts = None,
         pipeline: Sequence[dict] = (),
         test_mode: bool = False,
         classes: Sequence[str] | None = None,
@@ -193,8 +193,10 @@ class SegmentationDataset(Dataset):
         self, classes: Sequence[str] | None, palette: Sequence[Sequence[int]] | None
     ) -> tuple[tuple[str, ...], list[tuple[int, int, int]]]:
         names = tuple(self.default_classes if classes is None else classes)
-        colours = [(r, g, b) for r, g, b in (self.default_palette if palette is None else palette)]
         owner = type(self).__name__
+        if not all(len(c) == 3 and all(v in range(256) for v in c) for c in palette or ()):
+            raise ConfigError(f"config: {owner} palette={palette!r:.200}; expected [(red, green, blue), …]")
+        colours = [(r, g, b) for r, g, b in (self.default_palette if palette is None else palette)]
         if not names:
             raise ConfigError(f"config: {owner} needs classes, a list of class names")
         if len(set(names)) != len(names):

@@ -14,7 +14,7 @@ from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.datasets.transforms.base import PIXEL_KEYS, Results
 from mmseg.datasets.transforms.geometry import draw_crop
 from mmseg.errors import ConfigError
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, check_arguments
 
 RCS_ARGUMENTS = ("min_pixels", "class_temp", "min_crop_ratio", "statistics_dir")
 
@@ -27,11 +27,12 @@ def build_rcs(source: SegmentationDataset, arguments: dict) -> RareClassSampling
     """Rare class sampling from its part of the config.
 
     Raises:
-        ConfigError: An argument is unknown.
+        ConfigError: An argument is unknown or of a wrong type.
     """
     unknown = sorted(set(arguments) - set(RCS_ARGUMENTS))
     if unknown:
         raise ConfigError(f"config: rare_class_sampling has no {unknown}; known: {', '.join(RCS_ARGUMENTS)}")
+    check_arguments(RareClassSampling, arguments, "config: rare_class_sampling.")
     return RareClassSampling(source, **arguments)
 
 

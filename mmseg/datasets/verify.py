@@ -17,6 +17,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from rich.progress import track
 
+from mmseg.datasets.loaders import LOADERS, data_of
 from mmseg.datasets.parallel import map_in_processes
 from mmseg.datasets.sampling.class_statistics import (
     Counted,
@@ -36,7 +37,6 @@ from mmseg.errors import DataError
 from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import DATASETS
 
-LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 SAMPLED = 8
 """Labels that the quick check looks at, spread over a data set."""
 SOME_IGNORED, MANY_IGNORED, NEARLY_ALL_IGNORED = 0.05, 0.8, 0.99
@@ -144,7 +144,7 @@ def open_parts(cfg: Config, loaders: Sequence[str] = LOADERS, sampled: bool = Tr
         cfg, loaders: As for :func:`quick_check`.
         sampled: Look at some labels and at the statistics as well, where not every file is read later.
     """
-    parts = _parts(cfg, loaders)
+    parts = parts_of(cfg, loaders)
     for part in parts:
         try:
             dataset = DATASETS.build(part.cfg)
@@ -167,10 +167,11 @@ def open_parts(cfg: Config, loaders: Sequence[str] = LOADERS, sampled: bool = Tr
     return parts
 
 
-def _parts(cfg: Config, loaders: Sequence[str]) -> list[Part]:
+def parts_of(cfg: Config, loaders: Sequence[str]) -> list[Part]:
+    """The data sets that a config names, not opened yet."""
     parts: list[Part] = []
     for loader in loaders:
-        dataset = (cfg.get(loader) or {}).get("dataset")
+        dataset = data_of(cfg, loader)
         name = loader.removesuffix("_dataloader")
         if dataset is None:
             continue

@@ -16,6 +16,7 @@ from toy_run import CHANNELS, ROOT, copy_data, toy_config, uda_config, write_con
 from mmseg import apis
 from mmseg.config import checks
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
+from mmseg.datasets.verify import open_parts
 from mmseg.errors import CheckpointError, ConfigError, DataError, MMSegError
 from tools import test as test_tool
 from tools import train as train_tool
@@ -483,13 +484,17 @@ def test_unlabelled_validation_is_refused_before_training(toy_data, tmp_path):
 def test_configs_without_validation_or_test_data_train(toy_data, tmp_path, left_out):
     cfg = toy_config("source_only", toy_data, tmp_path, {"train_cfg.max_iters": 1})
     for part in ("val", "test") if left_out == "both" else (left_out,):
-        cfg.pop(f"{part}_dataloader")  # the loops and metrics of _base_ stay
+        cfg[f"{part}_dataloader"].pop("dataset")  # the loops, metrics and settings of _base_ stay
     apis.train(cfg)
     checkpoint = tmp_path / "iter_1.pth"
     assert checkpoint.is_file()
     if left_out == "both":
-        with pytest.raises(ConfigError, match="has no test_dataloader, so there is nothing to test on"):
+        with pytest.raises(
+            ConfigError, match="has no test_dataloader with a data set, so there is nothing to test on"
+        ):
             apis.test(cfg, checkpoint)
+        with pytest.raises(ConfigError, match="has no test_dataloader with a data set, whose pipeline"):
+            apis.inference_segmentor(apis.init_segmentor(cfg, device="cpu"), np.zeros((64, 96, 3), np.uint8))
     else:
         assert "mIoU" in apis.test(cfg, checkpoint)
 
@@ -503,7 +508,7 @@ def test_configs_without_validation_or_test_data_train(toy_data, tmp_path, left_
 )
 def test_settings_that_do_not_fit_the_crop_are_warned_of(toy_data, tmp_path, capsys, options, expected):
     cfg = uda_config(toy_data, tmp_path, options)
-    warnings = list(checks.crop_warnings(cfg))
+    warnings = list(checks.check_crops(cfg, open_parts(cfg)))
     assert bool(warnings) == (expected is not None) and (expected or "") in "".join(warnings)
 
 
@@ -533,6 +538,48 @@ def test_validation_has_the_classes_of_training(toy_data, tmp_path, change, expe
         ("train_dataloader.dataset.source.img_suffix", 2, "img_suffix=2"),
         ("train_dataloader.dataset.source.data_root", None, "data_root=None"),
         ("train_dataloader.dataset.target.crop_pseudo_margins", 5, "crop_pseudo_margins=5"),
+        (
+            "train_dataloader.dataset.source.pipeline.0.bands",
+            (0.5, 1, 2),
+            "LoadImage bands=(0.5, 1, 2); expected",
+        ),
+        ("train_dataloader.dataset.source.load_labels", "yes", "load_labels='yes'; expected True or False"),
+        ("train_dataloader.dataset.target.pipeline.1.crop_size", None, "RandomCrop crop_size=None; expected"),
+        (
+            "train_dataloader.dataset.target.pipeline.2.prob",
+            "abc",
+            "RandomFlip prob='abc'; expected a number",
+        ),
+        (
+            "train_dataloader.dataset.rare_class_sampling.min_pixels",
+            "a",
+            "rare_class_sampling.min_pixels='a'",
+        ),
+        ("train_dataloader.pin_memory", "yes", "train_dataloader.pin_memory='yes'; expected True or False"),
+        ("train_dataloader.dataset", None, "train_dataloader names no data"),
+        ("uda.alpha", "a", "uda.alpha='a'; expected a number"),
+        ("uda.alpha", True, "uda.alpha=True; expected a number"),
+        ("uda.pseudo_weight_ignore_bottom", 12.5, "uda.pseudo_weight_ignore_bottom=12.5; expected a whole"),
+        ("uda.pseudo_weight_ignore_bottom", -5, "ignore_bottom=-5; expected a number of rows from 0 on"),
+        ("uda.imnet_feature_dist_classes", "a", "expected a list of whole numbers or None"),
+        ("uda.masking", dict(mask_lambda="a"), "uda.masking.mask_lambda='a'; expected a number"),
+        (
+            "default_hooks.checkpoint.interval",
+            "abc",
+            "default_hooks.checkpoint.interval='abc'; expected a whole",
+        ),
+        ("default_hooks.logger.interval", 0, "default_hooks.logger.interval=0; expected a whole number"),
+        ("param_scheduler.0.power", "abc", "param_scheduler.0.power='abc'; expected a number"),
+        ("model.decode_head.num_classes", "19", "num_classes='19'; expected a whole number"),
+        ("model.decode_head.channels", "a", "DAFormerHead channels='a'; expected a whole number"),
+        ("optim_wrapper.optimizer.lr", True, "optimizer.lr=True; expected a number"),
+        ("randomness.seed", "abc", "randomness.seed='abc'; expected a whole number, 0 to 4294967295"),
+        ("randomness.seed", -1, "randomness.seed=-1; expected a whole number, 0 to 4294967295"),
+        ("custom_hooks", "X", "custom_hooks='X'; expected a list of dicts"),
+        ("new_classifier", "no", "new_classifier='no'; expected True or False"),
+        ("launcher", "foo", "launcher='foo'; expected 'none' or 'pytorch'"),
+        ("log_level", "foo", "log_level='foo'; expected 'DEBUG' or"),
+        ("val_evaluator", None, "val_evaluator=None with val_dataloader; expected a metric"),
         ("train_dataloader.dataset.source.pipeline.0.bands", 1, "LoadImage bands=1"),
     ],
 )

@@ -234,8 +234,10 @@ def test_wrong_id_map(tmp_path, id_map):
     [
         (dict(classes=None), "expected a list of 2 to 255 class names"),
         (dict(classes=["one"]), "expected a list of 2 to 255 class names"),
-        (dict(classes="road"), "expected a list of 2 to 255 class names"),
+        (dict(classes="road"), "CustomDataset classes='road'; expected a list of texts"),
         (dict(classes=["a", "a"]), "not distinct"),
+        (dict(palette=[(0, 0), (1, 1)]), r"palette=.*; expected \[\(red, green, blue\)"),
+        (dict(palette=[(0, 0, 0), (256, 1, 1)]), r"palette=.*; expected \[\(red, green, blue\)"),
         (dict(palette=[(0, 0, 0)]), "2 classes but 1 palette colours"),
         (dict(crop_pseudo_margins=[1, 2]), "four widths"),
         (dict(img_sufix=".jpg"), "img_suffix"),

@@ -16,7 +16,7 @@ HRDA = [
     ("max_windows_per_forward", 0, "max_windows_per_forward=0"),
     ("max_windows_per_forward", 1.5, "max_windows_per_forward=1.5"),
     ("test_cfg.max_windows_per_forward", -3, "test_cfg: max_windows_per_forward=-3"),
-    ("hr_crop_size", 32, "hr_crop_size=32; expected .height, width."),
+    ("hr_crop_size", 32, "hr_crop_size=32; expected a list of whole numbers"),
     ("hr_crop_size", (0, 0), "hr_crop_size"),
     ("scales", [1, 0], r"scales=\[1, 0\]"),
 ]
@@ -50,7 +50,7 @@ def test_masking(option, value):
     masking = dict(mask_mode="separatetrg", mask_generator=dict(mask_ratio=0.7, mask_block_size=16))
     model = model_config("daformer_conv1_mitb5", "mit_b0")
     setting = {option: value} if option == "mask_lambda" else dict(teacher={option: value})
-    with pytest.raises(ConfigError, match=f"(masking|uda): {option}={value!r}; expected"):
+    with pytest.raises(ConfigError, match=f"{option}={value!r}; expected"):
         MODELS.build(dict(type="DACS", model=model, masking=masking | setting))
 
 

@@ -40,6 +40,9 @@ class EMATeacher:
         pseudo_threshold: Soft-max confidence from which a pixel counts as confident; None trusts every pixel.
         ignore_top: Rows of the crop's upper margin whose pseudo-labels are not trusted.
         ignore_bottom: The same for the lower margin (the ego vehicle's bonnet).
+
+    Raises:
+        ConfigError: A setting is out of range.
     """
 
     def __init__(
@@ -57,6 +60,11 @@ class EMATeacher:
             raise ConfigError(
                 f"uda: pseudo_threshold={pseudo_threshold!r}; expected a probability in [0, 1] or None"
             )
+        for side, rows in (("top", ignore_top), ("bottom", ignore_bottom)):
+            if not isinstance(rows, int) or rows < 0:
+                raise ConfigError(
+                    f"uda: pseudo_weight_ignore_{side}={rows!r}; expected a number of rows from 0 on"
+                )
         self.ema_model = ema_model
         remove_dropout(ema_model)
         ema_model.requires_grad_(False)

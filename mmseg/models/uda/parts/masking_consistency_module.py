@@ -16,7 +16,7 @@ from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses, add_
 from mmseg.models.uda.parts.ema_teacher import EMATeacher
 from mmseg.models.uda.parts.strong_augmentation import StrongAugmentation
 from mmseg.models.uda.uda_batch import UDABatch
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, check_arguments
 
 MODES = ("separate", "separateaug", "separatesrc", "separatesrcaug", "separatetrg", "separatetrgaug")
 OWN_TEACHER: dict[str, Any] = {"alpha": 0.999, "pseudo_threshold": 0.968}
@@ -156,8 +156,9 @@ def build_masking(
     """The module of a config.
 
     Raises:
-        ConfigError: An argument is unknown or missing.
+        ConfigError: An argument is unknown, missing or of a wrong type.
     """
+    check_arguments(MaskingConsistencyModule, arguments, "config: uda.masking.")
     try:
         return MaskingConsistencyModule(student, **arguments, shared_teacher=shared_teacher)
     except TypeError as error:
