@@ -41,7 +41,8 @@ MAY_IMPORT = {
     "models.necks": FOUNDATION | {"models", "models.layers"},
     "models.decode_heads": FOUNDATION | {"models", "models.layers", "models.losses"},
     "models.segmentors": FOUNDATION | NETWORK_PARTS | {"models"},
-    "models.uda": FOUNDATION | NETWORK_PARTS | {"models", "models.segmentors"},
+    "models.translation": FOUNDATION | NETWORK_PARTS | {"models"},
+    "models.uda": FOUNDATION | NETWORK_PARTS | {"models", "models.segmentors", "models.translation"},
     "engine": FOUNDATION | {"datasets", "evaluation", "visualization", "models", "models.uda"},
     "legacy": FOUNDATION | {"models", "models.backbones"},
     "config": FOUNDATION | {"datasets", "legacy"},
@@ -52,6 +53,7 @@ MAY_IMPORT = {
     | {"experiments", "legacy", "models", "toy"},
     "launch": FOUNDATION | {"apis", "cli", "config", "experiments", "reports"},
     "commands": FOUNDATION | {"apis", "cli", "config", "datasets", "evaluation", "models.segmentors"}
+    | {"models.backbones", "models.layers", "models.translation"}
     | {"experiments", "launch", "legacy", "reports", "toy", "visualization"},
 }  # fmt: skip
 

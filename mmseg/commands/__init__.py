@@ -14,6 +14,7 @@ COMMANDS = {
     "describe": ("describe_dataset", "write a data set config for a folder"),
     "verify": ("verify_dataset", "check the data of a config"),
     "prepare": ("prepare_data", "decode and resize the training data once"),
+    "adapt": ("adapt_appearance", "make images of one folder look like those of another"),
     "configs": ("configs", "copy the configs that come with the package"),
 }
 """Sub-command -> its module, imported when it is asked for, and what it does."""

@@ -160,6 +160,23 @@ def test_a_step_that_is_not_taken_leaves_no_trace(optimizer, taken, device):
         assert all(torch.equal(wrapper.optimizer.state[found][name], state[name]) for name in state)
 
 
+@pytest.mark.parametrize("fused", [True, False])
+def test_steps_with_a_loss_scale_depend_on_the_same_flags(fused):
+    """Finite or not says the scale; taken or not it does not."""
+    model = nn.Linear(3, 2)
+    wrapper = SegmentationOptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, fused=fused))
+    wrapper.scaler, wrapper.leaves_out_nonfinite = torch.amp.GradScaler("cpu"), True  # as fp16 does on a GPU
+    found, factors, flags = [], (float("inf"), 1.0, 1.0, 1.0), (None, None, False, True)
+    for factor, flag in zip(factors, flags, strict=True):
+        before = model.weight.detach().clone()
+        wrapper.begin_iteration()
+        wrapper.backward(loss_of(model, slice(0, 4)) * factor)
+        wrapper.step_within_iteration(None if flag is None else torch.tensor(flag))
+        wrapper.end_iteration()
+        found.append((not torch.equal(model.weight, before), wrapper.scaler.get_scale()))
+    assert found == [(False, 2**15), (True, 2**15), (False, 2**15), (True, 2**15)]
+
+
 def test_a_later_step_of_the_iteration_is_not_judged_by_one_that_is_not_taken():
     model, wrapper = linear()
     before = model.weight.detach().clone()

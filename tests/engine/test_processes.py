@@ -27,7 +27,15 @@ WITHOUT_BATCH_STATISTICS = {
 MASKING = dict(
     mask_mode="separatetrgaug", mask_alpha=0.5, mask_generator=dict(mask_ratio=0.7, mask_block_size=16)
 )
-METHODS = ("source_only", "daformer", "mic", "advseg", "minent")
+WITHOUT_DROPOUT = {"uda.discriminator_dropout": 0.0}
+UDA = ("advseg", "minent", "adda", "fcns_in_the_wild", "road", "fcan")  # configs/_base_/uda
+METHODS = ("source_only", "daformer", "mic", *UDA)
+SIZES = dict(lower=[0.01] * 19, mean=[0.05] * 19, upper=[0.1] * 19)
+SETTINGS: dict[str, dict] = {
+    "adda": WITHOUT_DROPOUT | {"uda.accuracy_threshold": 0.0},
+    "road": WITHOUT_DROPOUT | {"uda.regions": (2, 2)},
+    "fcns_in_the_wild": WITHOUT_DROPOUT | {"uda.sizes": SIZES},
+}
 TRAIN_WITH_FAILURES = """
 import sys
 import torch
@@ -111,10 +119,11 @@ def config_of(name, data, work_dir, options, start):
     if name == "mic":
         options["uda.masking"] = MASKING
     cfg = uda_config(data, work_dir, options)
-    if name in ("advseg", "minent"):
+    if name in UDA:
         cfg.pop("uda")
         parts = Config.fromfile(ROOT / "configs" / "_base_" / "uda" / f"{name}.py")
         cfg.merge_from_dict({key: parts[key] for key in parts if key in ("uda", "other_networks")})
+        cfg.merge_from_dict(SETTINGS.get(name, {}))
     return cfg
 
 
@@ -193,8 +202,9 @@ def test_two_processes_of_one_sample_equal_one_process_of_two(name, work_dirs):
 def test_all_processes_hold_the_same_networks(name, work_dirs):
     """Student, teacher, ImageNet encoder, discriminator: the same bits."""
     first, second = (torch.load(work_dirs[2] / name / f"rank{rank}.pt") for rank in (0, 1))
-    networks = {"daformer": "ema_model.", "mic": "mic.teacher.", "advseg": "model_D.", "minent": "model."}
-    assert any(key.startswith(networks.get(name, "backbone.")) for key in first)
+    networks = {"daformer": "ema_model.", "mic": "mic.teacher.", "minent": "model."}
+    others = "model_D." if name in UDA else "backbone."
+    assert any(key.startswith(networks.get(name, others)) for key in first)
     assert first.keys() == second.keys() and not [k for k in first if not torch.equal(first[k], second[k])]
 
 

@@ -17,17 +17,19 @@ from mmseg.config.checks import check_config
 from mmseg.config.load import load_config
 from mmseg.errors import CheckpointError, ConfigError
 
-ADVSEG = ROOT / "configs" / "_base_" / "uda" / "advseg.py"
+UDA = ROOT / "configs" / "_base_" / "uda"
 PARTS = ("uda", "other_networks")
 DISCRIMINATOR = "other_networks.discriminator"
 
 
-def advseg_config(data, work_dir, options: dict | None = None) -> Config:
-    """The quickstart's network with AdvSeg in place of DACS, without validation."""
+def advseg_config(data, work_dir, options: dict | None = None, method: str = "advseg") -> Config:
+    """The quickstart's network with AdvSeg, or another method, in place of DACS, without validation."""
     without = {"val_dataloader": None, "val_cfg": None, "val_evaluator": None}
     cfg = toy_config("dacs", data, work_dir, {"default_hooks.checkpoint.save_best": None, **without})
     cfg.pop("uda")
-    cfg.merge_from_dict({name: Config.fromfile(ADVSEG)[name] for name in PARTS})
+    cfg.merge_from_dict(
+        {name: part for name, part in Config.fromfile(UDA / f"{method}.py").items() if name in PARTS}
+    )
     cfg.merge_from_dict(options or {})
     return cfg
 
@@ -99,6 +101,27 @@ def test_resumed_run_continues_bit_by_bit(adv_run, toy_data, tmp_path):
 def test_student_can_be_tested_without_the_method(adv_run):
     model = apis.init_segmentor(adv_run.cfg, adv_run.checkpoint, device="cpu")
     assert torch.equal(model.decode_head.conv_seg.weight, adv_run.model.model.decode_head.conv_seg.weight)
+
+
+OF_METHODS = {
+    "adda": {"uda.accuracy_threshold": 0.5},
+    "fcns_in_the_wild": {},
+    "road": {"uda.regions": (2, 2)},
+    "fcan": {},
+}
+
+
+@pytest.mark.parametrize("method", OF_METHODS)
+def test_methods_with_a_discriminator_resume_bit_by_bit(method, toy_data, tmp_path):
+    """Buffers (ADDA's accuracies), ramps and discriminators of either optimizer."""
+    kept = OF_METHODS[method] | {"default_hooks.checkpoint.max_keep_ckpts": 5}
+    whole = run_training(advseg_config(toy_data, tmp_path / "whole", kept, method))
+    options = kept | {"resume": True, "load_from": str(tmp_path / "whole" / "iter_2.pth")}
+    resumed = run_training(advseg_config(toy_data, tmp_path / "resumed", options, method))
+    expected, found = read_checkpoint(whole.checkpoint), read_checkpoint(resumed.checkpoint)
+    assert any(name.startswith("model_D.") for name in expected["state_dict"])
+    for part in ("state_dict", "optimizer"):
+        assert_equal_trees(found[part], expected[part], part)
 
 
 @pytest.mark.parametrize(

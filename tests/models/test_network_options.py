@@ -20,7 +20,7 @@ from mmseg.errors import CheckpointError, ConfigError
 from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.models.losses import CrossEntropyLoss
 from mmseg.models.segmentors import EncoderDecoder
-from mmseg.models.uda import DACS, AdvSeg, MinEnt, StepContext
+from mmseg.models.uda import ADDA, DACS, FCAN, ROAD, AdvSeg, FCNsInTheWild, MinEnt, StepContext
 from mmseg.registry import MODELS
 
 # ----------------------------------------------------------------------------------------- resizing of logits
@@ -158,6 +158,7 @@ class NoDowncast(TorchDispatchMode):
 DISTANCE = dict(
     imnet_feature_dist_lambda=0.1, imnet_feature_dist_classes=[0, 1], imnet_feature_dist_scale_min_ratio=0.1
 )
+SIZES = dict(lower=[0.05] * 4, mean=[0.25] * 4, upper=[0.5] * 4)
 SMALL_MIC = MIC | dict(mask_generator=dict(mask_ratio=0.5, mask_block_size=16))
 
 
@@ -168,6 +169,10 @@ SMALL_MIC = MIC | dict(mask_generator=dict(mask_ratio=0.5, mask_block_size=16))
         (DACS, True, DISTANCE | dict(masking=SMALL_MIC)),
         (AdvSeg, False, dict(masking=SMALL_MIC)),
         (MinEnt, True, {}),
+        (ADDA, False, {}),
+        (FCNsInTheWild, True, dict(sizes=SIZES)),
+        (ROAD, True, dict(regions=(1, 1))),
+        (FCAN, False, {}),
     ],
 )
 def test_a_step_in_double_precision_stays_there(kind: type, hrda: bool, settings: dict) -> None:

@@ -1,27 +1,35 @@
 """Unsupervised domain adaptation: one method per file, and the parts they share."""
 
 from mmseg.models.uda.ada_bn import AdaBN
+from mmseg.models.uda.adda import ADDA
 from mmseg.models.uda.adv_ent import AdvEnt
 from mmseg.models.uda.adv_seg import AdvSeg
 from mmseg.models.uda.clan import CLAN
 from mmseg.models.uda.dacs import DACS
+from mmseg.models.uda.fcan import FCAN
+from mmseg.models.uda.fcns_in_the_wild import FCNsInTheWild
 from mmseg.models.uda.min_ent import MinEnt
 from mmseg.models.uda.parts.ema_teacher import EMATeacher, PseudoLabel
 from mmseg.models.uda.parts.mask_generator import BlockMaskGenerator
 from mmseg.models.uda.parts.masking_consistency_module import MaskingConsistencyModule
+from mmseg.models.uda.road import ROAD
 from mmseg.models.uda.source_only import SourceOnly
 from mmseg.models.uda.step_context import Progress, StepContext
 from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.models.uda.uda_decorator import Objective, Step, UDADecorator
 
 __all__ = [
+    "ADDA",
     "CLAN",
     "DACS",
+    "FCAN",
+    "ROAD",
     "AdaBN",
     "AdvEnt",
     "AdvSeg",
     "BlockMaskGenerator",
     "EMATeacher",
+    "FCNsInTheWild",
     "MaskingConsistencyModule",
     "MinEnt",
     "Objective",

@@ -21,11 +21,15 @@ from uda_steps import (
 from mmseg.errors import ConfigError
 from mmseg.models.segmentors.encoder_decoder import Losses
 from mmseg.models.uda import (
+    ADDA,
     CLAN,
     DACS,
+    FCAN,
+    ROAD,
     AdaBN,
     AdvEnt,
     AdvSeg,
+    FCNsInTheWild,
     MinEnt,
     Objective,
     SourceOnly,
@@ -36,6 +40,7 @@ from mmseg.models.uda import (
 
 OWN = dict(teacher=dict(alpha=0.9))
 DAFORMER = DISTANCE | dict(imnet_feature_dist_classes=[0, 1], pseudo_weight_ignore_top=4)
+SIZES = dict(lower=[0.05] * 4, mean=[0.25] * 4, upper=[0.5] * 4)
 METHODS = {
     "source-only": (SourceOnly, False, {}),
     "source-only masked": (SourceOnly, False, dict(masking=MIC | dict(mask_mode="separatesrcaug"))),
@@ -55,6 +60,14 @@ METHODS = {
     "CLAN MIC": (CLAN, False, dict(masking=MIC)),
     "MinEnt": (MinEnt, False, dict(most_uncertain=0.3)),
     "MinEnt(HRDA) MIC": (MinEnt, True, dict(masking=MIC)),
+    "ADDA": (ADDA, False, {}),
+    "ADDA(HRDA) MIC": (ADDA, True, dict(discriminate="features", weights_shared=False, masking=MIC)),
+    "FCNs in the Wild": (FCNsInTheWild, False, dict(sizes=SIZES)),
+    "FCNs in the Wild(HRDA) MIC": (FCNsInTheWild, True, dict(sizes=SIZES, masking=MIC)),
+    "ROAD": (ROAD, False, dict(regions=(2, 2))),
+    "ROAD(HRDA) MIC": (ROAD, True, dict(regions=(1, 1), masking=MIC)),
+    "FCAN": (FCAN, False, {}),
+    "FCAN(HRDA) MIC": (FCAN, True, dict(masking=MIC)),
 }
 
 

@@ -1,14 +1,13 @@
 """The prior on the shares of the classes (Vu et al., "ADVENT", CVPR 2019, sec. 3.4: "CP")."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
+from mmseg.models.uda.parts.class_statistics import pixels_of_classes
 
 
 class ClassRatioPrior(nn.Module):
@@ -60,7 +59,10 @@ class ClassRatioPrior(nn.Module):
             ConfigError: The file cannot be read, or has other classes.
         """
         ratio = self.class_ratio
-        counts = _counts(ratio, len(self.share)) if isinstance(ratio, str) else [float(x) for x in ratio]
+        if isinstance(ratio, str):
+            counts = [sum(pixels) for pixels in zip(*pixels_of_classes(ratio, len(self.share)), strict=True)]
+        else:
+            counts = [float(x) for x in ratio]
         if len(counts) != len(self.share) or min(counts) < 0 or sum(counts) == 0:
             raise ConfigError(
                 f"uda: class_ratio_prior has class_ratio={ratio!r}; expected a number from 0 on for each of "
@@ -78,15 +80,3 @@ class ClassRatioPrior(nn.Module):
 def prior_losses(prior: ClassRatioPrior | None, logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The loss of each output of a segmentor; none without a prior."""
     return {} if prior is None else {f"prior.loss.{name}": prior(x) for name, x in logits.items()}
-
-
-def _counts(path: str, num_classes: int) -> list[float]:
-    """Pixels of each class in all label files of a data set's statistics."""
-    try:
-        samples = json.loads(Path(path).read_text(encoding="utf-8"))
-        return [float(sum(sample.get(str(c), 0) for sample in samples)) for c in range(num_classes)]
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise ConfigError(
-            f"{path}: cannot be read as class statistics of the source ({error}), which class_ratio_prior "
-            "needs; write them with python tools/verify_dataset.py CONFIG --write-statistics"
-        ) from error

@@ -1,0 +1,189 @@
+"""Write the images of one folder in the style of those of another (FCAN's appearance adaptation network).
+
+Every image below SOURCE is made again, under the same name, below OUT, which a training then reads as
+img_dir; labels stay where they are. What is there already is not made again, so a run that was interrupted
+goes on when it is started again; --part 1/4, --part 2/4, ... share the images between processes.
+"""
+
+import argparse
+import json
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmseg.checkpoints.atomic import claim, replacing, write_text
+from mmseg.cli import command, writing
+from mmseg.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mmseg.models.translation import AppearanceAdaptation
+
+SETTINGS, GRAMS = "appearance.json", "appearance_grams.pt"
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(number) for number in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 1024x512, got {text!r}") from None
+    return width, height
+
+
+def _part(text: str) -> tuple[int, int]:
+    try:
+        part, parts = (int(number) for number in text.split("/"))
+    except ValueError:
+        part, parts = 0, 0
+    if not 1 <= part <= parts:
+        raise argparse.ArgumentTypeError(f"expected PART/PARTS such as 2/4, got {text!r}")
+    return part, parts
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, help="folder of images, with folders in it")
+    parser.add_argument("target", type=Path, help="folder of images that give the style")
+    parser.add_argument("out", type=Path, help="folder that gets the images")
+    parser.add_argument(
+        "--pretrained", default="timm", metavar="FILE",
+        help="ImageNet weights of the network (default: those that timm downloads)",
+    )  # fmt: skip
+    parser.add_argument("--network", default="resnet50", help="timm's name (default: %(default)s)")
+    parser.add_argument(
+        "--size", type=_size, default="1024x512", metavar="WxH",
+        help="size at which both are compared; results have the size of their source (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--iterations", type=int, default=1000, help="of each image (default: %(default)s)")
+    parser.add_argument(
+        "--alpha", type=float, default=1e-14, help="weight of the style (default: %(default)s)"
+    )
+    parser.add_argument("--rate", type=float, default=10.0, help="first step (default: %(default)s)")
+    parser.add_argument(
+        "--gradient-norm", choices=("mean", "sum"), default="mean",
+        help="what steps are measured in; the paper says sum (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of the white noise (default: %(default)s)")
+    parser.add_argument("--part", type=_part, default="1/1", metavar="I/N", help="every N-th image alone")
+    parser.add_argument("--device", help="cpu, cuda:0, …; default: a GPU when there is one")
+    return parser.parse_args(argv)
+
+
+def images_below(root: Path) -> list[Path]:
+    """All images of a folder and of the folders in it, relative to it, in order.
+
+    Raises:
+        DataError: There is none.
+    """
+    from mmseg.datasets.files import IMAGE_ENDINGS
+
+    found = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
+    images = sorted(path for path in found if not any(part.startswith(".") for part in path.parts))
+    if not images:
+        raise DataError(f"{root}: no images ({', '.join(IMAGE_ENDINGS)}) in it; name a folder with images")
+    return images
+
+
+def check_settings(out: Path, settings: dict[str, Any]) -> None:
+    """Keep images of other settings out of a folder.
+
+    Raises:
+        ConfigError: It has some.
+    """
+    path = out / SETTINGS
+    if not path.exists():
+        write_text(path, json.dumps(settings, indent=2) + "\n")
+    elif (found := json.loads(path.read_text(encoding="utf-8"))) != settings:
+        differing = {
+            key: (found.get(key), value) for key, value in settings.items() if found.get(key) != value
+        }
+        raise ConfigError(
+            f"{out}: its images were made with other settings, (there, now): {differing}; take the same, or "
+            "another folder"
+        )
+
+
+def read(path: Path, size: tuple[int, int] | None, device: str) -> "Tensor":
+    """(1, 3, H, W) float RGB of an image file, resized to (W, H)."""
+    import torch
+
+    from mmseg.datasets.decoding import read_image
+    from mmseg.models.layers.resize import resize
+
+    image = torch.from_numpy(read_image(str(path))).to(device).permute(2, 0, 1).unsqueeze(0).float()
+    return image if size is None else resize(image, size[::-1])
+
+
+def mean_grams(
+    network: "AppearanceAdaptation", root: Path, size: tuple[int, int], device: str, file: Path
+) -> "list[Tensor]":
+    """Mean Gram matrices of all images of the target; kept in a file, so that they are made once."""
+    import torch
+    from rich.progress import track
+
+    from mmseg.checkpoints.weights import read_checkpoint
+
+    with claim(file.with_suffix(".lock"), wait=True):  # other parts wait for the one that comes first
+        if not file.exists():
+            images = images_below(root)
+            sums: list[torch.Tensor] = []
+            for path in track(images, "target"):
+                grams = [level[0].double() for level in network.grams(read(root / path, size, device))]
+                sums = [a + b for a, b in zip(sums, grams, strict=True)] if sums else grams
+            means = {str(number): (total / len(images)).float().cpu() for number, total in enumerate(sums)}
+            with replacing(file) as temporary:
+                torch.save(means, temporary)
+    return [gram.to(device) for gram in read_checkpoint(file).values()]
+
+
+def noise_of(path: Path, seed: int, shape: "tuple[int, ...]") -> "Tensor":
+    """White noise from 0 to 255, a function of the seed and the name of an image alone."""
+    import torch
+
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {path.as_posix()}".encode()))
+    return 255 * torch.rand(shape, generator=generator)
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Make every image that is not there yet."""
+    import numpy as np
+    from mmengine.device import get_device
+    from rich.progress import track
+
+    from mmseg.checkpoints.weights import load_pretrained_backbone
+    from mmseg.models.backbones import TimmBackbone
+    from mmseg.models.layers.resize import resize
+    from mmseg.models.translation import AppearanceAdaptation
+    from mmseg.models.translation.style import LEVELS
+    from mmseg.visualization.palette_image import save_picture
+
+    args = parse_args(argv)
+    images = images_below(args.source)
+    names = ("network", "pretrained", "size", "iterations", "alpha", "rate", "gradient_norm", "seed")
+    settings = {name: getattr(args, name) for name in names} | dict(target=str(args.target))
+    settings["size"] = list(args.size)
+    encoder = TimmBackbone(args.network, out_indices=LEVELS)
+    load_pretrained_backbone(encoder, args.pretrained)
+    device = args.device or get_device()
+    optimised = dict(alpha=args.alpha, rate=args.rate, iterations=args.iterations)
+    network = AppearanceAdaptation(encoder, **optimised, gradient_norm=args.gradient_norm).to(device)
+    check_settings(args.out, settings)
+    grams = mean_grams(network, args.target, args.size, device, args.out / GRAMS)
+    part, parts = args.part
+    count = 0
+    for path in track(images[part - 1 :: parts], "images"):
+        if (args.out / path).exists():
+            continue
+        whole = read(args.source / path, None, "cpu")
+        source = resize(whole, args.size[::-1]).to(device)
+        made = network.adapt(source, grams, noise_of(path, args.seed, source.shape).to(device))
+        made = resize(made, whole.shape[2:]).round().clamp(0, 255)[0].permute(1, 2, 0)
+        with writing(str(args.out), "OUT"):
+            save_picture(args.out / path, made.cpu().numpy().astype(np.uint8))
+        count += 1
+    print(f"{args.out}: {count} images made, {len(images)} in {args.source}")
