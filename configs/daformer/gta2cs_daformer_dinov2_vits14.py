@@ -9,8 +9,8 @@ model = dict(
     backbone=dict(
         _delete_=True, type="TimmBackbone", name="vit_small_patch14_dinov2.lvd142m", drop_path_rate=0.1
     ),
-    neck=dict(type="ViTPyramid", in_channels=[384] * 4),  # maps of stride 14 to strides 3.5, 7, 14 and 28
-    decode_head=dict(in_channels=[384] * 4),
+    neck=dict(type="ViTPyramid"),  # maps of stride 14 to strides 3.5, 7, 14 and 28
+    decode_head=dict(in_channels=None),  # those of the encoder
 )
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(neck=dict(lr_mult=10.0))))  # new, like the head
 name = "gta2cs_daformer_dinov2_vits14_s0"

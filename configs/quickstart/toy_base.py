@@ -19,7 +19,7 @@ test_dataloader = val_dataloader
 model = dict(
     pretrained=None,
     backbone=dict(type="mit_b0", drop_path_rate=0.0),
-    decode_head=dict(in_channels=[32, 64, 160, 256], channels=64, decoder_params=dict(embed_dims=64)),
+    decode_head=dict(in_channels=None, channels=64, decoder_params=dict(embed_dims=64)),
 )
 # from scratch: a higher rate and a shorter warm-up than with ImageNet weights
 optim_wrapper = dict(

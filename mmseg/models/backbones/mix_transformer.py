@@ -165,7 +165,7 @@ class MixVisionTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
-        self.out_channels = tuple(embed_dims)
+        self.channels = tuple(embed_dims)
         for stage, channels in enumerate(embed_dims, start=1):
             in_channels, kernel_size, stride = (3, 7, 4) if stage == 1 else (embed_dims[stage - 2], 3, 2)
             self.add_module(
@@ -195,7 +195,7 @@ class MixVisionTransformer(nn.Module):
                 "each direction; enlarge the crop (with HRDA the context is a scaled crop)"
             )
         feature_map, outputs = image, []
-        for stage in range(1, len(self.out_channels) + 1):
+        for stage in range(1, len(self.channels) + 1):
             tokens, height, width = self.get_submodule(f"patch_embed{stage}")(feature_map)
             for block in self.get_submodule(f"block{stage}").children():
                 if self.with_cp and self.training:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.labels import IGNORE_INDEX
+from mmseg.models.layers.channels import filled
 from mmseg.models.layers.conv import RELU, ConvBlock
 from mmseg.models.layers.precision import full_precision
 from mmseg.models.layers.resize import resize
@@ -20,7 +21,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
     """Features of an encoder to class scores.
 
     Args:
-        in_channels: Channels of the input level, or of each level.
+        in_channels: Channels of the input level, or of each level; in a segmentor they may be left out.
         channels: Channels in front of the classifier.
         num_classes: Number of classes.
         dropout_ratio: Probability of leaving out a whole channel in front of the classifier.
@@ -48,6 +49,11 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         align_corners: bool = False,
     ) -> None:
         super().__init__()
+        if in_channels is None:
+            raise ConfigError(
+                f"{type(self).__name__}: in_channels are missing, and the encoder does not tell the channels "
+                "of its levels; name them, or let the backbone set self.channels (and its neck channels_of)"
+            )
         if isinstance(in_channels, Sequence) != isinstance(in_index, Sequence) or (
             isinstance(in_channels, Sequence)
             and isinstance(in_index, Sequence)
@@ -77,6 +83,19 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         self.dropout = nn.Dropout2d(dropout_ratio) if dropout_ratio > 0 else nn.Identity()
         self.conv_seg = nn.Conv2d(channels, num_classes, kernel_size=1)
         normal_init(self.conv_seg, std=0.01)
+
+    @classmethod
+    def with_channels(cls, head: dict[str, Any], channels: Sequence[int]) -> dict[str, Any]:
+        """Arguments of a head with ``in_channels`` filled in.
+
+        Args:
+            head: Arguments of a head of this type.
+            channels: Of all levels of the encoder.
+
+        Raises:
+            ConfigError: Other channels or unknown levels are named.
+        """
+        return filled(head, "in_channels", head.get("in_index", -1), channels)
 
     @abstractmethod
     def forward(self, features: Sequence[Tensor]) -> Tensor:

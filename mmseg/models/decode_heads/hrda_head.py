@@ -4,6 +4,7 @@ Hoyer, Dai, Van Gool, "HRDA: Context-Aware High-Resolution Domain-Adaptive Seman
 section 3.2 and 3.3.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.models.decode_heads.hrda_features import HRDAFeatures
+from mmseg.models.layers.channels import with_channels
 from mmseg.models.layers.resize import resize
 from mmseg.models.layers.sliding_window import Window, average_windows
 from mmseg.registry import MODELS
@@ -90,6 +92,15 @@ class HRDAHead(nn.Module):
             attention = attention_head or dict(self.head.attention_config(head), type=single_scale_head)
             maps = self.head.num_classes if attention_classwise else 1
             self.scale_attention = MODELS.build(dict(attention, num_classes=maps))
+
+    @classmethod
+    def with_channels(cls, head: dict[str, Any], channels: Sequence[int]) -> dict[str, Any]:
+        """Arguments with the channels of the encoder's levels, for the shared head and the attention."""
+        shared = with_channels({**head, "type": head["single_scale_head"]}, channels)
+        filled = {**shared, "type": head["type"]}
+        if head.get("attention_head"):
+            filled["attention_head"] = with_channels(head["attention_head"], channels)
+        return filled
 
     @property
     def num_classes(self) -> int:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.models.decode_heads.aspp_head import ASPPHead
+from mmseg.models.layers.channels import filled
 from mmseg.models.layers.conv import SeparableConv
 from mmseg.models.layers.resize import resize
 from mmseg.registry import MODELS
@@ -21,7 +22,7 @@ class DepthwiseSeparableASPPHead(ASPPHead):
     """Separable pyramid on the input level, upsampled and refined with the encoder's first level.
 
     Args:
-        c1_in_channels: Channels of the first level; 0 leaves it out.
+        c1_in_channels: Channels of the first level; 0 leaves it out; as ``in_channels``.
         c1_channels: To which it is reduced by a 1×1 convolution.
         kwargs: Arguments of :class:`ASPPHead`.
     """
@@ -35,6 +36,11 @@ class DepthwiseSeparableASPPHead(ASPPHead):
         self.sep_bottleneck = nn.Sequential(
             *(SeparableConv(width, self.channels, **self.block) for width in widths)
         )
+
+    @classmethod
+    def with_channels(cls, head: dict[str, Any], channels: Sequence[int]) -> dict[str, Any]:
+        head = super().with_channels(head, channels)
+        return head if head.get("c1_in_channels") == 0 else filled(head, "c1_in_channels", 0, channels)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Levels to logits (B, num_classes, h, w) at the stride of the first level."""

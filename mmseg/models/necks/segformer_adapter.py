@@ -27,6 +27,10 @@ class SegFormerAdapter(nn.Module):
             )
         self.factors = dict(zip(out_layers, scales, strict=True))
 
+    def channels_of(self, channels: Sequence[int]) -> Sequence[int]:
+        """Channels of what comes out, from those of what goes in: the same."""
+        return channels
+
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Levels (B, C_i, h_i, w_i) to a list of the same length."""
         return [

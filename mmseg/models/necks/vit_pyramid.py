@@ -6,10 +6,12 @@ Detection", ECCV 2022, section 3, with one map of the transformer for each level
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
+from mmseg.models.layers.channels import filled
 from mmseg.registry import MODELS
 
 
@@ -48,6 +50,15 @@ class ViTPyramid(nn.Module):
             nn.Sequential(ChannelNorm(channels), *_resizing(channels, scale))
             for channels, scale in zip(in_channels, scales, strict=True)
         )
+
+    @classmethod
+    def with_channels(cls, neck: dict[str, Any], channels: Sequence[int]) -> dict[str, Any]:
+        """Arguments with ``in_channels`` of the encoder's levels."""
+        return filled(neck, "in_channels", range(len(channels)), channels)
+
+    def channels_of(self, channels: Sequence[int]) -> Sequence[int]:
+        """Channels of what comes out, from those of what goes in: the same."""
+        return channels
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Maps (B, C_i, h, w) to maps (B, C_i, h·scale_i, w·scale_i)."""

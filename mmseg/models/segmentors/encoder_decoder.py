@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg.checkpoints.weights import load_pretrained_backbone
 from mmseg.errors import ConfigError
+from mmseg.models.layers.channels import channels_behind, with_channels
 from mmseg.models.layers.precision import full_precision
 from mmseg.models.layers.resize import resize
 from mmseg.models.layers.sliding_window import Window
@@ -26,7 +27,8 @@ class EncoderDecoder(Inference):
 
     Args:
         backbone: Config of the encoder.
-        decode_head: Config of the decode head.
+        decode_head: Config of the decode head. Its ``in_channels`` may be left out where the encoder tells
+            those of its levels; the same holds for neck and auxiliary heads.
         neck: Config of the layers between them.
         auxiliary_head: Config, or list of configs, of heads that only add losses in training.
         sum_outputs: The prediction is the sum of the logits of all heads, which give maps of one size:
@@ -42,7 +44,8 @@ class EncoderDecoder(Inference):
             pretrained weights, see :func:`~mmseg.models.normalization.preprocessor_of`.
 
     Raises:
-        ConfigError: A part is unknown, ``test_cfg`` is incomplete, or there is nothing to sum.
+        ConfigError: A part is unknown, ``in_channels`` are not those of the encoder, ``test_cfg`` is
+            incomplete, or there is nothing to sum.
     """
 
     output_scale: ClassVar[float] = 1.0
@@ -63,12 +66,17 @@ class EncoderDecoder(Inference):
     ) -> None:
         super().__init__(preprocessor_of(backbone, pretrained, data_preprocessor), test_cfg)
         self.backbone = MODELS.build(backbone)
-        self.neck = MODELS.build(neck) if neck else None
-        self.decode_head = MODELS.build(decode_head)
+        levels = channels_behind(self.backbone, None)
+        self.neck = MODELS.build(with_channels(neck, levels)) if neck else None
+        levels = channels_behind(self.backbone, self.neck)
+        self.decode_head = MODELS.build(with_channels(decode_head, levels))
         if isinstance(auxiliary_head, Sequence):
-            self.auxiliary_head: nn.Module | None = nn.ModuleList(MODELS.build(cfg) for cfg in auxiliary_head)
+            self.auxiliary_head: nn.Module | None = nn.ModuleList(
+                MODELS.build(with_channels(cfg, levels)) for cfg in auxiliary_head
+            )
         else:
-            self.auxiliary_head = MODELS.build(auxiliary_head) if auxiliary_head else None
+            auxiliary = with_channels(auxiliary_head, levels) if auxiliary_head else None
+            self.auxiliary_head = MODELS.build(auxiliary) if auxiliary else None
         if sum_outputs and self.auxiliary_head is None:
             raise ConfigError(
                 "EncoderDecoder: sum_outputs=True without auxiliary_head; name the second classifier there"
