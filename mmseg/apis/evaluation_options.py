@@ -43,6 +43,8 @@ class EvaluationOptions:
         remap_classes: Where data and checkpoint have the same classes in another order, give the network
             that of the data.
         ensemble: Further checkpoints of the config's network; the logits of all are averaged.
+        norm_images: Files or folders of images without labels, whose statistics the batch norms take before
+            the test (:func:`~mmseg.apis.norm_statistics.adapt_norms`); empty = those of the training.
         hrda_out: Of a multi-resolution network ``LR``, the prediction of the context alone, ``HR``, that of
             the detail alone, or ``ATT``, the attention as grey pictures instead of predictions.
     """
@@ -62,6 +64,7 @@ class EvaluationOptions:
     augment: Sequence[float] = ()
     remap_classes: bool = False
     ensemble: Sequence[str | Path] = ()
+    norm_images: Sequence[str | Path] = ()
     hrda_out: str | None = None
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from torch import Tensor
 
 from mmseg import datasets, models  # noqa: F401  (fill the registries)
 from mmseg.checkpoints.weights import dataset_meta, load_checkpoint
@@ -71,7 +72,16 @@ def inference_segmentor(model: EncoderDecoder, imgs: Image | Sequence[Image]) ->
 
 @torch.inference_mode()
 def _segment(model: EncoderDecoder, img: Image) -> np.ndarray:
-    pipeline = test_pipeline(model.cfg)
+    image, size = prepared(model, test_pipeline(model.cfg), img)
+    return model.predict(image, size=size)[0].argmax(0).byte().cpu().numpy()
+
+
+def prepared(model: EncoderDecoder, pipeline: Sequence[dict], img: Image) -> tuple[Tensor, tuple[int, int]]:
+    """An image as a network takes it, (1, 3, h, w) normalised on its device, and its (height, width) before.
+
+    Raises:
+        DataError: The file is missing or is not an image, or the image is too thin.
+    """
     rgb = img[..., ::-1] if isinstance(img, np.ndarray) else LoadImage.of(pipeline).read(str(img))
     height, width = rgb.shape[:2]
     results = {"img": np.ascontiguousarray(rgb)}
@@ -86,8 +96,7 @@ def _segment(model: EncoderDecoder, img: Image) -> np.ndarray:
             f"{MIN_SIDE} on each side; crop the image or raise the scale of Resize in the test pipeline"
         )
     batch = model.data_preprocessor({"img": torch.from_numpy(resized).permute(2, 0, 1)[None]})
-    logits = model.predict(batch["img"], size=(height, width))
-    return logits[0].argmax(0).byte().cpu().numpy()
+    return batch["img"], (height, width)
 
 
 def test_pipeline(cfg: Config) -> list[dict]:

@@ -18,6 +18,7 @@ from mmseg.apis.evaluation_options import (
     set_inference,
     use_test_split,
 )
+from mmseg.apis.norm_statistics import adapt_norms, image_files
 from mmseg.apis.training import build_runner
 from mmseg.checkpoints.weights import fit_classes, load_checkpoint, require_file
 from mmseg.config.work_dir import work_dir_of
@@ -67,6 +68,8 @@ def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float
     for network, path in zip(networks, (checkpoint, *chosen.ensemble), strict=True):
         content = load_checkpoint(network, path, chosen.which)
         fit_classes(network, content, classes, path, chosen.remap_classes)
+        if chosen.norm_images:
+            adapt_norms(network, cfg.test_dataloader.dataset.pipeline, image_files(chosen.norm_images))
     if chosen.ensemble:
         runner.model = Ensemble(networks)
     if not cfg.test_evaluator:

@@ -1,6 +1,7 @@
 """Test a checkpoint."""
 
 import argparse
+import sys
 from dataclasses import fields
 
 from mmseg.cli import add_cfg_options, command
@@ -61,6 +62,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--ensemble", nargs="+", default=(), metavar="CHECKPOINT",
         help="more weights for the network of the config; the logits of all are averaged",
     )  # fmt: skip
+    network.add_argument(
+        "--norm-images", nargs="+", default=(), metavar="PATH",
+        help="files or folders of target images without labels; batch norms take their statistics (AdaBN)",
+    )  # fmt: skip
 
     data = parser.add_argument_group("predictions")
     data.add_argument("--show-dir", help="folder for predictions, one PNG per image")
@@ -114,3 +119,7 @@ def main(argv: list[str] | None = None) -> None:
     options = {name: value for name, value in vars(args).items() if name in names}
     options["augment"] = args.aug_scales or (PUBLISHED_SCALES if args.aug_test else ())
     test(cfg, args.checkpoint, **options, **submission(args, cfg.test_dataloader.dataset.type))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -26,6 +26,8 @@ class ConfigRow:
         prefix: What the names of the runs begin with, before the name of the file.
         settings: Dotted key -> value, what the runs change in the file.
         group: Title of the table that it belongs to, where an experiment has several.
+        norm_images: Pattern of files, the images of the target without labels. The runs of a benchmark are
+            tested a second time with their statistics in the batch norms.
     """
 
     path: str | Path
@@ -35,6 +37,7 @@ class ConfigRow:
     prefix: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     group: str = ""
+    norm_images: str = ""
 
     @property
     def name(self) -> str:

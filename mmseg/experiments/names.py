@@ -93,6 +93,7 @@ class Axes:
     title: ClassVar[str] = ""
     meaning: ClassVar[str] = ""
     group: ClassVar[str] = ""
+    norm_images: ClassVar[str] = ""
     """Tables show the name."""
 
     @property

@@ -16,7 +16,7 @@ from mmseg.datasets.decoding import read_image
 from mmseg.experiments.experiment import Experiment, Row, Run
 from mmseg.registry import DATASETS
 from mmseg.reports.collect import CLASS_PREFIX
-from mmseg.reports.run_record import read_record, record_of, write_record
+from mmseg.reports.run_record import TARGET_NORMS, read_record, record_of, write_record
 from mmseg.visualization.grid import draw_comparison
 
 START, END = "<!-- results: start -->", "<!-- results: end -->"
@@ -101,8 +101,10 @@ def markdown(rows: Iterable[Row], records: Records) -> str:
     for title, group in groups.items():
         heading = f"### {title}\n\n" if title else ""
         parts.append(heading + scores_table(group, records))
-        if title and (classes := classes_table(group, records)):
+        if title and (classes := classes_table(group, records, "scores")):
             parts.append(f"IoU of each class, mean over the seeds:\n\n{classes}")
+        if title and (classes := classes_table(group, records, TARGET_NORMS)):
+            parts.append(f"The same with the target's statistics in the batch norms:\n\n{classes}")
         if trusted := trusted_table(group, records):
             parts.append(
                 f"Share of the target's pixels whose pseudo-labels are trusted, over the run:\n\n{trusted}"
@@ -119,21 +121,25 @@ def markdown(rows: Iterable[Row], records: Records) -> str:
 
 
 def scores_table(rows: Sequence[Row], records: Records) -> str:
-    """mIoU of each row: mean and deviation over the seeds, each seed, processor time of a run."""
-    table = [["method", "", "mIoU", "per seed", "minutes"]]
+    """mIoU of each row: mean and deviation over the seeds, each seed, the same with the statistics of the
+    target in the batch norms, processor time of a run."""
+    twice = any(row.norm_images for row in rows)
+    table = [["method", "", "mIoU", "per seed", *(["target's norms"] if twice else []), "minutes"]]
     for row in rows:
         found = _seeds(row, records)
         scores = [found[seed]["scores"]["mIoU"] for seed in sorted(found)]
+        again = [record[TARGET_NORMS]["mIoU"] for record in found.values() if TARGET_NORMS in record]
         each = ", ".join(f"{score:.1f}" for score in scores)
-        minutes = [found[seed]["seconds"]["processor"] / 60 for seed in found]
+        minutes = [record["seconds"]["processor"] / 60 for record in found.values()]
         spent = f"{statistics.mean(minutes):.0f}" if minutes else ""
-        table.append([row.title or row.name, row.meaning, _mean_and_deviation(scores), each, spent])
-    return _markdown(table, "--- --- ---: --- ---:")
+        second = [_mean_and_deviation(again) if found else ""] if twice else []
+        table.append([row.title or row.name, row.meaning, _mean_and_deviation(scores), each, *second, spent])
+    return _markdown(table, "--- --- ---: --- " + "---: " * (len(table[0]) - 4))
 
 
-def classes_table(rows: Sequence[Row], records: Records) -> str:
-    """Mean IoU over the seeds of each class (columns) and row; empty without a score."""
-    scores = {row: [record["scores"] for record in _seeds(row, records).values()] for row in rows}
+def classes_table(rows: Sequence[Row], records: Records, kind: str) -> str:
+    """Mean IoU over the seeds of each class (columns) and row; empty without a score of this kind."""
+    scores = {row: [r[kind] for r in _seeds(row, records).values() if kind in r] for row in rows}
     names = dict.fromkeys(
         k for each in scores.values() for s in each for k in s if k.startswith(CLASS_PREFIX)
     )

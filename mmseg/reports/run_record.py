@@ -4,8 +4,12 @@ A page grows run by run from these files. They outlive the folders of the runs, 
 continued elsewhere, weeks later.
 """
 
+import glob
 import json
+import os
 import platform
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,7 @@ import torch
 from mmengine.config import Config
 
 from mmseg.checkpoints.atomic import write_text
-from mmseg.checkpoints.files import find_config
+from mmseg.checkpoints.files import find_checkpoint, find_config
 from mmseg.config.load import load_config
 from mmseg.errors import DataError
 from mmseg.experiments.experiment import Run
@@ -25,6 +29,9 @@ from mmseg.reports.collect import read_result
 from mmseg.reports.curves import read_training_log
 from mmseg.version import __version__
 
+ROOT = Path(__file__).parents[2]
+"""The folder that the package lies in."""
+TARGET_NORMS = "scores_with_target_norms"
 SETTINGS = ("model", "uda", "train_dataloader", "optim_wrapper", "param_scheduler", "train_cfg")
 """Sections of the config that determine what is learnt."""
 TRUSTED = "trusted"
@@ -40,7 +47,8 @@ def record_of(run: Run, run_dir: Path, cpu_seconds: float) -> dict[str, Any]:
         cpu_seconds: Processor time of all its processes.
 
     Returns:
-        ``name``, ``seed``, ``git_revision``, ``scores`` in percent, ``seconds`` on the clock and of processor
+        ``name``, ``seed``, ``git_revision``, ``scores`` in percent, ``scores_with_target_norms`` (where the
+        row has ``norm_images``), ``seconds`` on the clock and of processor
         time, ``trusted`` (share of pseudo-labels by iteration, where it was logged), ``versions`` and
         ``settings`` (sections of the config).
 
@@ -55,11 +63,30 @@ def record_of(run: Run, run_dir: Path, cpu_seconds: float) -> dict[str, Any]:
         "seed": run.seed,
         "git_revision": cfg.get("git_rev", ""),
         "scores": dict(read_result(run_dir).scores),
+        **_second_test(run, run_dir),
         "seconds": {"clock": round(_training_seconds(curves)), "processor": round(cpu_seconds)},
         "trusted": {name: _thinned(curve) for name, curve in trusted.items()},
         "versions": versions(),
         "settings": settings_of(cfg),
     }
+
+
+def _second_test(run: Run, run_dir: Path) -> dict[str, Any]:
+    """Scores with the statistics of the target's images in the batch norms; a process of its own tests."""
+    if not run.row.norm_images:
+        return {}
+    out, images = run_dir / "target_norms", sorted(glob.glob(run.row.norm_images))
+    files = [str(find_config(run_dir)), str(find_checkpoint(run_dir))]
+    words = [*files, "--work-dir", str(out), "--norm-images", *images]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [sys.executable, "-m", "mmseg.commands.test", *words], env=environment, capture_output=True, text=True
+    )
+    if done.returncode:
+        last = (done.stderr.strip() or "no message").splitlines()[-1]
+        raise DataError(f"{run_dir}: cannot be tested with the statistics of {run.row.norm_images}: {last}")
+    scores = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    return {TARGET_NORMS: {name: value for name, value in scores.items() if name != "iteration"}}
 
 
 def versions() -> dict[str, str]:

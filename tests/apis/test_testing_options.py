@@ -24,6 +24,7 @@ from toy_run import IMAGE_SIZE, NUM_VAL, ROOT, TEST_SIZE, toy_config, write_conf
 from mmseg import apis
 from mmseg.apis import init_segmentor
 from mmseg.apis.evaluation_options import EvaluationOptions, set_evaluator
+from mmseg.apis.norm_statistics import adapt_norms
 from mmseg.checkpoints.weights import load_checkpoint
 from mmseg.commands.test import parse_args, submission
 from mmseg.datasets import SegmentationDataset
@@ -257,6 +258,19 @@ def test_inference_mode(source_run, toy_data, tmp_path, capsys):
         logits = model.predict(network_input(model, image, TEST_SIZE), IMAGE_SIZE[::-1])
         np.testing.assert_array_equal(written_ids(tmp_path / mode, image), logits[0].argmax(0).numpy())
     assert (written_ids(tmp_path / "slide", image) != written_ids(tmp_path / "whole", image)).any()
+
+
+def test_norms_take_the_statistics_of_images(source_run, toy_data, tmp_path):
+    folder = toy_data / "cityscapes/leftImg8bit/train"
+    options = ["--opacity", 1, "--work-dir", tmp_path / "work", "--show-dir", tmp_path / "shown"]
+    assert run_tool(source_run, *options, "--norm-images", folder) == 0
+    model = init_segmentor(source_run.work_dir / "source_only.py", source_run.checkpoint, device="cpu")
+    image = val_images(toy_data)[1]
+    before = model.predict(network_input(model, image, TEST_SIZE), IMAGE_SIZE[::-1])[0].argmax(0)
+    adapt_norms(model, model.cfg.test_dataloader.dataset.pipeline, sorted(folder.rglob("*.png")))
+    after = model.predict(network_input(model, image, TEST_SIZE), IMAGE_SIZE[::-1])[0].argmax(0)
+    np.testing.assert_array_equal(written_ids(tmp_path / "shown", image), after.numpy())
+    assert (before != after).any()
 
 
 @pytest.mark.parametrize("output", ["LR", "HR"])

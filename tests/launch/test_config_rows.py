@@ -123,8 +123,9 @@ def test_runs_wait_for_their_start_and_end_in_a_report(folder, toy_data, capfd):
     page = folder / "page.md"
     page.write_text(f"before\n{benchmark_page.START}\nold\n{benchmark_page.END}\nafter\n")
     (folder / "images").mkdir()
+    target_images = str(toy_data / "cityscapes/leftImg8bit/train/*/*.png")
     rows = [
-        ConfigRow("first.py", "first method", "as it comes"),
+        ConfigRow("first.py", "first method", "as it comes", norm_images=target_images),
         ConfigRow("adapted.py", "second method", "adapted", start="first", settings={"uda.alpha": 0.5}),
         ConfigRow("broken.py", "broken method"),
         ConfigRow("waiting.py", "waiting method", start="broken"),
@@ -149,9 +150,11 @@ def test_runs_wait_for_their_start_and_end_in_a_report(folder, toy_data, capfd):
     scores = [json.loads((run / "results.json").read_text())["mIoU"] for run in (first, adapted)]
     report = (OUT / "table.md").read_text()
     assert report in printed
-    assert f"| first method | as it comes | {scores[0]:.1f} | {scores[0]:.1f} | " in report
-    assert f"| second method | adapted | {scores[1]:.1f} | {scores[1]:.1f} | " in report
-    assert "| broken method |  | not run yet |  |  |" in report
+    again = json.loads((OUT / "results/first_s1.json").read_text())["scores_with_target_norms"]["mIoU"]
+    shown = f"| first method | as it comes | {scores[0]:.1f} | {scores[0]:.1f} | {again:.1f} | "
+    assert again != scores[0] and shown in report
+    assert f"| second method | adapted | {scores[1]:.1f} | {scores[1]:.1f} | not run yet | " in report
+    assert "| broken method |  | not run yet |  |  |  |" in report
     record = json.loads((OUT / "results/adapted_s1.json").read_text())
     assert record["scores"]["mIoU"] == scores[1] and record["seconds"]["processor"] > 0
     assert record["settings"]["uda"]["alpha"] == 0.5 and record["versions"]["torch"] == torch.__version__
@@ -272,7 +275,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
 def record(score: float, **changes) -> dict:
     scores = {"mIoU": score, "IoU.road": score + 10, "IoU.sky": None}
     parts = dict(seconds=dict(clock=80, processor=90), versions=dict(torch="2.0"), trusted={}, settings={})
-    return dict(scores=scores, **{**parts, **changes})
+    return dict(scores=scores, **(parts | changes))
 
 
 def test_table():
@@ -296,6 +299,17 @@ def test_a_table_for_each_group_with_its_classes_and_pseudo_labels():
     assert "| method | road | sky |" in day and "| DAFormer | 35.0 | – |" in day
     assert "| method | until 100 | until 200 |" in day and "| DAFormer | 0.25 | 0.50 |" in day
     assert "not run yet" in night and "road" not in night and "until" not in night
+
+
+def test_a_second_score_with_the_statistics_of_the_target():
+    one, two = (replace(ROWS[name], group="by day", norm_images="*.png") for name in ("DAFormer", "oracle"))
+    again = dict(scores_with_target_norms={"mIoU": 40.25, "IoU.road": 60.0})
+    text = benchmark_page.markdown([one, two], {Run(5, one, 0): record(20.0, **again)})
+    assert "| method |  | mIoU | per seed | target's norms | minutes |" in text
+    assert (
+        "| 20.0 | 20.0 | 40.2 | 2 |" in text and "| oracle | target labels | not run yet |  |  |  |" in text
+    )
+    assert "| DAFormer | 30.0 | – |" in text and "| DAFormer | 60.0 |" in text
 
 
 def test_rows_of_any_kind_are_in_the_table():

@@ -1,6 +1,5 @@
 """Unsupervised domain adaptation: one method per file, and the parts they share."""
 
-from mmseg.models.uda.ada_bn import AdaBN
 from mmseg.models.uda.adda import ADDA
 from mmseg.models.uda.adv_ent import AdvEnt
 from mmseg.models.uda.adv_seg import AdvSeg
@@ -24,7 +23,6 @@ __all__ = [
     "DACS",
     "FCAN",
     "ROAD",
-    "AdaBN",
     "AdvEnt",
     "AdvSeg",
     "BlockMaskGenerator",
