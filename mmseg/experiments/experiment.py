@@ -72,6 +72,7 @@ class PartsRow:
     meaning: str = ""
     start: ClassVar[None] = None
     group: ClassVar[str] = ""
+    norm_images: ClassVar[str] = ""
 
     @property
     def max_iters(self) -> int:
