@@ -20,9 +20,10 @@ def limit():
         yield
 
 
-def method() -> DACS:
+def method(device: str = "cpu") -> DACS:
     torch.manual_seed(0)
-    return DACS(copy.deepcopy(HRDA), **NO_AUGMENTATION, imnet_feature_dist_lambda=0.005).train()
+    made = DACS(copy.deepcopy(HRDA), **NO_AUGMENTATION, imnet_feature_dist_lambda=0.005)
+    return made.to(device).train()
 
 
 def step(method: DACS) -> tuple[dict[str, float], torch.Tensor]:
@@ -33,9 +34,16 @@ def step(method: DACS) -> tuple[dict[str, float], torch.Tensor]:
     return {name: float(value) for name, value in log.items() if name != "pictures"}, torch.cat(gradients)
 
 
-@pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.slow)])
-def test_a_compiled_step_equals_the_eager_one(backend):
-    eager = method()
+@pytest.mark.parametrize(
+    ("backend", "device"),
+    [
+        ("eager", "cpu"),
+        pytest.param("inductor", "cpu", marks=pytest.mark.slow),
+        pytest.param("inductor", "cuda", marks=pytest.mark.gpu),
+    ],
+)
+def test_a_compiled_step_equals_the_eager_one(backend, device):
+    eager = method(device)
     compiled = copy.deepcopy(eager)
     compile_encoders(compiled, backend=backend)
     assert list(compiled.state_dict()) == list(eager.state_dict())
