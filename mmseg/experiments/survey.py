@@ -29,6 +29,7 @@ def rows(
     settings: Settings = PUBLISHED_SGD,
     of: str = "gta2cs syn2cs",
     images: str = "whole",
+    schedule: str = "sgd_deeplabv2",
 ) -> list[PartsRow]:
     """Runs of a method on whole images, from each of the sources.
 
@@ -40,6 +41,7 @@ def rows(
         settings: What the runs change.
         of: Pairs of source and target.
         images: End of the names of the files in configs/_base_/datasets.
+        schedule: File in configs/_base_/schedules.
     """
     return [
         PartsRow(
@@ -47,7 +49,7 @@ def rows(
             (
                 f"datasets/{SOURCES[pair]}_{images}",
                 f"models/{network}",
-                "schedules/sgd_deeplabv2",
+                f"schedules/{schedule}",
                 f"uda/{uda}",
             ),
             {"train_cfg.max_iters": max_iters, **settings},
@@ -114,10 +116,13 @@ SURVEY = {
     203: Experiment(
         "CLAN: category-level adversaries",
         [
-            *rows("clan_dlv2_r101", CLAN, "clan", 100_000, of="gta2cs", images="resolutions"),
+            *rows(
+                "clan_dlv2_r101", CLAN, "clan", 100_000,
+                of="gta2cs", images="resolutions", schedule="sgd_clan",
+            ),
             *rows(
                 "clan_dlv2_r101", CLAN, "clan", 100_000, PUBLISHED_SGD | {"uda.lambda_local": 10.0},
-                of="syn2cs", images="resolutions",
+                of="syn2cs", images="resolutions", schedule="sgd_clan",
             ),
         ],
     ),

@@ -1,5 +1,6 @@
 """Several processes of one run (gloo, CPU) do what one process does with the batches of all."""
 
+import copy
 import json
 import os
 import socket
@@ -28,10 +29,11 @@ MASKING = dict(
     mask_mode="separatetrgaug", mask_alpha=0.5, mask_generator=dict(mask_ratio=0.7, mask_block_size=16)
 )
 WITHOUT_DROPOUT = {"uda.discriminator_dropout": 0.0}
-UDA = ("advseg", "minent", "adda", "fcns_in_the_wild", "road", "fcan")  # configs/_base_/uda
+UDA = ("advseg", "minent", "clan", "adda", "fcns_in_the_wild", "road", "fcan")  # configs/_base_/uda
 METHODS = ("source_only", "daformer", "mic", *UDA)
 SIZES = dict(lower=[0.01] * 19, mean=[0.05] * 19, upper=[0.1] * 19)
 SETTINGS: dict[str, dict] = {
+    "clan": {"uda.global_iters": 1, "uda.target_size": None, "model.sum_outputs": True, "load_from": None},
     "adda": WITHOUT_DROPOUT | {"uda.accuracy_threshold": 0.0},
     "road": WITHOUT_DROPOUT | {"uda.regions": (2, 2)},
     "fcns_in_the_wild": WITHOUT_DROPOUT | {"uda.sizes": SIZES},
@@ -124,6 +126,8 @@ def config_of(name, data, work_dir, options, start):
         parts = Config.fromfile(ROOT / "configs" / "_base_" / "uda" / f"{name}.py")
         cfg.merge_from_dict({key: parts[key] for key in parts if key in ("uda", "other_networks")})
         cfg.merge_from_dict(SETTINGS.get(name, {}))
+    if name == "clan":  # the weights to start from have one head
+        cfg.model.auxiliary_head = copy.deepcopy(cfg.model.decode_head)
     return cfg
 
 

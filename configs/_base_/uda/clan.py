@@ -1,6 +1,5 @@
 # Category-level adversaries (Luo et al., CVPR 2019), for a network with two classifiers of the same features.
-# The rates of student and discriminator rise for 5000 iterations, then they are those of a decay from the
-# start of the run on.
+# The rate of the discriminator follows that of the student, see schedules/sgd_clan.py.
 uda = dict(
     type="CLAN",
     lambda_adv=0.001,
@@ -10,16 +9,19 @@ uda = dict(
     global_iters=5000,
     target_size=(512, 1024),  # whatever the resolution of an image
 )
-_schedule = [
-    dict(
-        type="PolyWarmupLR", by_epoch=False, power=0.9, end=100_000,
-        warmup_iters=5000, warmup_ratio=0.0, decay_in_warmup=False,
-    )
-]  # fmt: skip
-param_scheduler = _schedule
 other_networks = dict(
     discriminator=dict(
         optim_wrapper=dict(optimizer=dict(type="Adam", lr=1e-4, betas=(0.9, 0.99))),
-        param_scheduler=_schedule,
+        param_scheduler=[
+            dict(
+                type="PolyWarmupLR",
+                by_epoch=False,
+                power=0.9,
+                end=100_000,
+                warmup_iters=5000,
+                warmup_ratio=0.0,
+                decay_in_warmup=False,
+            )
+        ],
     )
 )
