@@ -10,7 +10,7 @@ import logging
 import pickle
 import re
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -202,8 +202,8 @@ def load_checkpoint(
         model: The segmentor.
         path: Checkpoint file.
         network: Which one to take, a key of :data:`~mmseg.checkpoints.networks.NETWORKS`.
-        new_classifier: Leave out layers with one output per class where the file has another number of
-            classes, for fine-tuning; they keep the weights they have.
+        new_classifier: Leave out the layers with one output per class, for fine-tuning with other classes;
+            they keep the weights they have.
 
     Returns:
         The whole content of the file.
@@ -224,9 +224,14 @@ def load_checkpoint(
         if theirs.shape[1:] == ours.shape[1:] and len(ours) == getattr(model, "num_classes", None)
     ]
     if new_classifier:
-        print_log(f"{path}: new classifier, not loaded: {', '.join(classifier) or 'nothing'}", "current")
-        for name in classifier:
-            del report.mismatched[name]
+        left_out = [
+            f"{layer}.{name}" for layer, conv in class_layers(model).items() for name in conv.state_dict()
+        ]
+        print_log(f"{path}: new classifier, not loaded: {', '.join(left_out) or 'nothing'}", "current")
+        for name in left_out:
+            report.mismatched.pop(name, None)
+            report.loaded.pop(name, None)
+        report.missing = [name for name in report.missing if name not in left_out]
     if misfits := report.misfits():
         remedy = "Use the config that was stored with the checkpoint"
         if classifier and not report.missing and not report.unexpected:
@@ -273,7 +278,9 @@ def fit_classes(
     path: str | Path,
     remap: bool = False,
 ) -> None:
-    """Compare the class names that a checkpoint holds with those of the data; other names are warned of.
+    """Compare the class names that a checkpoint holds with those of the data.
+
+    Capitals, blanks, dashes and underscores do not matter. A name that only one of them has is warned of.
 
     Args:
         model: The segmentor that has its weights.
@@ -283,48 +290,82 @@ def fit_classes(
         remap: Give the network the order of the data, where theirs is another one.
 
     Raises:
-        CheckpointError: They are the same in another order, and ``remap`` is not set or cannot be done.
+        CheckpointError: A name has another number, and ``remap`` is not set or cannot be done.
     """
     found = tuple(dataset_meta(checkpoint.get("meta") or {}).get("classes") or ())
     if len(found) != len(classes) or found == tuple(classes):
         return  # nothing is known that could be compared
-    first = next(c for c, pair in enumerate(zip(found, classes, strict=True)) if pair[0] != pair[1])
-    difference = f"class {first} is {found[first]!r} in the checkpoint and {classes[first]!r} in the data"
-    if sorted(found) == sorted(classes):
-        if not remap:
-            raise CheckpointError(
-                f"{path}: has the classes of the data in another order: {difference}; give the network the "
-                "order of the data with --remap-classes, or list the classes (and ids) of the data sets in "
-                f"the order of the checkpoint: {list(found)}"
-            )
-        reorder_classes(model, [found.index(name) for name in classes])
-        print_log(f"{path}: the network's classes have got the order of the data", "current")
+    theirs, ours = [_plain(name) for name in found], [_plain(name) for name in classes]
+    places = {name: c for c, name in enumerate(theirs)}
+    moved = [c for c, name in enumerate(ours) if places.get(name, c) != c]
+    if not moved:
+        differing = [
+            f"class {c} is {found[c]!r} in the checkpoint and {classes[c]!r} in the data"
+            for c in range(len(found))
+            if theirs[c] != ours[c]
+        ]
+        if differing:
+            message = f"{path}: {_few(differing)}; check that they mean the same"
+            print_log(message, "current", level=logging.WARNING)
         return
-    print_log(f"{path}: {difference}; check that they mean the same", "current", level=logging.WARNING)
+    first = moved[0]
+    difference = f"class {first} is {found[first]!r} in the checkpoint and {classes[first]!r} in the data"
+    listing = f"list the classes (and ids) of the data sets in the order of the checkpoint: {list(found)}"
+    if set(theirs) != set(ours):
+        raise CheckpointError(
+            f"{path}: has classes of the data under other numbers, and classes that they have not: "
+            f"{difference}; {listing}, or leave the classifier out with --new-classifier to train a new one"
+        )
+    if not remap:
+        raise CheckpointError(
+            f"{path}: has the classes of the data in another order: {difference}; give the network the order "
+            f"of the data with --remap-classes, or {listing}"
+        )
+    reorder_classes(model, [places[name] for name in ours])
+    print_log(f"{path}: the network's classes have got the order of the data", "current")
+
+
+def _plain(name: str) -> str:
+    """The name of a class however it is written: ``Traffic light`` and ``traffic_light`` are one."""
+    return re.sub(r"[\s_-]+", " ", name.strip().lower())
+
+
+def class_layers(model: nn.Module) -> dict[str, nn.Conv2d]:
+    """The layers that give one output per class, by their names: the convolutions at the end of every head.
+
+    A head is a module with ``num_classes``. Its last layers are its own convolutions, also those in lists or
+    in blocks of nothing else, as neither a norm nor an activation follows them.
+
+    Args:
+        model: A segmentor.
+    """
+    number = getattr(model, "num_classes", None)
+
+    def ends(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Conv2d]]:
+        for name, child in module.named_children():
+            if isinstance(child, nn.Conv2d):
+                if child.out_channels == number:
+                    yield prefix + name, child
+            elif isinstance(child, nn.ModuleList) or _holds_one(child):
+                yield from ends(child, f"{prefix}{name}.")
+
+    layers: dict[str, nn.Conv2d] = {}
+    for name, head in model.named_modules():
+        if getattr(head, "num_classes", None) == number:
+            layers.update(ends(head, f"{name}." if name else ""))
+    return layers
+
+
+def _holds_one(module: nn.Module) -> bool:
+    return len([child for child in module.children() if not isinstance(child, nn.Identity)]) == 1
 
 
 def reorder_classes(model: nn.Module, order: Sequence[int]) -> None:
-    """Let a segmentor predict as class ``c`` what it has predicted as class ``order[c]``.
-
-    Raises:
-        CheckpointError: Another layer of its heads has one channel per class, too.
-    """
-    heads = [
-        conv
-        for name, conv in model.named_modules()
-        if isinstance(conv, nn.Conv2d) and not name.startswith("backbone.")
-    ]
-    if any(conv.in_channels == len(order) for conv in heads):
-        raise CheckpointError(
-            f"{type(model).__name__}: a layer of its heads takes {len(order)} channels, as many as there are "
-            "classes, so the layers that give one output per class cannot be told from others; list the "
-            "classes (and ids) of the data sets in the order of the checkpoint"
-        )
+    """Let a segmentor predict as class ``c`` what it has predicted as class ``order[c]``."""
     with torch.no_grad():
-        for conv in heads:
-            if conv.out_channels == len(order):
-                for parameter in conv.parameters(recurse=False):
-                    parameter.copy_(parameter[list(order)])
+        for layer in class_layers(model).values():
+            for parameter in layer.parameters(recurse=False):
+                parameter.copy_(parameter[list(order)])
 
 
 def dataset_meta(meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--load-from", help="checkpoint to start from; its weights go into the student")
     parser.add_argument(
         "--new-classifier", action="store_true",
-        help="leave the classifier of --load-from out, to go on with another number of classes",
+        help="leave the classifier of --load-from out, to go on with other classes",
     )  # fmt: skip
     parser.add_argument(
         "--remap-classes", action="store_true",

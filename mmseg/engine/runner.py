@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from mmseg.checkpoints.weights import (
     compare,
+    dataset_meta,
     fit_classes,
     load_checkpoint,
     read_checkpoint,
@@ -222,7 +223,7 @@ class SegmentationRunner(Runner):
         return checkpoint
 
     def _check_resumable(self, model: nn.Module, checkpoint: dict, filename: str) -> None:
-        """Compare network and optimizer of a checkpoint with those of the config."""
+        """Compare network, classes and optimizer of a checkpoint with those of the config."""
         if "message_hub" not in checkpoint:
             raise CheckpointError(
                 f"{filename}: holds weights, but not the state of a run of this framework, so it cannot be "
@@ -233,13 +234,22 @@ class SegmentationRunner(Runner):
                 f"{filename}: cannot be resumed with this config, the networks differ: {misfits}. "
                 "Restore the config, or start a new run from these weights with --load-from"
             )
-        self._check_randomness(checkpoint.get("meta", {}), filename)
-        found = optimizer_settings(checkpoint.get("optimizer", {}))
-        expected = optimizer_settings(self.optim_wrapper.state_dict())
-        if found != expected:
+        meta = checkpoint.get("meta", {})
+        found = tuple(dataset_meta(meta).get("classes") or ())
+        expected = tuple(self.train_dataloader.dataset.metainfo["classes"])
+        if found and found != expected:
+            raise CheckpointError(
+                f"{filename}: cannot be resumed with this config, the classes differ: {list(found)} in the "
+                f"checkpoint, {list(expected)} in the data. Restore the config, or start a new run from "
+                "these weights with --load-from (--remap-classes gives the network another order)"
+            )
+        self._check_randomness(meta, filename)
+        stored = optimizer_settings(checkpoint.get("optimizer", {}))
+        current = optimizer_settings(self.optim_wrapper.state_dict())
+        if stored != current:
             raise CheckpointError(
                 f"{filename}: cannot be resumed with this config, the optimizers differ; (learning rate, "
-                f"weight decay, parameters) of each group: {found} in the checkpoint, {expected} in the "
+                f"weight decay, parameters) of each group: {stored} in the checkpoint, {current} in the "
                 "config. Restore the config, or start a new run from these weights with --load-from"
             )
 

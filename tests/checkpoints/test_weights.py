@@ -1,6 +1,8 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from torch import nn
 
 from mmseg.checkpoints import weights as pretrained
 from mmseg.checkpoints.weights import (
+    class_layers,
     compare,
+    fit_classes,
     load_checkpoint,
     load_pretrained_backbone,
     read_checkpoint,
@@ -21,6 +25,8 @@ from mmseg.checkpoints.weights import (
 )
 from mmseg.errors import CheckpointError
 from mmseg.registry import MODELS
+
+CLASSES = 16
 
 
 def network() -> nn.Module:
@@ -529,7 +535,74 @@ def test_classes_are_reordered_wherever_a_head_has_one_output_per_class():
     before = model.encode_decode(image)
     reorder_classes(model, order)
     assert torch.equal(model.encode_decode(image), before[:, order])
-    hidden = nn.Conv2d(3, len(order), 1)
-    model.decode_head.hidden = nn.Sequential(hidden, nn.Conv2d(len(order), 3, 1))
-    with pytest.raises(CheckpointError, match="cannot be told from others"):
-        reorder_classes(model, order)
+
+
+@pytest.mark.parametrize("channels", [CLASSES, 8])
+@pytest.mark.parametrize("name", ["DAFormerHead", "SegFormerHead", "DLV2Head", "FCNHead"])
+def test_hidden_layers_of_as_many_channels_are_no_classifiers(name: str, channels: int) -> None:
+    """The network predicts the same classes under other numbers, whatever the width of its hidden layers."""
+    torch.manual_seed(0)
+    levels = dict(in_channels=[32, 64, 160, 256], in_index=[0, 1, 2, 3])
+    last = dict(in_channels=256, in_index=3)
+    width = dict(channels=channels, norm_cfg=dict(type="BN"))
+    relu, linear = dict(type="ReLU"), dict(type="mlp")
+    fusion = dict(type="conv", kernel_size=1, act_cfg=relu, norm_cfg=dict(type="BN"))
+    embedding = dict(embed_dims=channels, embed_cfg=linear, embed_neck_cfg=linear, fusion_cfg=fusion)
+    head: dict[str, Any] = dict(
+        DAFormerHead=levels | width | dict(decoder_params=embedding),
+        SegFormerHead=levels | width | dict(decoder_params=dict(embed_dim=channels)),
+        DLV2Head=last,
+        FCNHead=last | width,
+    )[name]
+    head = dict(head, type=name, num_classes=CLASSES)
+    model = MODELS.build(dict(type="EncoderDecoder", backbone=dict(type="mit_b0"), decode_head=head)).eval()
+    image, order = torch.randn(1, 3, 64, 64), list(range(CLASSES))[::-1]
+    before = model.encode_decode(image)
+    assert class_layers(model)
+    reorder_classes(model, order)
+    torch.testing.assert_close(model.encode_decode(image), before[:, order], atol=1e-5, rtol=1e-4)
+
+
+def meta_of(*names: str) -> dict[str, Any]:
+    return {"meta": {"dataset_meta": {"classes": names}}}
+
+
+@pytest.mark.parametrize(
+    ("classes", "remap", "message"),
+    [
+        (
+            ("x", "a", "b"),
+            False,
+            "under other numbers, .*: class 1 is 'b' in the checkpoint and 'a' in the data",
+        ),
+        (("x", "a", "b"), True, "under other numbers"),
+        (("C", "A", "B"), False, "in another order: class 0 is 'a' in the checkpoint and 'C' in the data"),
+    ],
+)
+def test_a_class_with_another_number_is_refused(classes: tuple[str, ...], remap: bool, message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        fit_classes(nn.Identity(), meta_of("a", "b", "c"), classes, "x.pth", remap)
+
+
+def test_all_other_names_are_warned_of_and_spellings_are_not() -> None:
+    known = meta_of("traffic light", "road", "car")
+    fit_classes(nn.Identity(), known, ("Traffic-Light", "ROAD", "car"), "x.pth")
+    with patch("mmseg.checkpoints.weights.print_log") as log:
+        fit_classes(nn.Identity(), known, ("traffic light", "street", "van"), "x.pth")
+    (call,) = log.call_args_list
+    assert "class 1 is 'road' in the checkpoint and 'street' in the data, class 2 is 'car'" in call.args[0]
+
+
+def test_a_new_classifier_is_new_with_the_same_number_of_classes(tmp_path: Path) -> None:
+    model, other = (MODELS.build(tiny()) for _ in range(2))
+    layers = class_layers(model)
+    assert list(layers) == ["decode_head.conv_seg"]
+    with torch.no_grad():
+        layers["decode_head.conv_seg"].weight.fill_(3)
+    path = tmp_path / "model.pth"
+    torch.save({"state_dict": model.state_dict()}, path)
+    load_checkpoint(other, path, new_classifier=True)
+    assert not (other.decode_head.conv_seg.weight == 3).any()
+    assert torch.equal(other.backbone.norm1.weight, model.backbone.norm1.weight)
+    load_checkpoint(other, path)
+    assert (other.decode_head.conv_seg.weight == 3).all()

@@ -438,6 +438,15 @@ def test_resume_with_another_optimizer(source_run, toy_data, tmp_path, key):
     assert "the optimizers differ" in message and "--load-from" in message
 
 
+def test_resume_with_classes_in_another_order(source_run, toy_data, tmp_path):
+    options = {"resume": True, "load_from": str(source_run.checkpoint)}
+    cfg = toy_config("source_only", toy_data, tmp_path, options)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.dataset.classes = list(CITYSCAPES_CLASSES)[::-1]
+    message = refusal(cfg, CheckpointError)
+    assert "cannot be resumed with this config, the classes differ: ['road', 'sidewalk'" in message
+
+
 def test_resume_with_another_network(source_run, toy_data, tmp_path):
     options = {
         "model.decode_head.channels": 24,
