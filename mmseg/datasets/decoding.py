@@ -33,6 +33,8 @@ except ImportError:  # not needed, only faster
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the errors here say it, with the path
 INVERTED = ("1;I", "L;I", "L;2I", "L;4I", "1;IR", "L;IR", "L;2IR", "L;4IR")
 """Pillow's words for files in which 0 is white."""
+FEW_VALUES, FLAT_SHARE = 64, 0.8
+"""More values or colours than classes can have, and the share of pixels like their neighbours in labels."""
 FORMATS = ("PNG", "JPEG", "TIFF", "WebP", "BMP")
 SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
@@ -258,6 +260,22 @@ def _to_8_bits(
         )
     scaled = (image.astype(np.float32) - low) * (255 / max(high - low, 1e-12))
     return np.nan_to_num(scaled, nan=0.0).clip(0, 255).round().astype(np.uint8)
+
+
+def seems_label(path: str) -> bool:
+    """Whether an image file looks like a label map: few values, or mostly pixels like their neighbours.
+
+    The second is for labels of many colours, and for those whose compression has changed values.
+    """
+    try:
+        pixels, _ = _decode(_read_bytes(path), True)
+    except (DataError, ValueError):
+        return False
+    rows = pixels[:: max(len(pixels) // 64, 1)]
+    rows = rows.reshape(*rows.shape[:2], -1)
+    if len(np.unique(rows.reshape(-1, rows.shape[-1]), axis=0)) <= FEW_VALUES:
+        return True
+    return float((rows[:, 1:] == rows[:, :-1]).all(-1).mean()) >= FLAT_SHARE
 
 
 def stored_label(path: str) -> Stored:

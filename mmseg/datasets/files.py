@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmseg.datasets.decoding import seems_label
 from mmseg.errors import DataError
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".tif", ".tiff")
 """Endings of the formats that can be read, in small letters."""
 FOREIGN_FOLDER = re.compile(r"[.@#$].*|__MACOSX|lost\+found|System Volume Information")
 """What file servers and systems put between the images, and hidden folders."""
-LABEL_WORDS = r"masks?|labels?|gt|seg|annot|color|l|labelIds|labelTrainIds"
-LABEL_NAME = re.compile(rf"(?:(?:{LABEL_WORDS})[-_](?P<behind>.+)|(?P<before>.+)[-_](?:{LABEL_WORDS}))", re.I)
-"""Common names of labels that lie beside their images, by those of the images."""
-LABEL_FOLDER = re.compile(
-    r"(?:train|val|test)?[-_]?(?:masks?|labels?|annot|ann|annotations?|gt|gtfine|ground[-_]?truth|segmentation\w*)",
-    re.I,
-)
-"""Common names of their folders."""
+_TAIL = re.compile(r"(?<=[^\W_])(?=[\W_])|(?<=\d)(?=[^\W\d_])")
+_HEAD = re.compile(r"(?<=[\W_])(?=[^\W_])|(?<=[^\W\d_])(?=\d)")
+"""Where the last and the first words of a name begin and end: at signs, or between digits and letters."""
+_LETTER = re.compile(r"[^\W\d_]")
+Addition = tuple[str, str, str]
+"""A folder, the first and the last words of a file's name: what it has more than its counterpart."""
+MOST_OPENED = 8  # kinds of names whose files are looked into
 
 
 @dataclass
@@ -70,13 +71,19 @@ def split_suffix(file: str, suffixes: Iterable[str]) -> tuple[str, str] | None:
     )
 
 
-def find_files(folder: Path, suffixes: Sequence[str], without: Sequence[Path] = ()) -> Found:
+def find_files(
+    folder: Path,
+    suffixes: Sequence[str],
+    without: Sequence[Path] = (),
+    companions: Sequence[str] = (),
+) -> Found:
     """Files below a folder that end with one of some suffixes.
 
     Args:
         folder: Where to look.
         suffixes: As from :func:`as_suffixes`.
-        without: Folders below this one whose files do not count.
+        without: Folders without links in their paths, whose files do not count, however they are reached.
+        companions: Suffixes of files that belong to those and are not missed.
 
     Raises:
         DataError: Two files have the same name but for their suffix.
@@ -86,7 +93,7 @@ def find_files(folder: Path, suffixes: Sequence[str], without: Sequence[Path] = 
     others: dict[str, list[str]] = {}
     endings = {os.path.splitext(suffix)[1].lower() or suffix.lower() for suffix in suffixes}
     for place, files in walk(folder):
-        if without and any(map(Path(place).is_relative_to, without)):
+        if without and any(map(Path(os.path.realpath(place)).is_relative_to, without)):
             continue
         for file in files:
             path = os.path.join(place, file)
@@ -103,52 +110,109 @@ def find_files(folder: Path, suffixes: Sequence[str], without: Sequence[Path] = 
                     "each name: remove or rename one of them"
                 )
             found[name] = path
-    remarks = [
-        f"{folder}: {len(paths)} files {ending} beside {len(found)} files {', '.join(suffixes)} are left "
-        f"out, for example {os.path.basename(paths[0])}; name all suffixes to take them, as "
-        f"img_suffix={[*suffixes, ending]}"
-        for ending, paths in sorted(others.items())
-    ]
+    remarks = []
+    for ending, paths in sorted(others.items()):
+        missed = [path for path in paths if not _is_companion(path[root:], found, (*companions, ending))]
+        if missed:
+            remarks.append(
+                f"{folder}: {len(missed)} files {ending} beside {len(found)} files {', '.join(suffixes)} are "
+                f"left out, for example {os.path.basename(missed[0])}; name all suffixes to take them, as "
+                f"img_suffix={[*suffixes, ending]}"
+            )
     return Found(dict(sorted(found.items())), remarks)
 
 
-def without_labels_between(images: Found, suffixes: Sequence[str], label_suffixes: Sequence[str]) -> Found:
+def _is_companion(path: str, found: Mapping[str, str], suffixes: Iterable[str]) -> bool:
+    """Whether a file has the name of one that was found, and one of the suffixes."""
+    splits = (split_suffix(path, [suffix]) for suffix in suffixes)
+    return any(parts is not None and parts[0].replace(os.sep, "/") in found for parts in splits)
+
+
+def without_labels_between(
+    folder: Path, images: Found, suffixes: Sequence[str], label_suffixes: Sequence[str]
+) -> Found:
     """The images of a folder that holds labels, too: ``a_mask.png`` beside ``a.png``.
 
     Args:
+        folder: Where the images were found.
         images: What was found with the images' suffixes.
         suffixes: Those.
         label_suffixes: Of the labels; those that say more than the images' suffix tell labels apart.
+
+    Raises:
+        DataError: All of them end like labels.
     """
-    kept = dict(images.paths)
+    kept, counterparts = dict(images.paths), dict[str, str]()
     for name, path in images.paths.items():
-        file = os.path.basename(path)
-        label, image = split_suffix(file, label_suffixes), split_suffix(file, suffixes)
+        label, image = split_suffix(path, label_suffixes), split_suffix(path, suffixes)
         if label is not None and image is not None and len(label[1]) > len(image[1]):
-            del kept[name]
-    return Found(kept, [*images.remarks, *_seeming_labels(kept)])
+            counterparts[kept.pop(name)] = name[: len(name) + len(image[1]) - len(label[1])]
+    alone = [path for path, name in counterparts.items() if name not in kept]
+    ends = f"end like labels, *{', *'.join(label_suffixes)}"
+    if alone and not kept:
+        raise DataError(
+            f"{folder}: all {len(images.paths)} files *{', *'.join(suffixes)} {ends}; expected images: "
+            "correct img_suffix or seg_map_suffix of the config"
+        )
+    remarks = list(images.remarks)
+    if alone:
+        remarks.append(
+            f"{folder}: {len(alone)} of {len(images.paths)} files {ends}, but belong to no image, and are "
+            f"left out, for example {os.path.basename(alone[0])}; correct seg_map_suffix if they are images"
+        )
+    return Found(kept, remarks)
 
 
-def _seeming_labels(images: dict[str, str]) -> list[str]:
-    """A remark about images that have the name or folder of a label."""
-    below = [name for name in images if any(map(LABEL_FOLDER.fullmatch, name.split("/")[:-1]))]
-    if below:
-        return [
-            f"{len(below)} of {len(images)} images lie in a folder that is named like one of labels, for "
-            f"example {images[below[0]]}; set ann_dir, or a narrower img_dir, to leave them out"
-        ]
-    by_small_name = {name.lower(): name for name in images}
-    for name, path in images.items():
-        folder, slash, stem = name.rpartition("/")
-        match = LABEL_NAME.fullmatch(stem)
-        if match is None:
-            continue
-        other = by_small_name.get(f"{folder}{slash}{match['before'] or match['behind']}".lower())
-        if other and other != name:
-            suffix = name[len(other) :] + os.path.splitext(path)[1] if match["before"] else ""
-            remedy = f"seg_map_suffix={suffix!r}, or " if suffix else ""
+def seeming_labels(images: Mapping[str, str]) -> list[str]:
+    """A remark about images that are named as others with an addition, and look like labels.
+
+    Names that many share but for the addition come in pairs: ``a`` and ``a_mask``, ``a_rgb`` and ``a_mask``,
+    ``images/a`` and ``labels/a``. Those of a stereo camera do so as well, which is why files are opened.
+    """
+    alike: dict[str, list[tuple[Addition, str]]] = {}
+    for name in images:
+        for rest, addition in _readings(name):
+            alike.setdefault(rest, []).append((addition, name))
+    counts: Counter[Addition] = Counter()
+    examples: dict[Addition, tuple[str, str]] = {}
+    for readings in alike.values():
+        for addition, name in readings if len(readings) > 1 else ():
+            other = next((other for added, other in readings if added != addition and other != name), None)
+            if any(addition) and other is not None:
+                counts[addition] += 1
+                examples.setdefault(addition, (images[name], images[other]))
+    often = [
+        addition for addition, count in counts.most_common() if count >= min(3, (len(images) - count) / 2)
+    ]
+    for addition in often[:MOST_OPENED]:
+        path, other = examples[addition]
+        if seems_label(path):
+            folder, before, behind = addition
+            remedy = "a narrower img_dir" if folder else "split, a file with the names of the images,"
+            if behind:
+                remedy = f"seg_map_suffix={behind + os.path.splitext(path)[1]!r}, or {remedy}"
+            elif folder:
+                remedy = f"ann_dir, or {remedy}"
+            added = " and ".join(repr(part) for part in (folder, before, behind) if part)
             return [
-                f"some of the {len(images)} images are named like labels, for example {path} beside "
-                f"{images[other]}; set {remedy}split, a file with the names of the images, to leave them out"
+                f"{counts[addition]} of {len(images)} images have the names of others but for {added}, and "
+                f"the few values or large areas of labels, for example {path} beside {other}; set {remedy} "
+                "to leave them out"
             ]
     return []
+
+
+def _readings(name: str) -> Iterator[tuple[str, Addition]]:
+    """A name without one of its folders, its last or its first words or some of them, in small letters, and
+    what was taken away."""
+    *folders, stem = name.split("/")
+    tails = [match.start() for match in _TAIL.finditer(stem)][:-4:-1]
+    heads = [match.start() for match in _HEAD.finditer(stem)][:2]
+    stems = [(stem, "", "")]
+    stems += [(stem[:cut], "", stem[cut:]) for cut in tails if _LETTER.search(stem[cut:])]
+    stems += [(stem[cut:], stem[:cut], "") for cut in heads if _LETTER.search(stem[:cut])]
+    places = [("/".join(folders), "")]
+    places += [("/".join(folders[:i] + folders[i + 1 :]), folder) for i, folder in enumerate(folders)]
+    for place, folder in places:
+        for rest, before, behind in stems:
+            yield f"{place}/{rest}".lower(), (folder, before, behind)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from torch.utils.data import Dataset
 
-from mmseg.datasets.files import Found, as_suffixes, find_files, without_labels_between
+from mmseg.datasets.files import Found, as_suffixes, find_files, seeming_labels, without_labels_between
 from mmseg.datasets.folders import Folder, OptionalTexts, Texts, common_folder, resolve_folders
 from mmseg.datasets.prepared.format import PreparedData
 from mmseg.datasets.pseudo_margins import PseudoMargins
@@ -23,6 +23,8 @@ from mmseg.datasets.transforms.loading import ColorTable
 from mmseg.errors import ConfigError, DataError
 from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import DATASETS, TRANSFORMS
+
+LARGEST_ID = 2**24 - 1  # of id_map, which becomes a table
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,8 @@ class SegmentationDataset(Dataset):
         seed: int = 0,
     ) -> None:
         for name, suffix in dict(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix).items():
-            several = isinstance(suffix, Sequence) and all(isinstance(each, str) for each in suffix)
-            if not (suffix is None or several):
-                raise ConfigError(f"config: {type(self).__name__} {name}={suffix!r}; expected a text")
+            if suffix is not None:
+                self._check_suffix(name, suffix)
         self.folders = resolve_folders(
             data_root,
             self.default_img_dir if img_dir is None else img_dir,
@@ -189,6 +190,16 @@ class SegmentationDataset(Dataset):
         unlabelled.samples = [replace(sample, seg_map_path=None) for sample in self.samples]
         return unlabelled
 
+    def _check_suffix(self, name: str, suffix: Any) -> None:
+        several = [suffix] if isinstance(suffix, str) else suffix
+        if not (isinstance(several, Sequence) and all(isinstance(each, str) for each in several)):
+            raise ConfigError(f"config: {type(self).__name__} {name}={suffix!r}; expected a text")
+        if not several or any(not each or each[0].isalnum() for each in several):
+            raise ConfigError(
+                f"config: {type(self).__name__} {name}={suffix!r}; expected ends of file names that start "
+                "with a dot or another sign, as '.png' or '_gt.png'"
+            )
+
     def _resolve_classes(
         self, classes: Sequence[str] | None, palette: Sequence[Sequence[int]] | None
     ) -> tuple[tuple[str, ...], list[tuple[int, int, int]]]:
@@ -221,12 +232,14 @@ class SegmentationDataset(Dataset):
             )
         table = {int(raw_id): int(train_id) for raw_id, train_id in id_map.items()}
         wrong = {
-            r: t for r, t in table.items() if r < 0 or not (0 <= t < self.num_classes or t == IGNORE_INDEX)
+            r: t
+            for r, t in table.items()
+            if r not in range(LARGEST_ID + 1) or not (0 <= t < self.num_classes or t == IGNORE_INDEX)
         }
         if wrong:
             raise ConfigError(
-                f"config: id_map entries {wrong} of {type(self).__name__}, expected ids >= 0 mapped to 0 … "
-                f"{self.num_classes - 1} or {IGNORE_INDEX}"
+                f"config: id_map entries {wrong} of {type(self).__name__}, expected ids from 0 to "
+                f"{LARGEST_ID} mapped to 0 … {self.num_classes - 1} or {IGNORE_INDEX}"
             )
         lookup = np.full(max([IGNORE_INDEX, *table]) + 2, IGNORE_INDEX, np.uint8)
         lookup[list(table)] = list(table.values())
@@ -283,18 +296,22 @@ class SegmentationDataset(Dataset):
         """Name -> file of every image; labels between or below the images are none."""
         found = self._find(folder, "image")
         suffixes, label_suffixes = as_suffixes(self.img_suffix), as_suffixes(self.seg_map_suffix)
-        found = without_labels_between(found, suffixes, label_suffixes)
-        self.remarks += [remark for remark in found.remarks if remark not in self.remarks]
-        if folder.split is None:
-            return found.paths
+        found = without_labels_between(folder.images, found, suffixes, label_suffixes)
+        chosen = found.paths if folder.split is None else self._listed(folder, folder.split, found.paths)
+        remarks = [*found.remarks, *seeming_labels(chosen)]
+        self.remarks += [remark for remark in remarks if remark not in self.remarks]
+        return chosen
+
+    def _listed(self, folder: Folder, split: Path, images: dict[str, str]) -> dict[str, str]:
+        """The images that a file lists."""
         try:
-            lines = folder.split.read_text(encoding="utf-8-sig").splitlines()
+            lines = split.read_text(encoding="utf-8-sig").splitlines()
         except OSError as error:
-            raise DataError(f"{folder.split}: the split file cannot be read ({error})") from error
+            raise DataError(f"{split}: the split file cannot be read ({error})") from error
         except UnicodeDecodeError as error:
-            raise DataError(f"{folder.split}: the split file is not UTF-8 text; save it as UTF-8") from error
+            raise DataError(f"{split}: the split file is not UTF-8 text; save it as UTF-8") from error
         chosen = {line.strip() for line in lines if line.strip()}
-        unknown = sorted(chosen - found.paths.keys())
+        unknown = sorted(chosen - images.keys())
         if unknown or not chosen:
             problem = (
                 f"{len(unknown)} names without image, for example {', '.join(unknown[:3])}"
@@ -302,10 +319,10 @@ class SegmentationDataset(Dataset):
                 else "no name"
             )
             raise DataError(
-                f"{folder.split}: {problem}; expected one name per line, relative to {folder.images}, "
+                f"{split}: {problem}; expected one name per line, relative to {folder.images}, "
                 f"without {_shown(self.img_suffix)}"
             )
-        return {name: found.paths[name] for name in sorted(chosen)}
+        return {name: images[name] for name in sorted(chosen)}
 
     def _find(self, folder: Folder, kind: Literal["image", "label"]) -> Found:
         """Images or labels of a folder; labels below the images are no images."""
@@ -314,14 +331,15 @@ class SegmentationDataset(Dataset):
         if kind == "image":
             remedy = "check data_root and img_dir of the config"
             place, suffix = folder.images, self.img_suffix
-            labels = {each.labels for each in self.folders if each.labels is not None} - {place}
-            without = [each for each in labels if each.is_relative_to(place)]
+            labels = {each.labels.resolve() for each in self.folders if each.labels is not None}
+            without = [each for each in labels if not place.resolve().is_relative_to(each)]
         assert place is not None
         if not place.is_dir():
             raise DataError(
                 f"{place}: the {kind} folder is missing (expected files *{_shown(suffix)} there); {remedy}"
             )
-        found = find_files(place, as_suffixes(suffix), without)
+        labels_between = as_suffixes(self.seg_map_suffix) if kind == "image" else ()
+        found = find_files(place, as_suffixes(suffix), without, labels_between)
         if not found.paths:
             raise DataError(
                 f"{place}: the {kind} folder holds no file *{_shown(suffix)}"
