@@ -6,6 +6,7 @@ import pytest
 import torch
 from golden_data import gen, load, norm
 from mmengine.optim import OptimWrapperDict
+from networks import filled_from_listing, model_config, train_without_randomness
 from torch import nn
 from uda_steps import (
     NORMALISED,
@@ -115,6 +116,45 @@ def test_the_loop_equals_that_of_the_published_script(case):
     names = {k.replace("net.conv_seg", last): v for k, v in names.items()}
     for name, digest in zip(golden["net_names"], golden["net_digest"], strict=True):
         assert names[name] == pytest.approx(float(norm(digest)), rel=1e-6), name
+
+
+@pytest.mark.slow
+def test_two_steps_of_fcn8s_equal_those_of_the_published_script():
+    """In double precision; both steps of the student are taken in both iterations."""
+    golden = load("alignment/step_adda_shared_score")
+    student = MODELS.build(model_config("fcn8s_vgg16", changes=NORMALISED))
+    kernels = (".w", "upscore2.weight", "upscore_pool4.weight", "upscore8.weight")  # bilinear
+    student, names = filled_from_listing(student, "alignment/statedict_net_cycada_fcn8s", kept=kernels)
+    method = ADDA(student)
+    gen.fill(method.model_D.state_dict(), "D10.")
+    own = train_without_randomness(method).double().model.state_dict()
+    for name in names:
+        if name.startswith("vgg.") and name.endswith("weight"):
+            own[names[name]].mul_(1.4)
+    own[names["vgg_head.6.weight"]].mul_(4)
+    discriminator = method.model_D.state_dict()
+    discriminator["D.6.bias"][1] -= 1.30
+    sgd = dict(type="SGD", lr=1e-4, momentum=0.99, weight_decay=5e-4)
+    wrapper = optim_wrapper(method, others=dict(discriminator=dict(optimizer=sgd)), **sgd)
+    published = {"G": names, "D": {name: name for name in discriminator}}
+    networks = {"G": student, "D": method.model_D}
+    start = {net: copy.deepcopy(network.state_dict()) for net, network in networks.items()}
+    for iteration in (0, 1):
+        shape, data = (1, 3, 64, 96), {}
+        data["img"] = torch.from_numpy(gen.image(100 + iteration, shape, 16)).double()
+        data["target_img"] = 0.5 * torch.from_numpy(gen.image(200 + iteration, shape, 24)).double()
+        data["gt_semantic_seg"] = torch.from_numpy(gen.label(110 + iteration, (1, 1, 64, 96), 16))[:, 0]
+        log = method.train_step(data, wrapper)
+        d_loss, g_loss, source_loss, _ = golden[f"it{iteration}_values"]
+        assert log["D.loss"].item() == pytest.approx(d_loss, rel=1e-9)
+        assert log["G_trg.loss"].item() == pytest.approx(0.1 * g_loss, rel=1e-9)
+        assert log["decode.loss_seg"].item() == pytest.approx(source_loss, rel=1e-9)
+        for net, network in networks.items():
+            digests = golden[f"it{iteration}_{net}_update_digest"]
+            for name, digest in zip(golden[f"{net}_update_names"], digests, strict=True):
+                key = published[net][name]
+                update = (network.state_dict()[key] - start[net][key]).numpy()
+                assert norm(gen.digest(update)) == pytest.approx(float(norm(digest)), rel=1e-7), (net, name)
 
 
 def test_what_is_not_taken_leaves_norms_as_the_discriminator_saw_them():
