@@ -237,7 +237,8 @@ def _look(path: str) -> _Look | None:
             return None
     values = frozenset(count(pixels))
     planes = pixels if pixels.ndim == 3 else pixels[..., None]
-    same = (planes[:, 1:] == planes[:, :-1]).all(-1).mean() if pixels.shape[1] > 1 else 0
+    changes = [np.diff(planes.astype(np.int64), axis=axis).any(-1).ravel() for axis in (0, 1)]
+    same = max(1 - change.mean() if change.size else 0 for change in changes)
     is_flat = len(values) <= FEW or (not reason and len(values) <= SOME and same > 0.9)
     return _Look(values, is_flat, bool((planes == planes[..., :1]).all()), reason)
 
@@ -358,7 +359,10 @@ def _no_pairs(tree: _Tree, fitting: list[_Family]) -> DataError:
     looks = {file: _look(str(tree.root / file)) for file in spread(files, 8 * PROBED)}
     photo = next((file for file, look in looks.items() if look and not look.is_flat), None)
     flat = next((file for file, look in looks.items() if look and look.is_flat), None)
-    expected = "expected labels as PNG, TIFF or BMP (JPEG changes values) of class ids or of few colours"
+    expected = (
+        "expected labels as PNG, TIFF or BMP (JPEG changes values) of class ids or of few colours (files of "
+        f"more than {SOME} values are taken for images)"
+    )
     if photo is None:
         return DataError(
             f"{tree.root}: holds no image beside files of few values, such as {flat}; {expected}"

@@ -14,6 +14,7 @@ from mmseg.datasets.files import IMAGE_ENDINGS
 
 TEXT_ENDINGS = (".txt", ".lst", ".csv", ".tsv")
 LARGEST = 2**24  # bytes of a list
+SHOWN = 8  # lists that are named
 SPLITS = {"tr": "train", "va": "val", "te": "test"}
 _WORD = re.compile(r"(?:(?<![A-Za-z])|(?=[A-Z]))(?i:training|train|validation|valid|val|testing|test)")
 Value = int | tuple[int, int, int]
@@ -38,8 +39,8 @@ def _split_named(path: str) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A text in UTF-8, UTF-16 or Latin-1; empty where it is none of them."""
-    content = path.read_bytes()
+    """A text in UTF-8, UTF-16 or Latin-1; empty where it is none of them, or far too large for a list."""
+    content = path.read_bytes() if path.stat().st_size <= LARGEST else b""
     for encoding in ("utf-16",) if b"\0" in content else ("utf-8-sig", "latin-1"):
         try:
             return unicodedata.normalize("NFC", content.decode(encoding))
@@ -51,7 +52,8 @@ def read_text(path: Path) -> str:
 class Lists:
     """Text files that name images, one a line.
 
-    A line may be a name, a path, or columns of which one is either; another column may name the split.
+    A line may be a name, a path, a folder of images, or columns of which one is that; another column may name
+    the split.
 
     Args:
         root: Folder of the data set.
@@ -67,29 +69,29 @@ class Lists:
     def __init__(self, root: Path, texts: Sequence[str], files: Sequence[tuple[str, str, str]]) -> None:
         self.files, self.known = files, defaultdict[str, set[int]](set)
         for number, (path, name, _) in enumerate(files):
-            folder, file = os.path.split(unicodedata.normalize("NFC", path))
-            parts = [part for part in folder.split("/") if part]
-            for last in (unicodedata.normalize("NFC", name), os.path.splitext(file)[0]):
-                for start in range(len(parts) + 1):
+            *parts, file = unicodedata.normalize("NFC", path).split("/")
+            for start in range(len(parts) + 1):
+                for last in (unicodedata.normalize("NFC", name), os.path.splitext(file)[0]):
                     self.known["/".join([*parts[start:], last])].add(number)
+                for end in range(start + 1, len(parts) + 1):
+                    self.known["/".join(parts[start:end]) + "/"].add(number)
         self.members: dict[str, list[int]] = {}
         self.used: dict[str, str] = {}
         self.remarks: list[str] = []
-        found = []
+        found, unused = [], []
         for text in texts:
-            if (root / text).stat().st_size > LARGEST:
-                self.remarks.append(f"{text}: not read, larger than {LARGEST} bytes")
-                continue
             by_split, unknown, total = self._read(root / text, _split_named(text))
-            if 2 * len(unknown) <= total and by_split:
-                is_exact = split_word(Path(text).stem)[0] == "*"
+            is_exact = split_word(Path(text).stem)[0] == "*"
+            if by_split and 2 * len(unknown) <= total:
                 found.append((not is_exact, len(unknown) / total, text, by_split, unknown, total))
+            elif is_exact and total:
+                unused.append(f"{text} ({total - len(unknown)} of {total} lines name an image with a label)")
         for *_, text, by_split, unknown, total in sorted(found):
             new = {
                 split: numbers for split, numbers in by_split.items() if split and split not in self.members
             }
             if not new:
-                self.remarks.append(f"{text}: names images, but is not used as a list")
+                unused.append(text)
                 continue
             for split, numbers in new.items():
                 self.members[split], self.used[split] = sorted(numbers), text
@@ -97,6 +99,9 @@ class Lists:
                 self.remarks.append(
                     f"{text}: {len(unknown)} of {total} lines name no image with a label, as {unknown[0]!r}"
                 )
+        if unused:
+            more = f" and {len(unused) - SHOWN} more" if len(unused) > SHOWN else ""
+            self.remarks.append(f"lists that are not used: {', '.join(unused[:SHOWN])}{more}")
 
     def _read(self, path: Path, split: str) -> tuple[dict[str, set[int]], list[str], int]:
         """Images of each split, lines that name none, number of lines."""
@@ -107,24 +112,27 @@ class Lists:
             columns = [line, *re.split(r"[\t,; ]+", line)]
             words = [word for form, word in map(split_word, columns) if form == "*"]
             word = words[0] if words else split
-            number = next((n for column in columns if (n := self._find(column, word)) is not None), None)
-            if number is None:
+            numbers = next(filter(None, (self._find(column, word) for column in columns)), None)
+            if numbers is None:
                 unknown.append(line)
             else:
-                by_split[word].add(number)
+                by_split[word] |= numbers
         return by_split, unknown, len(lines)
 
-    def _find(self, text: str, split: str) -> int | None:
-        """The image whose path ends as a text, which may be a path of another machine."""
-        text = text.strip(" \"'").replace("\\", "/")
+    def _find(self, text: str, split: str) -> set[int]:
+        """The image whose path ends as a text, perhaps of another machine, or those of a folder."""
+        text = text.strip(" \"'").replace("\\", "/").rstrip("/")
         stem, ending = os.path.splitext(text)
         parts = (stem if ending.lower() in IMAGE_ENDINGS else text).split("/")
-        for start in range(len(parts)):
-            numbers = self.known.get("/".join(parts[start:]), set())
-            numbers = {n for n in numbers if not (split and self.files[n][2]) or self.files[n][2] == split}
+        for key in ("/".join(parts[start:]) for start in range(len(parts))):
+            numbers = self._of_split(key, split)
             if numbers:
-                return numbers.pop() if len(numbers) == 1 else None
-        return None
+                return numbers if len(numbers) == 1 else set()
+        return self._of_split(f"{text}/", split)
+
+    def _of_split(self, key: str, split: str) -> set[int]:
+        splits = ("", split) if split else ("", "train", "val", "test")
+        return {number for number in self.known.get(key, ()) if self.files[number][2] in splits}
 
 
 def class_names(root: Path) -> dict[Value, str]:

@@ -117,10 +117,10 @@ def dotted(root):
 
 
 def synthia(root):
-    """Depth, and ids as 16-bit colours, which cannot be read, beside the images."""
+    """Grey heights, and ids as 16-bit colours, which cannot be read, beside the images."""
     for i in range(4):
         image(root / f"RGB/{i}.png", i)
-        depth(root / f"Depth/{i}.png", i)
+        depth(root / f"Heights/{i}.png", i)
         label(root / f"GT/COLOR/{i}.png", i, COLOURS)
         chosen = np.random.RandomState(i).randint(0, 3, SIZE)
         cv2.imwrite(
@@ -161,6 +161,19 @@ def renderings(root):
     return dict(train=4, val=4, classes=3, img_dir="images", id_map=None)
 
 
+def videos(root):
+    """Lists of folders with the same names in all; many classes in narrow stripes."""
+    classes = np.arange(64)[None] + np.array([0, 64]).repeat(24)[:, None]
+    for video in ("bear", "car", "dog"):
+        for i in range(3):
+            image(root / f"JPEGImages/480p/{video}/{i:05d}.jpg", i)
+            path = folder(root / "Annotations/480p" / video) / f"{i:05d}.png"
+            Image.fromarray(classes.astype(np.uint8)).save(path)
+    folder(root / "ImageSets").joinpath("train.txt").write_text("bear\ncar\n")
+    root.joinpath("ImageSets/val.txt").write_text("dog/\n")
+    return dict(train=6, val=3, classes=128, seen=32, id_map=None)
+
+
 def scenes(root):
     """A folder for each scene, with the same names in all, one with an image that has no label."""
     for split, number in (("Train", 3), ("Val", 2)):
@@ -182,7 +195,7 @@ def capitals(root):
         label(root / f"labels/{i}.png", i, (0, 1))
     image(root / "images/A.PNG", 9)
     label(root / "labels/A.PNG", 9, (0, 1, 5))
-    return dict(train=10, val=10, classes=3, seen=2, img_dir="images", id_map={0: 0, 1: 1, 5: 2})
+    return dict(train=10, val=10, classes=3, seen=2, img_suffix=".png", id_map={0: 0, 1: 1, 5: 2})
 
 
 def mixture(root):
@@ -241,7 +254,7 @@ def damaged(root):
 
 LAYOUTS = [
     camvid, one_folder, cities, voc, colours, partly_labelled, dotted, synthia, bdd, years, renderings,
-    scenes, capitals, mixture, one_pair, same_stem, other_suffixes, twice_named, damaged,
+    scenes, videos, capitals, mixture, one_pair, same_stem, other_suffixes, twice_named, damaged,
 ]  # fmt: skip
 
 
@@ -256,15 +269,13 @@ def test_a_folder_becomes_a_config_that_passes_the_verification(tmp_path, capsys
         assert expected.get("said", "") in text
         assert expected.get("unsaid", "nothing") not in text
     cfg = load_config(out)
-    assert cfg.train_dataloader.dataset.img_dir == expected.get(
-        "img_dir", cfg.train_dataloader.dataset.img_dir
-    )
+    for key in {"img_dir", "img_suffix", "id_map"} & expected.keys():
+        assert cfg.train_dataloader.dataset.get(key) == expected[key]
     parts = {part.name: part for part in verify(cfg, nproc=1)}
     assert not any(part.problems for part in parts.values())
     train, val = DATASETS.build(cfg.train_dataloader.dataset), DATASETS.build(cfg.val_dataloader.dataset)
     assert (len(train), len(val)) == (expected["train"], expected["val"])
     assert train.num_classes == expected["classes"]
-    assert cfg.train_dataloader.dataset.get("id_map") == expected["id_map"]
     if "names" in expected:
         assert list(train.classes) == expected["names"]
     found = train[0]["gt_semantic_seg"].numpy()
@@ -362,7 +373,7 @@ def test_a_list_for_validation_alone_leaves_the_rest_for_training(tmp_path, caps
     (tmp_path / "val.txt").write_text("3\n4\n")
     (tmp_path / "trainval.txt").write_text("0\n3\n4\n")
     assert main([str(tmp_path), "--out", str(tmp_path / "config.py")]) == 0
-    assert "trainval.txt: names images, but is not used" in capsys.readouterr().err
+    assert "lists that are not used: trainval.txt\n" in capsys.readouterr().err
     cfg = load_config(tmp_path / "config.py")
     assert cfg.val_dataloader.dataset.split == str(tmp_path / "val.txt")
     assert [sample.name for sample in DATASETS.build(cfg.train_dataloader.dataset).samples] == ["0", "1", "2"]
