@@ -65,7 +65,7 @@ def inference_segmentor(model: EncoderDecoder, imgs: Image | Sequence[Image]) ->
         For each image its (H, W) uint8 map of train ids at the original size.
 
     Raises:
-        DataError: A file is missing or is not an image, or an image is too thin.
+        DataError: A file is missing or is not an image, an array is none of these, or an image is too thin.
     """
     return [_segment(model, img) for img in ([imgs] if isinstance(imgs, str | Path | np.ndarray) else imgs)]
 
@@ -82,7 +82,7 @@ def prepared(model: EncoderDecoder, pipeline: Sequence[dict], img: Image) -> tup
     Raises:
         DataError: The file is missing or is not an image, or the image is too thin.
     """
-    rgb = img[..., ::-1] if isinstance(img, np.ndarray) else LoadImage.of(pipeline).read(str(img))
+    rgb = LoadImage.of(pipeline).read(str(img)) if isinstance(img, str | Path) else _checked(img)[..., ::-1]
     height, width = rgb.shape[:2]
     results = {"img": np.ascontiguousarray(rgb)}
     for transform in pipeline:
@@ -97,6 +97,24 @@ def prepared(model: EncoderDecoder, pipeline: Sequence[dict], img: Image) -> tup
         )
     batch = model.data_preprocessor({"img": torch.from_numpy(resized).permute(2, 0, 1)[None]})
     return batch["img"], (height, width)
+
+
+def _checked(img: np.ndarray) -> np.ndarray:
+    """An array that is an image.
+
+    Raises:
+        DataError: It is none.
+    """
+    if not isinstance(img, np.ndarray):
+        raise DataError(
+            f"image of type {type(img).__name__}; expected a path or an array (H, W, 3) of uint8, BGR"
+        )
+    if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3 or not img.size:
+        raise DataError(
+            f"image array: {img.dtype} of shape {img.shape}, expected uint8 of shape (H, W, 3), BGR; convert "
+            "it, or give the path of the file, which is read as LoadImage of the test pipeline says"
+        )
+    return img
 
 
 def test_pipeline(cfg: Config) -> list[dict]:

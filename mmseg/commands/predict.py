@@ -1,7 +1,8 @@
 """Segment your own images.
 
 IMG is an image or a folder of images; each result is written as ``<name>_pred<ext>`` (``.png`` for formats
-that cannot be written) beside the image, or to ``--out-dir``, and its path is printed.
+that cannot be written) beside the image, or to ``--out-dir``, and its path is printed. Where two images would
+be written to one file, the name of the second keeps its suffix: ``<name><ext>_pred.png``.
 """
 
 import argparse
@@ -48,12 +49,29 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def write_prediction(
-    model: "EncoderDecoder", path: Path, palette: "Palette", opacity: float, out_dir: Path
-) -> Path:
-    """Segment one image and write the colours of its classes over it."""
+def result_names(images: list[Path]) -> list[str]:
+    """File names of the results, each another one, also where capital letters do not count.
+
+    Images in a format that can be written come first, so that the others do not take their names.
+    """
     import cv2
 
+    suffixes = [path.suffix if cv2.haveImageWriter(f"_{path.suffix}") else ".png" for path in images]
+    names: dict[int, str] = {}
+    taken: set[str] = set()
+    for i in sorted(range(len(images)), key=lambda i: suffixes[i] != images[i].suffix):
+        name, stem = f"{images[i].stem}_pred{suffixes[i]}", images[i].name
+        while name.lower() in taken:
+            name, stem = f"{stem}_pred{suffixes[i]}", f"{stem}_"
+        taken.add(name.lower())
+        names[i] = name
+    return [names[i] for i in range(len(images))]
+
+
+def write_prediction(
+    model: "EncoderDecoder", path: Path, palette: "Palette", opacity: float, out: Path
+) -> Path:
+    """Segment one image and write the colours of its classes over it."""
     from mmseg.apis import inference_segmentor
     from mmseg.apis.inference import test_pipeline
     from mmseg.datasets.transforms.loading import LoadImage
@@ -61,8 +79,6 @@ def write_prediction(
 
     image = LoadImage.of(test_pipeline(model.cfg)).read(str(path))
     label = inference_segmentor(model, path)[0]
-    suffix = path.suffix if cv2.haveImageWriter(f"_{path.suffix}") else ".png"
-    out = out_dir / f"{path.stem}_pred{suffix}"
     save_picture(out, blend(image, label, palette, opacity))
     return out
 
@@ -83,9 +99,10 @@ def main(argv: list[str] | None = None) -> int:
         )
     palette = CITYSCAPES_PALETTE if args.palette == "cityscapes" else model.palette
     status = 0
-    for path in images:
+    for path, name in zip(images, result_names(images), strict=True):
         try:
-            print(write_prediction(model, path, palette, args.opacity, args.out_dir or path.parent))
+            out = (args.out_dir or path.parent) / name
+            print(write_prediction(model, path, palette, args.opacity, out))
         except (DataError, OSError) as error:  # the other images of a folder are still wanted
             reason = (
                 f"{path}: its result cannot be written ({error})" if isinstance(error, OSError) else error

@@ -1,6 +1,7 @@
 """Predictions on one's own images, of any size."""
 
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from demo.image_demo import main as image_demo
 from mmseg import apis
 from mmseg.apis import inference_segmentor, init_segmentor
 from mmseg.apis.training import build_runner
+from mmseg.commands.predict import result_names
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.errors import ConfigError, DataError
 from mmseg.visualization.palette_image import colorize
@@ -80,6 +82,24 @@ def test_missing_image(segmentor, tmp_path):
         inference_segmentor(segmentor, tmp_path / "nothing.png")
 
 
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        (np.zeros((64, 96, 3), np.uint16), r"uint16 of shape \(64, 96, 3\)"),
+        (np.zeros((64, 96, 3)), r"float64 of shape \(64, 96, 3\)"),
+        (np.zeros((64, 96), np.uint8), r"uint8 of shape \(64, 96\)"),
+        (np.zeros((64, 96, 4), np.uint8), r"uint8 of shape \(64, 96, 4\)"),
+        (np.zeros((0, 96, 3), np.uint8), r"uint8 of shape \(0, 96, 3\)"),
+        ([torch.zeros(64, 96, 3)], "image of type Tensor"),
+        ([[[[0, 0, 0]]]], "image of type list"),
+        ([None], "image of type NoneType"),
+    ],
+)
+def test_arrays_that_are_no_image(segmentor, image, found):
+    with pytest.raises(DataError, match=rf"{found}.*expected .*\(H, W, 3\)"):
+        inference_segmentor(segmentor, image)
+
+
 def test_config_object_without_weights(uda_run, toy_data, tmp_path):
     cfg = toy_config("daformer", toy_data, tmp_path, {"model.pretrained": "nowhere.pth"})
     assert not init_segmentor(cfg, device="cpu").training
@@ -91,9 +111,7 @@ def test_config_object_without_weights(uda_run, toy_data, tmp_path):
     assert inference_segmentor(model, np.zeros((64, 96, 3), np.uint8))[0].shape == (64, 96)  # as validated
     cfg.val_dataloader = None
     model = init_segmentor(cfg, device="cpu")
-    with pytest.raises(
-        ConfigError, match="has no test_dataloader, whose pipeline says how images are scaled"
-    ):
+    with pytest.raises(ConfigError, match="has no test_dataloader with a data set, whose pipeline says how"):
         inference_segmentor(model, np.zeros((64, 96, 3), np.uint8))
 
 
@@ -162,6 +180,31 @@ def test_demo_goes_on_where_a_result_cannot_be_written(uda_run, image, tmp_path,
     assert printed == [str(tmp_path / "a_pred.png"), str(tmp_path / "b_pred.png")]
     assert f"error: {tmp_path / long}: its result cannot be written" in err and "b.png" not in err
     assert cv2.imread(str(tmp_path / "a_pred.png")).shape == cv2.imread(str(image)).shape
+
+
+@pytest.mark.parametrize(
+    ("images", "results"),
+    [
+        (["p.jfif", "p.png"], ["p.jfif_pred.png", "p_pred.png"]),
+        (["p", "p.jfif", "p.xyz"], ["p_pred.png", "p.jfif_pred.png", "p.xyz_pred.png"]),
+        (["p.jpg", "p.jpeg", "q.png"], ["p_pred.jpg", "p_pred.jpeg", "q_pred.png"]),
+        (["A.png", "a.PNG"], ["A_pred.png", "a.PNG_pred.PNG"]),
+        (["p.jfif", "p.jfif.png", "p.png"], ["p.jfif__pred.png", "p.jfif_pred.png", "p_pred.png"]),
+    ],
+)
+def test_each_result_has_its_own_file(images, results):
+    assert result_names([Path(name) for name in images]) == results
+
+
+def test_demo_writes_a_result_for_each_image(uda_run, image, tmp_path, capsys):
+    for name in ("p.jfif", "p.png"):
+        shutil.copy(image, tmp_path / name)
+    cv2.imwrite(str(tmp_path / "p.png"), np.zeros((31, 45, 3), np.uint8))
+    assert image_demo([str(tmp_path), *demo_arguments(uda_run)]) == 0
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith(str(tmp_path))]
+    assert printed == [str(tmp_path / "p.jfif_pred.png"), str(tmp_path / "p_pred.png")]
+    assert cv2.imread(printed[0]).shape == cv2.imread(str(image)).shape
+    assert cv2.imread(printed[1]).shape == (31, 45, 3)
 
 
 def test_demo_on_a_file_without_suffix(uda_run, image, tmp_path):
