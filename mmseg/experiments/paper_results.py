@@ -98,6 +98,7 @@ PAPER_RESULTS = (
         "adaptsegnet_dlv2_r101": 42.4,
         "adaptsegnet-single_dlv2_r101": 41.4,
         "adaptsegnet-single-ls_dlv2_r101": 44.1,
+        "adaptsegnet-single_dlv2_vgg16": 35.0,
     }, {
         "adaptsegnet_dlv2_r101": (
             86.5, 36.0, 79.9, 23.4, 23.3, 23.9, 35.2, 14.8, 83.4, 33.3, 75.6, 58.5, 27.6, 73.7, 32.5, 35.4,
@@ -109,13 +110,19 @@ PAPER_RESULTS = (
         "adaptsegnet_dlv2_r101": 46.7,
         "adaptsegnet-single_dlv2_r101": 45.9,
         "adaptsegnet-single-ls_dlv2_r101": 47.6,
+        "adaptsegnet-single_dlv2_vgg16": 37.6,
     }),
     *_survey(ADVENT, "gta2cs", "mIoU", {
+        "minent_dlv2_vgg16": 32.8,
+        "advent_dlv2_vgg16": 36.1,
         "minent_dlv2_r101": 42.3,
         "minent-er_dlv2_r101": 43.1,
         "advent_dlv2_r101": 43.8,
     }),
     *_survey(ADVENT, "syn2cs", "mIoU16", {
+        "minent_dlv2_vgg16": 27.5,
+        "minent-cp_dlv2_vgg16": 30.4,
+        "advent-cp_dlv2_vgg16": 31.4,
         "minent_dlv2_r101": 38.1,
         "advent_dlv2_r101": 40.8,
     }),

@@ -14,6 +14,8 @@ PUBLISHED_SGD: Settings = {
     "optim_wrapper.paramwise_cfg.published_duplicate_parameters": "backbone.network.",
 }
 """What the authors' optimizer did: an encoder's convolutions took three or four steps in one."""
+VGG_SGD: Settings = {"optim_wrapper.paramwise_cfg": {"_delete_": True, "custom_keys": {}}}
+"""On VGG-16 each parameter was listed once, and the classifier learnt no faster."""
 SINGLE_LEVEL: Settings = {
     "uda.lambda_adv_target": {"main": 0.001, "aux": 0.0},
     "model.auxiliary_head.loss_decode.loss_weight": 0.0,
@@ -63,6 +65,10 @@ def lambdas(main: float, aux: float) -> Settings:
     return {"uda.lambda_adv_target": {"main": main, "aux": aux}}
 
 
+CLASS_RATIO: Settings = {
+    "uda.class_ratio_prior": {"class_ratio": "data/synthia/sample_class_stats.json", "relaxation": 0.5}
+}
+FOUR_BRANCHES: Settings = {"model.decode_head.num_summed": None}
 LEAST_SQUARES: Settings = {"uda.discriminator_type": "LS"}
 
 
@@ -76,6 +82,7 @@ def decay_over(iterations: int, *networks: str) -> Settings:
 
 TWO, ONE = "deeplabv2_adaptsegnet_r101", "deeplabv2_adaptsegnet_single_r101"
 ADVENT, ADVENT_ONE, CLAN = "deeplabv2_advent_r101", "deeplabv2_advent_single_r101", "deeplabv2_clan_r101"
+VGG = "deeplabv2_adaptsegnet_vgg16"
 
 SURVEY = {
     201: Experiment(
@@ -92,6 +99,8 @@ SURVEY = {
                 "adaptsegnet-single-ls_dlv2_r101", TWO, "adaptsegnet", 150_000,
                 PUBLISHED_SGD | SINGLE_LEVEL | LEAST_SQUARES | lambdas(0.01, 0.0),
             ),
+            *rows("source-only_dlv2_vgg16", VGG, "dacs_srconly", 150_000, VGG_SGD),
+            *rows("adaptsegnet-single_dlv2_vgg16", VGG, "adaptsegnet", 150_000, VGG_SGD),
         ],
     ),
     202: Experiment(
@@ -110,6 +119,16 @@ SURVEY = {
             *rows(
                 "advent_dlv2_r101", ADVENT_ONE, "advent", 90_000,
                 PUBLISHED_SGD | decay_over(90_000, "discriminator"), of="syn2cs",
+            ),
+            *rows("minent_dlv2_vgg16", VGG, "minent", 120_000, VGG_SGD | FOUR_BRANCHES),
+            *rows("advent_dlv2_vgg16", VGG, "advent", 120_000, VGG_SGD | FOUR_BRANCHES, of="gta2cs"),
+            *rows(
+                "minent-cp_dlv2_vgg16", VGG, "minent", 120_000, VGG_SGD | FOUR_BRANCHES | CLASS_RATIO,
+                of="syn2cs",
+            ),
+            *rows(
+                "advent-cp_dlv2_vgg16", VGG, "advent", 120_000, VGG_SGD | FOUR_BRANCHES | CLASS_RATIO,
+                of="syn2cs",
             ),
         ],
     ),

@@ -23,7 +23,8 @@ def test_every_row_is_a_complete_config(run, tmp_path):
     assert student.align_corners and student.num_classes == 19
     method = MODELS.build(dict(cfg.uda, model=student))
     assert method.other_networks.keys() == cfg.get("other_networks", {}).keys()
-    assert cfg.optim_wrapper.optimizer.type == "LegacySGD"
+    assert cfg.optim_wrapper.optimizer.type == ("SGD" if "vgg" in run.name else "LegacySGD")
+    assert "_delete_" not in cfg.optim_wrapper.paramwise_cfg
     for domain, scale in (("source", (1280, 720 if "gta" in run.name else 760)), ("target", (1024, 512))):
         pipeline = [TRANSFORMS.build(step) for step in cfg.train_dataloader.dataset[domain].pipeline]
         (resize,) = [step for step in pipeline if hasattr(step, "scale")]
