@@ -502,3 +502,21 @@ def test_a_damaged_image_is_told_by_the_error_and_not_by_logs(tmp_path, kind, ca
             read(str(path))
     assert not caplog.records
     assert "[" not in capfd.readouterr().err, "lines of OpenCV"
+
+
+def test_what_is_left_out_of_a_file_is_remarked(tmp_path):
+    path = str(tmp_path / "a.tif")
+    tifffile.imwrite(path, np.zeros((2, 6, 9), np.uint8), photometric="minisblack")
+    assert loading.LoadImage().remark(path) == f"{path}: has 2 pages, of which the first is read"
+    deep = np.zeros((6, 9, 4), np.uint16)
+    tifffile.imwrite(path, deep, photometric="rgb", extrasamples=["unspecified"])
+    assert "has 4 bands, of which (3, 1, 0) are red" in loading.LoadImage(bands=(3, 1, 0)).remark(path)
+    tifffile.imwrite(path, deep[..., :3], photometric="rgb")
+    assert loading.LoadImage().remark(path) is None
+
+
+@pytest.mark.parametrize("number", [-1, 2**24])
+def test_ids_that_make_no_table_are_refused(tmp_path, number):
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    with pytest.raises(ConfigError, match="expected ids from 0 to 16777215"):
+        CustomDataset(str(tmp_path), classes=("a", "b"), id_map={0: 0, number: 1})
