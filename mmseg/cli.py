@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import mmseg
-from mmseg.errors import ConfigError, MMSegError, Preempted
+from mmseg.errors import STORAGE_ERRORS, ConfigError, MMSegError, Preempted
 
 FOREIGN = ("mmcv", "mmcv-lite", "mmengine", "mmengine-lite")
 """Distributions with the import names of onedl-mmcv and onedl-mmengine."""
@@ -47,6 +47,15 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
                 print(error, file=sys.stderr)
                 return error.exit_code
             print(f"error: {message_of(error)}", file=sys.stderr)
+            return 1
+        except OSError as error:
+            if error.errno not in STORAGE_ERRORS or os.environ.get("MMSEG_TRACEBACK"):
+                raise
+            print(
+                f"error: {error.filename or 'a file'}: cannot be written ({error.strerror}); make room, "
+                "or name another folder",
+                file=sys.stderr,
+            )
             return 1
         except KeyboardInterrupt:
             print(

@@ -5,6 +5,11 @@ tools print the message alone; anything that is not one of these is a defect of 
 traceback.
 """
 
+import errno
+
+STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
+"""What the system says when a file cannot be written for reasons outside of this framework."""
+
 
 class MMSegError(Exception):
     """Base of all errors that are explained to the user."""

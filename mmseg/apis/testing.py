@@ -24,6 +24,8 @@ from mmseg.checkpoints.weights import fit_classes, load_checkpoint, require_file
 from mmseg.config.work_dir import work_dir_of
 from mmseg.datasets.folders import common_folder
 from mmseg.datasets.loaders import data_of
+from mmseg.datasets.segmentation_dataset import SegmentationDataset
+from mmseg.datasets.verify import pipeline_problem
 from mmseg.errors import ConfigError
 from mmseg.models.normalization import without_pretrained
 from mmseg.models.segmentors.ensemble import Ensemble
@@ -58,7 +60,10 @@ def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float
     cfg = test_config(cfg, chosen)
     runner = build_runner(cfg)
     model: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    classes = runner.test_dataloader.dataset.metainfo["classes"]
+    dataset = runner.test_dataloader.dataset
+    if isinstance(dataset, SegmentationDataset) and (problem := pipeline_problem(dataset, is_test=True)):
+        raise ConfigError(f"{cfg.filename}: {problem}")
+    classes = dataset.metainfo["classes"]
     if len(classes) != model.num_classes:
         raise ConfigError(
             f"{cfg.filename}: the network predicts {model.num_classes} classes, the test data have "

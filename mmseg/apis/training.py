@@ -1,6 +1,7 @@
 """Training from a config."""
 
 import copy
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -12,6 +13,7 @@ from mmseg.config.load import with_todays_names
 from mmseg.config.work_dir import work_dir_of
 from mmseg.datasets.loaders import data_of
 from mmseg.engine import SegmentationRunner
+from mmseg.errors import STORAGE_ERRORS, ConfigError
 
 
 def train(cfg: Config) -> nn.Module:
@@ -33,7 +35,11 @@ def train(cfg: Config) -> nn.Module:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """A runner for a config; ``cfg`` itself stays as it is."""
+    """A runner for a config; ``cfg`` itself stays as it is.
+
+    Raises:
+        ConfigError: The folder of the run cannot be written to.
+    """
     cfg = with_todays_names(copy.deepcopy(cfg))
     if cfg.get("resume") and not cfg.get("load_from"):
         cfg.load_from = str(checkpoint_to_resume(cfg))
@@ -47,4 +53,14 @@ def build_runner(cfg: Config) -> Runner:
     if data_of(cfg, "train_dataloader"):
         cfg.train_dataloader.dataset.seed = seed
     cfg.setdefault("launcher", "none")
-    return SegmentationRunner.from_cfg(cfg)
+    try:
+        return SegmentationRunner.from_cfg(cfg)  # makes the folder and opens the log
+    except OSError as error:
+        place, folder = Path(error.filename or "").absolute(), Path(cfg.work_dir).absolute()
+        concerned = place.is_relative_to(folder) or (error.filename and folder.is_relative_to(place))
+        if not concerned and error.errno not in STORAGE_ERRORS:
+            raise
+        raise ConfigError(
+            f"{cfg.work_dir}: the folder of the run cannot be written to ({error.strerror}); make room, or "
+            "choose another one with --work-dir"
+        ) from error

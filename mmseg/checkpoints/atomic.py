@@ -33,6 +33,9 @@ def replacing(path: str | Path, flush: bool = True) -> Iterator[Path]:
         os.replace(temporary, path)
         if flush and os.name == "posix":  # elsewhere folders cannot be opened
             _flush(path.parent, os.O_RDONLY)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk is told without it
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ something is wrong.
 
 import argparse
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,7 @@ def write_pictures(parts: list[Part], out_dir: Path) -> Iterator[Path]:
     for part in parts:
         dataset = part.dataset
         if dataset is None or part.problems:
+            print(f"--show-dir: no picture of {part.name}, which has problems", file=sys.stderr)
             continue
         chosen = np.linspace(0, len(dataset) - 1, min(PICTURES, len(dataset))).round().astype(int)
         rows: list[list[Tile]] = [[], []]

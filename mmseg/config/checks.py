@@ -167,11 +167,18 @@ def check_crops(cfg: Config, parts: Sequence[Part]) -> Iterator[str]:
         ConfigError: A setting is of a wrong type, or leaves nothing to learn.
     """
     check_part(cfg.uda, MODELS, "uda")
-    target = next((part.dataset for part in parts if part.name == "train target" and part.dataset), None)
-    steps = target.transforms if target is not None else ()
-    crop = next((step.crop_size for step in steps if isinstance(step, RandomCrop)), None)
+    crops = {}
+    for part in parts:
+        steps = part.dataset.transforms if part.dataset is not None else ()
+        crops[part.name] = next((step.crop_size for step in steps if isinstance(step, RandomCrop)), None)
+    crop, source = crops.get("train target"), crops.get("train source")
     if crop is None:
         return
+    if getattr(MODELS.get(cfg.uda.type), "needs_equal_crops", False) and source not in (None, crop):
+        raise ConfigError(
+            f"config: crops of {source[1]}x{source[0]} pixels from the source and {crop[1]}x{crop[0]} from "
+            f"the target; {cfg.uda.type} mixes them, expected the same crop_size in both pipelines"
+        )
     (height, width), uda = crop, cfg.uda
     margins = [uda.get(f"pseudo_weight_ignore_{side}", 0) for side in ("top", "bottom")]
     if sum(margins) >= height:

@@ -372,6 +372,11 @@ class SegmentationDataset(Dataset):
         prepared."""
         return self.transforms[: self._num_leading]
 
+    @property
+    def random_transforms(self) -> list[Transform]:
+        """What runs behind them, from the first random transform on."""
+        return self.transforms[self._num_leading :]
+
     def load(self, index: int) -> Results:
         """Read file ``index`` and run the pipeline up to its first random transform."""
         results = self.describe(self.samples[index])

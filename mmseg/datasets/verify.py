@@ -7,10 +7,12 @@ data set and looks at the values of some labels. The full check reads every imag
 from __future__ import annotations
 
 import logging
+import operator
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -30,15 +32,26 @@ from mmseg.datasets.sampling.class_statistics import (
 from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, keyed_random_state
 from mmseg.datasets.sampling.rare_class_sampling import FileLookup
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
-from mmseg.datasets.transforms import LoadImage, LoadLabel, Pad, RandomCrop
-from mmseg.datasets.transforms.base import Results
+from mmseg.datasets.transforms import (
+    LoadImage,
+    LoadLabel,
+    Pad,
+    PhotoMetricDistortion,
+    RandomCrop,
+    RandomFlip,
+    Resize,
+)
+from mmseg.datasets.transforms.base import Results, Transform
 from mmseg.datasets.uda_dataset import UDADataset, build_rcs
 from mmseg.errors import DataError
 from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import DATASETS
 
-SAMPLED = 8
-"""Labels that the quick check looks at, spread over a data set."""
+SAMPLED = 16
+"""Labels that the quick check looks at, drawn at random, since files of a kind often follow each other
+regularly."""
+SOME_EMPTY = 0.25
+"""Share of labels without any class that is worth a warning."""
 SOME_IGNORED, MANY_IGNORED, NEARLY_ALL_IGNORED = 0.05, 0.8, 0.99
 """Shares of ignored pixels that are worth a warning where classes are absent, or anyway, and that nobody can
 want."""
@@ -129,6 +142,7 @@ def verify(cfg: Config, nproc: int = 4, write_statistics: bool = False) -> list[
         part.files = _check_files(part, part.dataset, nproc)
         _judge_ignored(part, part.dataset, part.files)
         _warn_of_absent_classes(part, part.dataset)
+        _judge_sizes(part, part.dataset)
         if write_statistics and part.name in ("train", "train source") and not part.problems:
             _write_statistics(part, part.dataset)
         _check_statistics(part)
@@ -153,8 +167,8 @@ def open_parts(cfg: Config, loaders: Sequence[str] = LOADERS, sampled: bool = Tr
                 part.warnings += dataset.remarks
                 _check_first_sample(part, dataset)
                 if sampled and dataset.has_labels:
-                    chosen = np.linspace(0, len(dataset) - 1, min(SAMPLED, len(dataset))).round().astype(int)
-                    described = (dataset.describe(dataset.samples[index]) for index in chosen)
+                    drawn = np.random.RandomState(0).permutation(len(dataset))[:SAMPLED]
+                    described = (dataset.describe(dataset.samples[index]) for index in sorted(drawn))
                     _judge_ignored(part, dataset, [_check_label(each) for each in described])
         except DataError as error:
             part.problems.append(str(error))
@@ -185,30 +199,113 @@ def parts_of(cfg: Config, loaders: Sequence[str]) -> list[Part]:
 
 def _check_first_sample(part: Part, dataset: SegmentationDataset) -> None:
     """Run the pipeline once and compare its crop with the image it cuts from."""
-    results = dataset.load(0)
-    if remark := LoadImage.of(dataset.transforms).remark(results["img_path"]):
-        part.warnings.append(remark)
-    for crop in (transform for transform in dataset.transforms if isinstance(transform, RandomCrop)):
-        (height, width), (crop_height, crop_width) = results["img_shape"], crop.crop_size
-        if height >= crop_height and width >= crop_width:
-            continue
-        message = (
-            f"{results['img_path']}: the crop of {crop_width}x{crop_height} pixels is larger than the "
-            f"resized image, {width}x{height}"
+    if part.name in ("train", "train source") and not dataset.has_labels:
+        part.problems.append(
+            f"{dataset.img_dir}: training needs labels, and none are read; set ann_dir (and load_labels=True)"
         )
-        pads = [transform.size for transform in dataset.transforms if isinstance(transform, Pad)]
-        if not any(size[0] >= crop_height and size[1] >= crop_width for size in pads):
-            part.problems.append(
-                f"{message}; lower crop_size, raise the scale of Resize, or add Pad to the pipeline"
-            )
+        return
+    if problem := pipeline_problem(dataset, is_test=not part.name.startswith("train")):
+        part.problems.append(problem)
+        return
+    results = dataset.load(0)
+    path = results["img_path"]
+    if remark := LoadImage.of(dataset.transforms).remark(path):
+        part.warnings.append(remark)
+    if crop := _too_large_crop(dataset.random_transforms, results["img_shape"]):
+        message, is_padded = crop
+        (part.warnings if is_padded else part.problems).append(f"{path}: {message}")
+        if not is_padded:
             return
-        part.warnings.append(f"{message}; it is going to be padded")
     if not results.get("valid_pseudo_mask", np.ones(1)).any():
         part.warnings.append(
-            f"{results['img_path']}: crop_pseudo_margins={part.cfg.get('crop_pseudo_margins')} cover the "
+            f"{path}: crop_pseudo_margins={part.cfg.get('crop_pseudo_margins')} cover the "
             "whole image, so none of its pseudo-labels is trusted"
         )
-    dataset.pack(dataset.augment(results, keyed_random_state(0, SAMPLE_STREAM, 0)))
+    sample = dataset.pack(dataset.augment(results, keyed_random_state(0, SAMPLE_STREAM, 0)))
+    if problem := _unpacked(dataset, sample):
+        part.problems.append(problem)
+
+
+def pipeline_problem(dataset: SegmentationDataset, is_test: bool) -> str:
+    """What the pipeline of a data set lacks, or has too much; empty where nothing.
+
+    Args:
+        dataset: The data set.
+        is_test: Whether scores are computed on it, so that nothing may be drawn at random.
+    """
+    names = [type(transform).__name__ for transform in dataset.transforms]
+    shown = f"pipeline of {dataset.img_dir}: {', '.join(names) or 'no steps'}"
+    if not names:
+        return f"{shown}; expected LoadImage, LoadLabel, … PackInputs"
+    drawn = [name for name, step in zip(names, dataset.transforms, strict=True) if step.random]
+    if is_test and drawn:
+        return f"{shown}; {', '.join(drawn)} draws at random, and scores are those of whole images: remove it"
+    try:
+        results = dataset.load(0)
+        if not is_test:
+            return ""  # the crop is looked at before anything is drawn
+        return _unpacked(
+            dataset, dataset.pack(dataset.augment(results, keyed_random_state(0, SAMPLE_STREAM, 0)))
+        )
+    except KeyError as error:
+        return f"{shown}; a step needs {error}, which none before it gives: expected LoadImage first"
+
+
+def _unpacked(dataset: SegmentationDataset, sample: Results) -> str:
+    """Why a sample cannot be part of a batch; empty where it can."""
+    if "img_metas" not in sample:
+        return (
+            f"pipeline of {dataset.img_dir}: the samples are no tensors; expected PackInputs as the last step"
+        )
+    if dataset.has_labels and "gt_semantic_seg" not in sample:
+        return (
+            f"pipeline of {dataset.img_dir}: the labels in {dataset.ann_dir} are not read; add "
+            "dict(type='LoadLabel') to it, or set load_labels=False"
+        )
+    return ""
+
+
+def _too_large_crop(steps: Sequence[Transform], shape: tuple[int, int]) -> tuple[str, bool] | None:
+    """Whether a crop is larger than the image that it is cut from.
+
+    Args:
+        steps: Of a pipeline.
+        shape: (height, width) of the image before the first of them.
+
+    Returns:
+        What to say, and whether the image is padded; None where the crop fits, or a step that is not known
+        here may change the size.
+    """
+    for step in steps:
+        if isinstance(step, Resize):
+            shape = step.new_size(*shape)
+        elif not isinstance(step, LoadImage | LoadLabel | RandomCrop | RandomFlip | PhotoMetricDistortion):
+            return None
+        if not isinstance(step, RandomCrop) or all(map(operator.ge, shape, step.crop_size)):
+            continue
+        height, width = step.crop_size
+        message = (
+            f"the crop of {width}x{height} pixels is larger than the resized image, {shape[1]}x{shape[0]}"
+        )
+        if any(all(map(operator.ge, pad.size, step.crop_size)) for pad in steps if isinstance(pad, Pad)):
+            return f"{message}; it is going to be padded", True
+        return f"{message}; lower crop_size, raise the scale of Resize, or add Pad to the pipeline", False
+    return None
+
+
+def _judge_sizes(part: Part, dataset: SegmentationDataset) -> None:
+    """Compare the crop with the sizes of all images; the first one has been looked at before."""
+    sizes: dict[tuple[int, int], list[str]] = {}
+    for sample, file in zip(dataset.samples, part.files, strict=True):
+        if file.size is not None:
+            sizes.setdefault(file.size, []).append(sample.img_path)
+    for (width, height), paths in sizes.items():
+        crop = _too_large_crop(dataset.transforms, (height, width))
+        if crop is None or paths[0] == dataset.samples[0].img_path:
+            continue
+        message, is_padded = crop
+        message = f"{paths[0]}{f' and {len(paths) - 1} more of its size' if paths[1:] else ''}: {message}"
+        (part.warnings if is_padded else part.problems).append(message)
 
 
 def _check_statistics(part: Part) -> None:
@@ -272,30 +369,56 @@ def _warn_of_absent_classes(part: Part, dataset: SegmentationDataset) -> None:
     seen = {c for file in part.files for c in file.pixels}
     absent = [name for c, name in enumerate(dataset.classes) if c not in seen]
     if dataset.has_labels and seen and absent and share > SOME_IGNORED:
-        shown = ", ".join(f"{value} ({count / values.total():.1%})" for value, count in values.most_common(8))
         part.warnings.append(
             f"{dataset.ann_dir}: no pixel of {', '.join(absent)} in {len(part.files)} labels, while "
-            f"{share:.1%} of the pixels are ignored, with the values {shown}; check id_map"
+            f"{share:.1%} of the pixels are ignored, with the values {_shown(values)}; check id_map"
         )
 
 
+def _shown(values: Counter[int | str]) -> str:
+    return ", ".join(f"{value} ({count / values.total():.1%})" for value, count in values.most_common(8))
+
+
+def unlisted_values(id_map: Mapping[Any, int] | None, values: Counter[int | str]) -> Counter[int | str]:
+    """Of the ignored values those that nobody has named: neither 255 nor a key of ``id_map``."""
+    if id_map is None:
+        return Counter()
+    keys = (f"#{bytes(key).hex()}" if isinstance(key, tuple | list) else int(key) for key in id_map)
+    named = {IGNORE_INDEX, *keys}
+    return Counter({value: count for value, count in values.items() if value not in named})
+
+
 def _judge_ignored(part: Part, dataset: SegmentationDataset, files: Sequence[FileCheck]) -> None:
-    """Say when hardly any pixel of the labels belongs to a class."""
+    """Say when hardly any pixel of the labels belongs to a class, labels hold none at all, or many pixels
+    have values that nobody has named."""
     share, values = ignored_values(files)
-    if share <= MANY_IGNORED:
-        return
-    shown = ", ".join(f"{value} ({count / values.total():.1%})" for value, count in values.most_common(8))
     expected = f"0 to {dataset.num_classes - 1}" if dataset.id_lookup is None else "those that id_map names"
     message = (
         f"{dataset.ann_dir}: {share:.2%} of the pixels of {len(files)} labels are ignored; found the values "
-        f"{shown}, expected {expected}"
+        f"{_shown(values)}, expected {expected}"
     )
     if share > NEARLY_ALL_IGNORED:
         part.problems.append(
             f"{message}; correct id_map, or ann_dir and seg_map_suffix if these are other files"
         )
-    else:
+        return
+    if share > MANY_IGNORED:
         part.warnings.append(f"{message}; check id_map unless most of each image is unlabelled")
+    labelled = [file for file in files if file.pixels or file.ignored]
+    empty = [file for file in labelled if not file.pixels]
+    if len(empty) > SOME_EMPTY * len(labelled):
+        part.warnings.append(
+            f"{dataset.ann_dir}: {len(empty)} of {len(labelled)} labels hold no class at all, so nothing is "
+            "learnt from them; name the others in a file, the split of the data set"
+        )
+    unlisted = unlisted_values(part.cfg.get("id_map"), values)
+    total = sum(sum(file.pixels.values()) + sum(file.ignored.values()) for file in files)
+    if share <= MANY_IGNORED and unlisted.total() > SOME_IGNORED * total:
+        part.warnings.append(
+            f"{dataset.ann_dir}: {unlisted.total() / total:.1%} of the pixels of {len(files)} labels have "
+            f"values that id_map does not name, and are ignored: {_shown(unlisted)}; correct id_map, or name "
+            "them there as 255"
+        )
 
 
 def _write_statistics(part: Part, dataset: SegmentationDataset) -> None:
@@ -309,10 +432,12 @@ def _write_statistics(part: Part, dataset: SegmentationDataset) -> None:
     except DataError as error:
         part.problems.append(str(error))
     except OSError as error:
-        part.problems.append(
-            f"{folder}: the class statistics cannot be written ({error.strerror}); name another folder in "
-            "the config: rare_class_sampling=dict(statistics_dir=...)"
+        remedy = (
+            "only rare class sampling of a UDADataset needs them: leave --write-statistics out"
+            if part.rcs is None
+            else "name another folder in the config: rare_class_sampling=dict(statistics_dir=...)"
         )
+        part.problems.append(f"{folder}: the class statistics cannot be written ({error.strerror}); {remedy}")
 
 
 def _compare_statistics(

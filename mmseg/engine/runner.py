@@ -1,6 +1,5 @@
 """mmengine's runner, with parts that are checked and weights that are loaded safely."""
 
-import errno
 import logging
 import os
 from functools import partial
@@ -28,13 +27,12 @@ from mmseg.checkpoints.weights import (
 from mmseg.engine.distributed import broadcast_state, shelter_worker
 from mmseg.engine.environment import environment
 from mmseg.engine.optim_wrapper import SegmentationOptimWrapper
-from mmseg.errors import CheckpointError, ConfigError
+from mmseg.errors import STORAGE_ERRORS, CheckpointError, ConfigError
 from mmseg.models.uda.uda_decorator import STUDENT
 from mmseg.registry import DATASETS, MODELS, OPTIM_WRAPPERS, check_part
 
 WRITING = ("after_train_iter", "after_val_iter", "after_val_epoch", "after_train", "after_run")
 """Where the hooks of a training run write."""
-STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
 NOT_ON_THE_TERMINAL = (
     "Environment:",
     "Hooks will be executed",

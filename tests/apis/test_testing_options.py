@@ -416,6 +416,14 @@ def test_fine_tuning_with_other_classes(uda_run, toy_data, tmp_path):
     torch.testing.assert_close(found[name], start[name], atol=1e-2, rtol=0)
 
 
+def test_random_steps_are_refused(uda_run, tmp_path):
+    cfg = copy.deepcopy(uda_run.cfg)
+    cfg.work_dir = str(tmp_path)
+    cfg.test_dataloader.dataset.pipeline.insert(1, dict(type="RandomCrop", crop_size=32))
+    with pytest.raises(ConfigError, match="RandomCrop draws at random, and scores are those of whole images"):
+        apis.test(cfg, uda_run.checkpoint)
+
+
 def test_data_with_another_number_of_classes_are_refused(uda_run, tmp_path):
     cfg = copy.deepcopy(uda_run.cfg)
     cfg.work_dir = str(tmp_path)

@@ -521,6 +521,20 @@ def test_settings_that_do_not_fit_the_crop_are_warned_of(toy_data, tmp_path, cap
     assert bool(warnings) == (expected is not None) and (expected or "") in "".join(warnings)
 
 
+def test_masks_of_one_block_and_crops_that_cannot_be_mixed(toy_data, tmp_path):
+    generator = dict(mask_ratio=0.7, mask_block_size=64)
+    masking = dict(mask_mode="separatetrg", mask_lambda=1, mask_generator=generator)
+    cfg = uda_config(toy_data, tmp_path, {"uda.masking": masking})
+    assert "a crop is masked as a whole, or not at all; expected blocks of at most" in refusal(
+        cfg, ConfigError
+    )
+    cfg = uda_config(toy_data, tmp_path)
+    for step in cfg.train_dataloader.dataset.source.pipeline:
+        if step["type"] == "RandomCrop":
+            step["crop_size"] = (60, 64)
+    assert "crops of 64x60 pixels from the source and 64x64 from the target" in refusal(cfg, ConfigError)
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

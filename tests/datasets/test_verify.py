@@ -226,6 +226,103 @@ def test_labels_of_few_classes_are_a_warning(cfg):
     assert re.search(r"90\.62% of the pixels .* values 255 \(100\.0%\), expected 0 to 18", source.warnings[0])
 
 
+def relabel(cfg, values):
+    """Labels whose columns have these values in turn."""
+    for path in (gta(cfg) / "labels").iterdir():
+        write(path, np.broadcast_to(np.resize(values, 64), (32, 64)).astype(np.uint8))
+    cfg.train_dataloader.dataset.rare_class_sampling = None
+
+
+@pytest.mark.parametrize(
+    ("id_map", "expected"),
+    [
+        ({10: 0, 21: 1}, r"65.6% of the pixels of 3 labels .* id_map does not name, .* 20 \(50.0%\), 30"),
+        (
+            {10: 0, 20: 1, 21: 2},
+            r"32.8% .* ignored: 30 \(100.0%\); correct id_map, or name them there as 255",
+        ),
+        ({10: 0, 20: 1, 30: 255}, None),
+        ({"10": 0, "20": 1, "30": 255}, None),
+    ],
+)
+def test_values_that_id_map_does_not_name_are_told_also_quickly(cfg, id_map, expected):
+    relabel(cfg, [10, 20, 30])
+    cfg.train_dataloader.dataset.source.update(id_map=id_map)
+    source = open_parts(cfg)[0]
+    found = [warning for warning in source.warnings if "does not name" in warning]
+    assert len(found) == (expected is not None) and (expected is None or re.search(expected, found[0]))
+    assert not source.problems
+
+
+def test_labels_without_any_class_are_told(cfg):
+    relabel(cfg, [0, 1])
+    write(gta(cfg) / "labels" / "00001_labelTrainIds.png", np.full((32, 64), 255, np.uint8))
+    assert any("1 of 3 labels hold no class at all" in warning for warning in open_parts(cfg)[0].warnings)
+
+
+def test_a_later_image_that_is_smaller_than_the_crop(cfg):
+    source = cfg.train_dataloader.dataset.source
+    source.pipeline = [step for step in pipeline(crop=(20, 40)) if step["type"] != "Resize"]
+    for i in (1, 2):
+        write_pair(gta(cfg), f"images/{i:05d}.png", f"labels/{i:05d}_labelTrainIds.png", i, (32, 36))
+    cfg.train_dataloader.dataset.rare_class_sampling = None
+    assert not open_parts(cfg)[0].problems
+    (problem,) = problems(cfg)["train source"]
+    assert "00001.png and 1 more of its size: the crop of 40x20 pixels is larger than" in problem
+    source.pipeline.insert(3, dict(type="Pad", size=(20, 40)))
+    checked = verify(cfg, nproc=1)[0]
+    assert not checked.problems and "it is going to be padded" in checked.warnings[0]
+
+
+LOAD, LABEL, PACK = (dict(type=name) for name in ("LoadImage", "LoadLabel", "PackInputs"))
+RESIZE, CROP = dict(type="Resize", scale=(64, 32)), dict(type="RandomCrop", crop_size=16)
+
+
+@pytest.mark.parametrize(
+    ("part", "steps", "expected"),
+    [
+        ("val", [LOAD, PACK], "the labels in .*gtFine/val are not read; add dict.type='LoadLabel'"),
+        ("val", [LOAD, LABEL], "the samples are no tensors; expected PackInputs"),
+        ("val", [RESIZE, LABEL, PACK], "a step needs 'img', which none before it gives: expected LoadImage"),
+        ("val", [LOAD, CROP, LABEL, PACK], "RandomCrop draws at random"),
+        ("val", [LOAD, LABEL, dict(type="RandomFlip"), PACK], "RandomFlip draws at random"),
+        ("val", [], "no steps; expected LoadImage, LoadLabel"),
+        ("train source", [LOAD, CROP, PACK], "the labels in .*labels are not read"),
+        ("train source", [LOAD, LABEL, CROP], "the samples are no tensors"),
+        ("train source", [LABEL, RESIZE, CROP, PACK], "a step needs 'img'"),
+        ("train target", [LOAD, CROP], "the samples are no tensors"),
+    ],
+)
+def test_pipelines_that_lack_a_step_or_have_one_too_many(cfg, part, steps, expected):
+    data = cfg.val_dataloader.dataset if part == "val" else cfg.train_dataloader.dataset[part.split()[1]]
+    data.pipeline = steps
+    with pytest.raises(DataError, match=f"{part}: .*{expected}"):
+        quick_check(cfg)
+
+
+def test_training_without_labels(cfg):
+    source = dict(cfg.train_dataloader.dataset.source, load_labels=False)
+    with pytest.raises(
+        DataError, match=r"train: .*images: training needs labels, and none are read; set ann"
+    ):
+        quick_check(Config(dict(train_dataloader=dict(dataset=source))))
+
+
+def test_statistics_that_nobody_needs_and_nobody_can_write(cfg, monkeypatch):
+    source = Config(dict(train_dataloader=dict(dataset=cfg.train_dataloader.dataset.source)))
+    source.train_dataloader.dataset.update(type="CustomDataset", classes=list("abc"), img_dir="images",
+        ann_dir="labels", seg_map_suffix="_labelTrainIds.png")  # fmt: skip
+    for path in gta(cfg).glob("*.json"):
+        path.unlink()
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("mmseg.datasets.verify.write_class_statistics", refuse)
+    (problem,) = verify(source, nproc=1, write_statistics=True)[0].problems
+    assert "leave --write-statistics out" in problem and "rare_class_sampling=" not in problem
+
+
 def test_colours_that_nobody_named_are_shown(cfg):
     label = np.zeros((32, 64, 3), np.uint8)
     label[:, :32] = (128, 64, 130)  # blue, green, red

@@ -54,10 +54,14 @@ class Resize(Transform):
         self.interpolation = interpolation
         self.backend = backend
 
+    def new_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of an image of this size afterwards; a very long, thin one keeps one pixel."""
+        size = mmcv.rescale_size((width, height), self.scale) if self.keep_ratio else self.scale
+        return max(size[1], 1), max(size[0], 1)
+
     def __call__(self, results: Results) -> Results:
         height, width = results["img"].shape[:2]
-        size = mmcv.rescale_size((width, height), self.scale) if self.keep_ratio else self.scale
-        new_width, new_height = (max(length, 1) for length in size)  # a very long, thin image keeps one pixel
+        new_height, new_width = self.new_size(height, width)
         for key in PIXEL_KEYS:
             if key in results:
                 interpolation = self.interpolation if key == "img" else "nearest"

@@ -2,7 +2,7 @@
 
 import logging
 import zipfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,19 +102,43 @@ class PredictionArchiveHook(Hook):
     def before_test(self, runner) -> None:
         if get_world_size() > 1:
             raise ConfigError(f"--out {self.path}: written by one process only; use --show-dir with several")
+        self._failure: OSError | None = None
         self._writing = ExitStack()
-        temporary = self._writing.enter_context(replacing(self.path))
-        self._archive = self._writing.enter_context(zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED))
+        try:
+            temporary = self._writing.enter_context(replacing(self.path))
+            self._archive = self._writing.enter_context(zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED))
+        except OSError as error:
+            raise ConfigError(f"--out {self.path}: cannot be written ({error.strerror})") from error
 
     def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         img_dir = runner.test_dataloader.dataset.img_dir
         for output in outputs or []:
             name = Path(output["img_path"]).relative_to(img_dir).with_suffix(".npy").as_posix()
-            with self._archive.open(name, "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, label_of(output), allow_pickle=False)
+            if self._failure is None:
+                try:
+                    with self._archive.open(name, "w", force_zip64=True) as entry:
+                        np.lib.format.write_array(entry, label_of(output), allow_pickle=False)
+                except OSError as error:  # the scores are still wanted
+                    self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """Leave no file behind that is not complete."""
+        self._failure = error
+        with suppress(OSError, ValueError):  # what could not be written cannot be completed either
+            self._writing.__exit__(type(error), error, None)
+        print_log(f"{self.path}: cannot be written ({error.strerror})", "current", logging.ERROR)
 
     def after_test(self, runner) -> None:
-        self._writing.close()
+        if self._failure is None:
+            try:
+                self._writing.close()
+            except OSError as error:
+                self._give_up(error)
+        if self._failure is not None:
+            raise DataError(
+                f"--out {self.path}: cannot be written ({self._failure.strerror}); make room or choose "
+                "another file"
+            )
         print_log(f"Predictions: {self.path}", "current")
 
 

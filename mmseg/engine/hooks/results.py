@@ -8,7 +8,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
-from mmseg.errors import ConfigError
+from mmseg.errors import ConfigError, DataError
 from mmseg.evaluation.report import log_scores, write_confusion_matrix, write_results
 from mmseg.registry import HOOKS
 from mmseg.visualization.confusion_matrix import draw_confusion_matrix
@@ -54,6 +54,7 @@ class ConfusionMatrixHook(Hook):
 
     Raises:
         ConfigError: No metric has one.
+        DataError: The files cannot be written.
     """
 
     def __init__(self, out_dir: str) -> None:
@@ -70,8 +71,14 @@ class ConfusionMatrixHook(Hook):
         evaluator = runner.test_evaluator
         classes = evaluator.dataset_meta["classes"]
         counts = next(metric.confusion for metric in evaluator.metrics if hasattr(metric, "confusion"))
-        self.out_dir.mkdir(parents=True, exist_ok=True)
-        write_confusion_matrix(self.out_dir / "confusion_matrix.csv", counts, classes)
         picture = self.out_dir / "confusion_matrix.png"
-        draw_confusion_matrix(counts.numpy(), classes, picture)
+        try:
+            self.out_dir.mkdir(parents=True, exist_ok=True)
+            write_confusion_matrix(self.out_dir / "confusion_matrix.csv", counts, classes)
+            draw_confusion_matrix(counts.numpy(), classes, picture)
+        except OSError as error:
+            raise DataError(
+                f"--confusion-matrix {self.out_dir}: cannot be written ({error.strerror}); make room or "
+                "choose another folder"
+            ) from error
         print_log(f"Confusion matrix: {picture}", "current")

@@ -41,6 +41,7 @@ class DACS(UDADecorator):
     """
 
     teacher: EMATeacher
+    needs_equal_crops = True
 
     def __init__(
         self,

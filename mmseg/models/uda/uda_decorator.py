@@ -14,7 +14,7 @@ discriminator), each group says whose optimizer it belongs to.
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.model import BaseModel
@@ -87,6 +87,8 @@ class UDADecorator(BaseModel):
     """
 
     data_preprocessor: SegDataPreprocessor
+    needs_equal_crops: ClassVar[bool] = False
+    """Whether parts of source images are put into target images, which then have to be of the same size."""
 
     def __init__(
         self,
