@@ -600,7 +600,39 @@ def test_published_resizing_and_cropping(name):
 def test_every_dataset_config_is_tested():
     small = {path.name for path in CONFIGS.glob("*_512x512.py")}
     assert small == {f"{name}_512x512.py" for name in EXPECTED}
-    assert {path.name for path in CONFIGS.glob("*.py")} - small == set(HIGH_RESOLUTION)
+    assert {path.name for path in CONFIGS.glob("*.py")} - small == set(HIGH_RESOLUTION) | set(WHOLE_IMAGES)
+
+
+WHOLE_IMAGES = {
+    "gta_to_cityscapes_whole.py": (1280, 720),
+    "uda_gta_to_cityscapes_whole.py": (1280, 720),
+    "uda_gta_to_cityscapes_resolutions.py": (1280, 720),
+    "uda_synthia_to_cityscapes_whole.py": (1280, 760),
+    "uda_synthia_to_cityscapes_resolutions.py": (1280, 760),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE_IMAGES)
+def test_images_of_the_alignment_methods_are_resized_and_not_cropped(name):
+    cfg = Config.fromfile(CONFIGS / name)
+    train, scale = cfg.train_dataloader, WHOLE_IMAGES[name]
+    assert train.batch_size == 1
+    adapts = train.dataset.type == "UDADataset"
+    kinds = ["LoadImage", "LoadLabel", "Resize", "PackInputs"]
+    if "resolutions" in name:
+        kinds = ["LoadImage", "LoadLabel", "RandomResolution", "RandomFlip", "PackInputs"]
+    for dataset, size in (
+        [(train.dataset.source, scale), (train.dataset.target, (1024, 512))]
+        if adapts
+        else [(train.dataset, scale)]
+    ):
+        steps = [
+            step for step in dataset.pipeline if step.type != "LoadLabel" or dataset.get("load_labels", True)
+        ]
+        expected = [kind for kind in kinds if kind != "LoadLabel" or dataset.get("load_labels", True)]
+        assert [step.type for step in steps] == expected
+        (resize,) = [step for step in steps if "scale" in step]
+        assert (resize.scale, resize.interpolation, resize.backend) == (size, "bicubic", "pillow")
 
 
 HIGH_RESOLUTION = {
