@@ -292,8 +292,8 @@ class _Family:
         """Sorts the families, ids before colours, classes from 0 on before other ids."""
         labels = self.values - {IGNORE_INDEX}
         return (
-            bool(self.refused), 8 * len(self.pairs) < most, not self.is_photo,
-            bool(SECONDARY.search(str(self.change))),
+            bool(self.refused), 8 * len(self.pairs) < most, not self.is_photo, len(self.values) < 2,
+            len(SECONDARY.findall(str((self.pairs[0].folders, self.pairs[0].suffixes)))),
             _most(image.is_grey for image in self.images), self.is_colour, labels != set(range(len(labels))),
             -len(self.pairs), *self.change,
         )  # fmt: skip

@@ -142,12 +142,14 @@ def bdd(root):
 
 
 def years(root):
-    """Splits with a year, and the same names in both."""
+    """Splits with a year and the same names in both; objects, and masks of one value, beside the labels."""
     for split, number in (("train2017", 4), ("val2017", 2)):
         for i in range(number):
             image(root / f"images/{split}/{i:012d}.jpg", i)
-            label(root / f"things/{split}/{i:012d}.png", i)
-    return dict(train=4, val=2, classes=3, img_dir="images/train2017", id_map=None)
+            label(root / f"ids/{split}/{i:012d}.png", i)
+            label(root / f"instances/{split}/{i:012d}.png", i)
+            label(root / f"background/{split}/{i:012d}.png", i, (0,))
+    return dict(train=4, val=2, classes=3, img_dir="images/train2017", ann_dir="ids/train2017", id_map=None)
 
 
 def renderings(root):
@@ -269,7 +271,7 @@ def test_a_folder_becomes_a_config_that_passes_the_verification(tmp_path, capsys
         assert expected.get("said", "") in text
         assert expected.get("unsaid", "nothing") not in text
     cfg = load_config(out)
-    for key in {"img_dir", "img_suffix", "id_map"} & expected.keys():
+    for key in {"img_dir", "ann_dir", "img_suffix", "id_map"} & expected.keys():
         assert cfg.train_dataloader.dataset.get(key) == expected[key]
     parts = {part.name: part for part in verify(cfg, nproc=1)}
     assert not any(part.problems for part in parts.values())
