@@ -63,6 +63,7 @@ class PartsRow:
         parts: Files below configs/_base_ without suffix; a later one changes what an earlier one has.
         settings: Dotted key -> value, what the runs change in them.
         title, meaning: For tables; by default the name.
+        start: See :class:`ConfigRow`.
     """
 
     name: str
@@ -70,7 +71,7 @@ class PartsRow:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     title: str = ""
     meaning: str = ""
-    start: ClassVar[None] = None
+    start: str | None = None
     group: ClassVar[str] = ""
     norm_images: ClassVar[str] = ""
 

@@ -15,6 +15,10 @@ MIC = "MIC (Hoyer et al., CVPR 2023)"
 ADAPTSEGNET = "AdaptSegNet (Tsai et al., CVPR 2018)"
 ADVENT = "ADVENT (Vu et al., CVPR 2019)"
 CLAN = "CLAN (Luo et al., CVPR 2019)"
+CYCADA = "CyCADA (J. Hoffman et al., ICML 2018)"
+FCNS_WILD = "FCNs in the Wild (J. Hoffman et al., 2016)"
+ROAD = "ROAD (Chen et al., CVPR 2018)"
+FCAN = "FCAN (Zhang et al., CVPR 2018)"
 UNCHECKED = "taken from notes on the paper, not checked there"
 
 
@@ -61,9 +65,10 @@ def _survey(
     score: str,
     values: Mapping[str, float],
     per_class: Mapping[str, tuple[float, ...]] | None = None,
+    note: str = "best checkpoint of one run",
 ) -> list[PaperResult]:
     """Scores of a method of the survey, by the name of the run after that of the pair."""
-    note = f"best checkpoint of one run; {UNCHECKED}"
+    note = "; ".join(filter(None, (note, UNCHECKED)))
     return [
         PaperResult(
             (f"{pair}_{name}",), value, paper, CITYSCAPES, score, note, (per_class or {}).get(name, ())
@@ -133,6 +138,35 @@ PAPER_RESULTS = (
         ),
     }),
     *_survey(CLAN, "syn2cs", "mIoU13", {"clan_dlv2_r101": 47.8}),
+    *_survey(
+        CYCADA, "gta2cs", "mIoU", {"source-only_fcn8s_vgg16": 17.9, "adda_fcn8s_vgg16": 29.2},
+        note="its rows without translated images",
+    ),
+    *_survey(
+        FCNS_WILD, "gta2cs", "mIoU",
+        {"source-only_dilated_vgg16": 21.1, "fcnswild_dilated_vgg16": 27.1}, note="",
+    ),
+    *_survey(
+        FCNS_WILD, "syn2cs", "mIoU16", {"fcnswild_dilated_vgg16": 20.2},
+        note="17.0 over the 19 classes that the paper lists",
+    ),
+    *_survey(
+        ROAD, "gta2cs", "mIoU", {"road_dlv2_vgg16": 35.9, "road_dlv2_r101": 39.4},
+        note="networks and training data of the paper may differ",
+    ),
+    *_survey(
+        ROAD, "syn2cs", "mIoU16", {"road_dlv2_vgg16": 36.2},
+        note="networks and training data of the paper may differ",
+    ),
+    *_survey(FCAN, "gta2cs", "mIoU", {"source-only_pspnet_r101": 29.15}, note=""),
+    *_survey(
+        FCAN, "gta2cs", "mIoU", {"fcan_pspnet_r101": 44.81},
+        note="with the statistics of the target in the batch norms; 46.60 with adapted images",
+    ),
+    *_survey(
+        FCAN, "gta2cs", "mIoU", {"adda_pspnet_r101": 38.30, "fcnswild_pspnet_r101": 42.04},
+        note="its comparison with previous methods",
+    ),
 )  # fmt: skip
 
 

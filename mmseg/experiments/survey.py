@@ -32,8 +32,9 @@ def rows(
     of: str = "gta2cs syn2cs",
     images: str = "whole",
     schedule: str = "sgd_deeplabv2",
+    start: str = "",
 ) -> list[PartsRow]:
-    """Runs of a method on whole images, from each of the sources.
+    """Runs of a method, from each of the sources.
 
     Args:
         name: Of the runs, after that of the pair.
@@ -44,6 +45,7 @@ def rows(
         of: Pairs of source and target.
         images: End of the names of the files in configs/_base_/datasets.
         schedule: File in configs/_base_/schedules.
+        start: Name of the rows that they start from.
     """
     return [
         PartsRow(
@@ -55,6 +57,7 @@ def rows(
                 f"uda/{uda}",
             ),
             {"train_cfg.max_iters": max_iters, **settings},
+            start=f"{pair}_{start}" if start else None,
         )
         for pair in of.split()
     ]
@@ -80,6 +83,49 @@ def decay_over(iterations: int, *networks: str) -> Settings:
     }
 
 
+def of_papers(pair: str, data: str) -> list[PartsRow]:
+    """ADDA, FCNs in the Wild, ROAD and FCAN, from a source in the folder ``data``.
+
+    Networks, data and lengths that the papers leave open are named in docs/experiments.md.
+    """
+    adda: dict[str, Any] = dict(of=pair, schedule="sgd_adda")
+    wild: dict[str, Any] = dict(of=pair, schedule="adam_fcns_in_the_wild")
+    fcan: dict[str, Any] = dict(of=pair, schedule="sgd_fcan", images="512x512")
+    six, eight = ({"train_dataloader.batch_size": size} for size in (6, 8))
+    second = eight | {"optim_wrapper.optimizer.lr": 1e-4}
+    sizes = {"uda.sizes": f"{data}/sample_class_stats.json"}
+    slow = {"optim_wrapper.optimizer.lr": 1e-3, "train_dataloader.batch_size": 2}
+    only = "source-only_"
+    fcn, front, dlv2, psp = "fcn8s_vgg16", "dilated_vgg16", "dlv2_vgg16", "pspnet_r101"
+    return [
+        *rows(only + fcn, fcn, SUPERVISED, 100_000, slow, images="768x768", **adda),
+        *rows(f"adda_{fcn}", fcn, "adda", 100_000, {}, images="768x768", **adda, start=only + fcn),
+        *rows(only + front, front, SUPERVISED, 150_000, VGG_SGD, of=pair),
+        *rows(f"fcnswild_{front}", front, "fcns_in_the_wild", 10_000, sizes, **wild, start=only + front),
+        *rows(f"road_{dlv2}", VGG, "road", 150_000, VGG_SGD, of=pair),
+        *rows(f"source-only-crops_{dlv2}", VGG, SUPERVISED, 30_000, six, **fcan),
+        *rows(f"fcan_{dlv2}", VGG, "fcan", 10_000, second, **fcan, start=f"source-only-crops_{dlv2}"),
+        *rows(only + psp, PSP, SUPERVISED, 30_000, RESNET101 | six, **fcan),
+        *rows(
+            f"adda_{psp}", PSP, "adda", 10_000, RESNET101 | eight, images="512x512", **adda,
+            start=only + psp,
+        ),
+        *rows(
+            f"fcnswild_{psp}", PSP, "fcns_in_the_wild", 10_000, RESNET101 | second | sizes, **fcan,
+            start=only + psp,
+        ),
+        *rows("road_dlv2_r101", ONE, "road", 150_000, {}, of=pair),
+        *rows(f"fcan_{psp}", PSP, "fcan", 10_000, RESNET101 | second, **fcan, start=only + psp),
+    ]  # fmt: skip
+
+
+SUPERVISED = "dacs_srconly"
+PSP = "pspnet_r50-d8"
+RESNET101: Settings = {
+    "model.pretrained": "open-mmlab://resnet101_v1c",
+    "model.backbone.name": "resnet101c",
+    "model.decode_head.loss_decode.avg_non_ignore": True,
+}
 TWO, ONE = "deeplabv2_adaptsegnet_r101", "deeplabv2_adaptsegnet_single_r101"
 ADVENT, ADVENT_ONE, CLAN = "deeplabv2_advent_r101", "deeplabv2_advent_single_r101", "deeplabv2_clan_r101"
 VGG = "deeplabv2_adaptsegnet_vgg16"
@@ -144,5 +190,9 @@ SURVEY = {
                 of="syn2cs", images="resolutions", schedule="sgd_clan",
             ),
         ],
+    ),
+    204: Experiment(
+        "ADDA, FCNs in the Wild, ROAD and FCAN",
+        [*of_papers("gta2cs", "data/gta"), *of_papers("syn2cs", "data/synthia")],
     ),
 }  # fmt: skip
