@@ -48,6 +48,15 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
                 return error.exit_code
             print(f"error: {message_of(error)}", file=sys.stderr)
             return 1
+        except UnicodeEncodeError as error:
+            if os.environ.get("MMSEG_TRACEBACK"):
+                raise
+            print(
+                f"error: {error.object!a:.200}: the encoding of the system, {error.encoding}, has no "
+                f"{error.object[error.start : error.end]!a}; set LC_ALL=C.UTF-8",
+                file=sys.stderr,
+            )
+            return 1
         except OSError as error:
             if error.errno not in STORAGE_ERRORS or os.environ.get("MMSEG_TRACEBACK"):
                 raise
@@ -67,13 +76,17 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
 
 
 def set_up_process() -> None:
-    """Let waiting threads sleep early, and keep the memory of freed tensors for the next ones.
+    """Let waiting threads sleep early, keep the memory of freed tensors for the next ones, and print letters
+    that the terminal does not have as escapes.
 
     glibc gives large blocks back to the kernel, which has to clear every page for the next tensor: a third of
     the time of a prediction on the CPU. What is kept is not given back between peaks, and can be several
     times what is in use where sizes change. ``MMSEG_KEEP_FREED_MEMORY=0`` leaves the allocator as it is, and
     other C libraries are left alone; ``OMP_WAIT_POLICY`` and ``GOMP_SPINCOUNT`` win over the waiting.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", None) == "strict":  # a path may hold letters that a terminal has not
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     if os.name == "posix" and os.environ.get(KEEP_VARIABLE) != "0":

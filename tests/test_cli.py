@@ -75,3 +75,23 @@ def test_a_distribution_that_overwrites_another_is_refused(name, tmp_path, monke
     assert command(lambda: None)() == 1
     ours = "onedl-" + name.removesuffix("-lite")
     assert f"error: {name} 0.10.7 is installed beside {ours} " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        ("print('\\xfcber')", 0, "\\xfcber"),
+        ("raise MMSegError('\\xfcber')", 1, "error: \\xfcber"),
+        ("'\\xfcber'.encode('ascii')", 1, "error: '\\xfcber': the encoding of the system, ascii, has no"),
+    ],
+)
+def test_letters_that_the_terminal_does_not_have(code, status, expected):
+    program = (
+        "import sys\nfrom mmseg.cli import command\nfrom mmseg.errors import MMSegError\n"
+        f"def main():\n    {code}\nsys.exit(command(main)())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert (done.returncode, (done.stdout + done.stderr).startswith(expected)) == (status, True), done

@@ -60,6 +60,12 @@ def main(argv: list[str] | None = None) -> None:
     if args.remap_classes:
         cfg.remap_classes = True
     if args.resume or args.resume_from:
+        for name in ("remap_classes", "new_classifier"):
+            if getattr(args, name):
+                print(
+                    f"warning: --{name.replace('_', '-')} has no effect on a run that is resumed",
+                    file=sys.stderr,
+                )
         cfg.resume = True
         cfg.load_from = args.resume_from
     if args.no_validate:
