@@ -8,6 +8,7 @@ import torch
 from golden_data import gen, listing
 from networks import model_config, under_hrda
 from torch import Tensor
+from toy_run import ROOT
 from uda_steps import NORMALISED, optim_wrapper, tiny_method
 
 from mmseg.checkpoints.weights import compare
@@ -86,6 +87,15 @@ def test_a_step_of_self_training(name: str, hrda: bool) -> None:
         prediction = method.model.eval().predict(torch.from_numpy(gen.image(1, (1, 3, 72, 97), 16)))
     assert prediction.shape == (1, 4, 72, 97)
     assert prediction.isfinite().all() and prediction.std() > 0
+
+
+def test_documented_numbers_of_parameters() -> None:
+    rows = [line.split("|") for line in (ROOT / "docs" / "backbones.md").read_text().splitlines()]
+    documented = {row[1].strip(" `"): row[3].strip() for row in rows if len(row) == 6}
+    for name in NARROW:
+        with torch.device("meta"):
+            network = MODELS.build(model_config(name))
+        assert documented[name] == f"{sum(p.numel() for p in network.parameters()):,}"
 
 
 def test_dead_branches_never_change() -> None:
