@@ -43,6 +43,9 @@ OPEN_MMLAB = "open-mmlab://"
 SOURCES = {
     "mit_b": "ImageNet-1K weights of the encoder, linked in the README of "
     "https://github.com/NVlabs/SegFormer under 'Training'",
+    "vgg16-397923af": "ImageNet weights of torchvision, at "
+    "https://download.pytorch.org/models/vgg16-397923af.pth",
+    "drn_c_26": "ImageNet weights of its authors, at http://dl.yf.io/drn/drn_c_26-ddedf421.pth",
     "DeepLab_resnet": "weights of ImageNet and MS-COCO, converted from Caffe, at "
     "http://vllab.ucmerced.edu/ytsai/CVPR18/DeepLab_resnet_pretrained_init-f81d91e8.pth",
 }

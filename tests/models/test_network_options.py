@@ -9,7 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from golden_data import gen, listing
-from networks import model_config, tiny, under_hrda
+from mmengine.config import Config
+from networks import CONFIGS, model_config, tiny, under_hrda
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from uda_steps import MIC, NORMALISED, tiny_batch, tiny_method, wrappers
@@ -274,8 +275,16 @@ def test_weights_converted_from_caffe(tmp_path: Path, monkeypatch: Any) -> None:
     assert len(load_pretrained_backbone(backbone, write(caffe, tmp_path / "caffe.pth")).loaded) == 520
 
 
-def test_where_weights_come_from(tmp_path: Path) -> None:
-    with pytest.raises(
-        CheckpointError, match=r"download DeepLab_resnet_pretrained_init-f81d91e8\.pth .*vllab"
-    ):
-        require_file(tmp_path / "DeepLab_resnet_pretrained_init-f81d91e8.pth")
+@pytest.mark.parametrize(
+    ("config", "address"),
+    [
+        ("deeplabv2_clan_r101", "vllab.ucmerced.edu"),
+        ("fcn8s_vgg16", "download.pytorch.org"),
+        ("dilated_vgg16", r"vgg16_caffe-292e1171\.pth"),
+        ("drn26", "dl.yf.io"),
+    ],
+)
+def test_every_config_says_where_its_weights_come_from(config: str, address: str) -> None:
+    pretrained = Config.fromfile(CONFIGS / f"{config}.py").model.pretrained
+    with pytest.raises(CheckpointError, match=f"download .*{address}.* or set model.pretrained=None"):
+        require_file(pretrained)

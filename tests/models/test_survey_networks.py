@@ -47,6 +47,12 @@ NARROW: dict[str, dict[str, Any]] = {
 }
 NARROW["fcn8s_bdl_vgg16"] = NARROW["fcn8s_vgg16"]
 UNDER_HRDA = ("drn26", "segnet_vgg16")
+LIKE_OTHERS = (
+    "deeplabv2_adaptsegnet_single_r101",
+    "deeplabv2_advent_single_r101",
+    "deeplabv2_advent_r101",
+    "fcn8s_bdl_vgg16",
+)
 
 
 def narrow(name: str, **changes: Any) -> dict[str, Any]:
@@ -65,7 +71,11 @@ def batch() -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("name", "hrda"), [*((name, False) for name in NARROW), *((name, True) for name in UNDER_HRDA)]
+    ("name", "hrda"),
+    [
+        *(pytest.param(name, False, marks=[pytest.mark.slow] * (name in LIKE_OTHERS)) for name in NARROW),
+        *((name, True) for name in UNDER_HRDA),
+    ],
 )
 def test_a_step_of_self_training(name: str, hrda: bool) -> None:
     """As DAFormer's, with the feature distance; half precision where there is one scale."""

@@ -1,7 +1,7 @@
 # VGG-16 with weights converted from Caffe, which take BGR values without division by a standard deviation.
 model = dict(
     type="EncoderDecoder",
-    pretrained="pretrained/vgg16_caffe.pth",
+    pretrained="open-mmlab://vgg16_caffe",
     data_preprocessor=dict(
         type="SegDataPreprocessor",
         mean=(104.00698793, 116.66876762, 122.67891434),
