@@ -25,7 +25,7 @@ from mmseg.checkpoints.atomic import claim
 from mmseg.checkpoints.download import download
 from mmseg.checkpoints.networks import find_network, split_networks
 from mmseg.checkpoints.packaged import PACKAGED_WEIGHTS
-from mmseg.errors import CheckpointError
+from mmseg.errors import CheckpointError, ConfigError
 
 MIN_FITTING_SHARE = 90
 """Percent of the entries that fit by name and shape, of those of a backbone or of its file (the more)."""
@@ -143,7 +143,78 @@ def _open_mmlab_file(name: str) -> Path:
     )
 
 
-def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadReport:
+@dataclass(frozen=True)
+class ForeignNames:
+    """How a file of other code names the weights of an encoder.
+
+    Attributes:
+        key: Where the file holds them, as ``'ema.encoder'``: names of dicts in dicts.
+        prefix: What stands before the names of the encoder's entries; all others are left out.
+        rename: Regular expression -> what replaces it (``re.sub``) in the names without prefix, one after the
+            other.
+    """
+
+    key: str = ""
+    prefix: str = ""
+    rename: Mapping[str, str] = field(default_factory=dict)
+
+    def state_of(self, content: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:
+        """The weights of a file by the names that are left.
+
+        Raises:
+            CheckpointError: There is nothing at the key, or no name begins with the prefix.
+            ConfigError: A regular expression is none.
+        """
+        for part in self.key.split(".") if self.key else ():
+            inner = content.get(part)
+            if not isinstance(inner, Mapping):
+                dicts = [name for name, value in content.items() if isinstance(value, Mapping)]
+                raise CheckpointError(
+                    f"{path}: model.pretrained_names.key={self.key!r}: there is no dict {part!r}; expected "
+                    f"one of {dicts or 'none'}"
+                )
+            content = inner
+        state = state_dict_of(content, path)
+        found = {name[len(self.prefix) :]: v for name, v in state.items() if name.startswith(self.prefix)}
+        if not found:
+            raise CheckpointError(
+                f"{path}: model.pretrained_names.prefix={self.prefix!r}: no entry begins so; found names as "
+                f"{_few(sorted(state))}"
+            )
+        for pattern, replacement in self.rename.items():
+            try:
+                found = {re.sub(pattern, replacement, name): value for name, value in found.items()}
+            except re.error as error:
+                raise ConfigError(
+                    f"config: model.pretrained_names.rename: {pattern!r} -> {replacement!r}: {error}"
+                ) from error
+        return found
+
+
+def _way_out(backbone: nn.Module, content: Mapping[str, Any], state: Mapping[str, Tensor]) -> str:
+    """What to do about weights that do not fit: they may be in the file, under other names or elsewhere."""
+    adapt = getattr(backbone, "adapt_weights", dict)
+    own = backbone.state_dict()
+    prefixes = {name[: at + 1] for name in state for at, letter in enumerate(name) if letter == "."}
+    for prefix in sorted(prefixes, key=len):
+        inner = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
+        if len(inner) >= len(own) and own.keys() <= adapt(inner).keys():
+            return f"The names begin with {prefix!r}: set model.pretrained_names=dict(prefix={prefix!r})"
+    return (
+        "Use ImageNet weights of the config's backbone; names of other code are translated by "
+        "model.pretrained_names=dict(key=..., prefix=..., rename=...), see docs/backbones.md"
+        + _dicts_in(content)
+    )
+
+
+def _dicts_in(content: Mapping[str, Any]) -> str:
+    found = [name for name, value in content.items() if isinstance(value, Mapping)]
+    return f"; the file holds the dicts {found}, model.pretrained_names.key names one" if found else ""
+
+
+def load_pretrained_backbone(
+    backbone: nn.Module, path: str | Path, names: Mapping[str, Any] | None = None
+) -> LoadReport:
     """Load ImageNet weights into a backbone.
 
     The file holds a state dict, alone or under ``state_dict`` or ``model``; entries of its classifier are
@@ -153,6 +224,7 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadRepor
     Args:
         backbone: The encoder.
         path: As for :func:`require_file`, or ``'timm'`` for what timm downloads.
+        names: Arguments of :class:`ForeignNames`, for a file of other code.
 
     Returns:
         Which entries were used; also logged.
@@ -169,10 +241,15 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadRepor
             )
         fetch()
         return LoadReport(loaded=backbone.state_dict())
-    networks = split_networks(state_dict_of(read_checkpoint(path), path))
-    state = networks[find_network("student", networks, path)]
-    prefix = "backbone."
-    state = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)} or state
+    content = read_checkpoint(path)
+    if names:
+        state = ForeignNames(**names).state_of(content, path)
+    else:
+        networks = split_networks(state_dict_of(content, path))
+        state = networks[find_network("student", networks, path)]
+        prefix = "backbone."
+        state = {name[len(prefix) :]: v for name, v in state.items() if name.startswith(prefix)} or state
+    given = state
     if adapt := getattr(backbone, "adapt_weights", None):
         state = adapt(state)
     state = {name: value for name, value in state.items() if not name.startswith(CLASSIFIERS)}
@@ -183,7 +260,7 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | Path) -> LoadRepor
     if report.missing or report.mismatched or share < MIN_FITTING_SHARE:
         raise CheckpointError(
             f"{path}: {share}% of the weights fit the backbone, expected all of its own, few others; "
-            f"{misfits}. Use ImageNet weights of the config's backbone"
+            f"{misfits}. {_way_out(backbone, content, given)}"
         )
     backbone.load_state_dict(report.loaded, strict=False)
     rest = misfits and f"; {misfits}"
@@ -430,6 +507,7 @@ def state_dict_of(content: Mapping[str, Any], path: str | Path) -> dict[str, Ten
     if not state:
         raise CheckpointError(
             f"{path}: found no tensors; expected a state dict, alone or under 'state_dict' or 'model'"
+            + _dicts_in(content)
         )
     return state
 

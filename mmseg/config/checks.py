@@ -98,12 +98,27 @@ def check_before_training(cfg: Config) -> None:
         )
     first, *others = quick_check(cfg, ("train_dataloader", "val_dataloader"))
     check_classes(cfg, first)
+    for warning in schedule_warnings(cfg):
+        print(f"warning: {warning}", file=sys.stderr)
     if cfg.get("uda"):
         for warning in check_crops(cfg, [first, *others]):
             print(f"warning: {warning}", file=sys.stderr)
     for part in others:
         if problem := validation_problem(first, part):
             raise ConfigError(f"{cfg.filename}: {problem}")
+
+
+def schedule_warnings(cfg: Config) -> Iterator[str]:
+    """What learning rates do in a run of this length."""
+    schedulers = cfg.get("param_scheduler") or []
+    length = cfg.train_cfg.get("max_iters")
+    for index, scheduler in enumerate([schedulers] if isinstance(schedulers, dict) else schedulers):
+        warm_up = scheduler.get("warmup_iters", 0)
+        if isinstance(length, int) and warm_up >= length:
+            yield (
+                f"param_scheduler.{index}.warmup_iters={warm_up} with train_cfg.max_iters={length}: the "
+                "learning rate never reaches that of the config; lower warmup_iters"
+            )
 
 
 def validation_problem(training: Part, part: Part) -> str:

@@ -290,6 +290,12 @@ class SegmentationDataset(Dataset):
                 f"{folder.labels}: {len(missing)} of {len(images)} images have no label, for example "
                 f"{shown}; {self._label_remedy(folder)}"
             )
+        both = next((path for name, path in images.items() if path == labels[name]), None)
+        if both is not None:
+            raise DataError(
+                f"{both}: would be both image and label (img_dir {folder.images}, ann_dir {folder.labels}); "
+                "name the folder of the labels as ann_dir, or their ending as seg_map_suffix"
+            )
         yield from (Sample(path, labels[name], prefix + name) for name, path in images.items())
 
     def _images(self, folder: Folder) -> dict[str, str]:

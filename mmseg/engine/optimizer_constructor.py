@@ -1,12 +1,15 @@
 """Parameter groups by name, as few as possible."""
 
+import logging
 import warnings
 from collections import defaultdict
 from typing import Any
 
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from mmseg.errors import ConfigError
 from mmseg.models.uda.uda_decorator import STUDENT
@@ -14,6 +17,9 @@ from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZER
 
 FUSED_ON = ("cpu", "cuda")
 """Where torch has fused optimizers; not for ``meta`` tensors."""
+
+NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+"""Normalisation layers: batch and instance norms of any dimension, and the others."""
 
 
 def multipliers(name: str, custom_keys: dict[str, dict]) -> tuple[float, float]:
@@ -54,7 +60,9 @@ class GroupedOptimWrapperConstructor:
         paramwise_cfg: ``custom_keys``: substring -> ``dict(lr_mult=..., decay_mult=...)``;
             ``published_duplicate_parameters``: prefix of the parameters that are listed once for each module
             that holds them, ``'backbone.network.'`` for the code of AdaptSegNet, ADVENT and CLAN. There an
-            encoder's convolutions are updated three or four times in a step.
+            encoder's convolutions are updated three or four times in a step;
+            ``norm_decay_mult``: ``decay_mult`` of the parameters of normalisation layers that no key names.
+            The published rule for MiT is the key ``norm``, which misses the norms of a CNN (``bn1``).
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -69,6 +77,11 @@ class GroupedOptimWrapperConstructor:
         paramwise_cfg = dict(paramwise_cfg or {})
         self.custom_keys = paramwise_cfg.pop("custom_keys", {})
         self.duplicated = paramwise_cfg.pop("published_duplicate_parameters", None)
+        self.norm_decay_mult: float | None = paramwise_cfg.pop("norm_decay_mult", None)
+        if not isinstance(self.norm_decay_mult, int | float | None):
+            raise ConfigError(
+                f"config: paramwise_cfg.norm_decay_mult={self.norm_decay_mult!r}; expected a number, as 0.0"
+            )
         unknown = {key for values in self.custom_keys.values() for key in values} - {"lr_mult", "decay_mult"}
         if unknown:
             raise ConfigError(
@@ -77,7 +90,8 @@ class GroupedOptimWrapperConstructor:
             )
         if paramwise_cfg:
             raise ConfigError(
-                "config: paramwise_cfg knows 'custom_keys' and 'published_duplicate_parameters'; found "
+                "config: paramwise_cfg knows 'custom_keys', 'norm_decay_mult' and "
+                f"'published_duplicate_parameters'; found "
                 f"{', '.join(paramwise_cfg)}"
             )
 
@@ -109,10 +123,28 @@ class GroupedOptimWrapperConstructor:
     def _build(self, model: nn.Module) -> OptimWrapper:
         groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
         named_parameters = getattr(model, "student_parameters", model.named_parameters)
+        norms = {
+            id(parameter)
+            for layer in model.modules()
+            if isinstance(layer, NORMS)
+            for parameter in layer.parameters(recurse=False)
+        }
+        unnamed_norms = []
         for name, parameter in named_parameters():
             if parameter.requires_grad:
-                times = occurrences(name, self.duplicated)
-                groups[multipliers(name, self.custom_keys)] += [parameter] * times
+                lr_mult, decay_mult = multipliers(name, self.custom_keys)
+                if id(parameter) in norms and not any(key in name for key in self.custom_keys):
+                    unnamed_norms.append(name)
+                    decay_mult = 1.0 if self.norm_decay_mult is None else self.norm_decay_mult
+                groups[lr_mult, decay_mult] += [parameter] * occurrences(name, self.duplicated)
+        if unnamed_norms and self.norm_decay_mult is None and "norm" in self.custom_keys:
+            print_log(
+                f"paramwise_cfg.custom_keys.norm goes by names; {len(unnamed_norms)} parameters of "
+                f"normalisation layers are called otherwise, for example {unnamed_norms[0]}, and decay. "
+                "optim_wrapper.paramwise_cfg.norm_decay_mult=0.0 goes by the type of the layer",
+                "current",
+                logging.WARNING,
+            )
         base_lr = self.optimizer_cfg["lr"]
         base_decay = self.optimizer_cfg.get("weight_decay", 0.0)
         self.optimizer_cfg["params"] = [

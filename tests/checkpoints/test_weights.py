@@ -23,7 +23,7 @@ from mmseg.checkpoints.weights import (
     reorder_classes,
     require_file,
 )
-from mmseg.errors import CheckpointError
+from mmseg.errors import CheckpointError, ConfigError
 from mmseg.registry import MODELS
 
 CLASSES = 16
@@ -345,6 +345,62 @@ def test_resnet_weights_of_openmmlab(tmp_path: Path) -> None:
     shallow = {name: value for name, value in plain_stem.items() if not name.startswith("layer3")}
     with pytest.raises(CheckpointError, match=r"missing in the file.*network\.conv1\.0\.weight"):
         load_pretrained_backbone(backbone, save(shallow, tmp_path / "other.pth"))
+
+
+def small_mit() -> nn.Module:
+    return MODELS.build(dict(type="MixVisionTransformer", embed_dims=(4, 8, 12, 16), depths=(1, 1, 1, 1),
+                             num_heads=(1, 1, 1, 1)))  # fmt: skip
+
+
+def test_names_of_other_code(tmp_path: Path) -> None:
+    """A prefix, a place in the file and other names; the message shows the way to the first two."""
+    backbone, trained = small_mit(), small_mit()
+    state = trained.state_dict()
+    prefixed = {f"net.encoder.{name}": value for name, value in state.items()} | {
+        "net.head.weight": torch.ones(2)
+    }
+
+    def holds_the_weights() -> bool:
+        return all(torch.equal(value, state[name]) for name, value in backbone.state_dict().items())
+
+    path = save(prefixed, tmp_path / "prefixed.pth")
+    with pytest.raises(CheckpointError, match=r"set model\.pretrained_names=dict\(prefix='net\.encoder\.'\)"):
+        load_pretrained_backbone(backbone, path)
+    assert not holds_the_weights()
+    load_pretrained_backbone(backbone, path, dict(prefix="net.encoder."))
+    assert holds_the_weights()
+
+    backbone = small_mit()
+    path = save({"ema": {"encoder": state}, "optimizer": {"lr": 1}}, tmp_path / "nested.pth")
+    with pytest.raises(
+        CheckpointError, match=r"holds the dicts \['ema', 'optimizer'\], .*pretrained_names\.key"
+    ):
+        load_pretrained_backbone(backbone, path)
+    load_pretrained_backbone(backbone, path, dict(key="ema.encoder"))
+    assert holds_the_weights()
+
+    backbone = small_mit()
+    renamed = {
+        name.replace("block", "stage_").replace(".attn.", ".attention."): v for name, v in state.items()
+    }
+    path = save(renamed, tmp_path / "renamed.pth")
+    with pytest.raises(CheckpointError, match=r"translated by model\.pretrained_names"):
+        load_pretrained_backbone(backbone, path)
+    load_pretrained_backbone(backbone, path, dict(rename={r"stage_(\d)": r"block\1", "attention": "attn"}))
+    assert holds_the_weights()
+
+    for names, message in [
+        (dict(prefix="backbone."), r"prefix='backbone\.': no entry begins so; found names as block1"),
+        (dict(key="ema.student"), r"there is no dict 'ema'; expected one of none"),
+    ]:
+        with pytest.raises(CheckpointError, match=message):
+            load_pretrained_backbone(backbone, save(state, tmp_path / "plain.pth"), names)
+    with pytest.raises(ConfigError, match=r"pretrained_names\.rename: '\('"):
+        load_pretrained_backbone(backbone, tmp_path / "plain.pth", dict(rename={"(": ""}))
+    cfg = dict(type="EncoderDecoder", backbone=dict(type="mit_b0"), pretrained_names=dict(prefiks=""))
+    head = dict(type="FCNHead", channels=4, num_classes=2, num_convs=1)
+    with pytest.raises(ConfigError, match=r"pretrained_names has no \['prefiks'\]; known: key, prefix"):
+        MODELS.build(dict(cfg, decode_head=head))
 
 
 def test_open_mmlab_names_are_files(tmp_path: Path, monkeypatch) -> None:

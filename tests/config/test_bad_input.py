@@ -608,3 +608,13 @@ def test_validation_has_the_classes_of_training(toy_data, tmp_path, change, expe
 )
 def test_values_of_a_wrong_kind(toy_data, tmp_path, key, value, expected):
     assert expected in refusal(uda_config(toy_data, tmp_path, {key: value}), ConfigError)
+
+
+def test_a_warm_up_that_outlasts_the_run_is_a_warning(source_run):
+    cfg = source_run.cfg.copy()
+    cfg.param_scheduler = [dict(type="PolyWarmupLR", warmup_iters=1500)]
+    cfg.train_cfg = dict(max_iters=600)
+    (warning,) = checks.schedule_warnings(cfg)
+    assert "warmup_iters=1500 with train_cfg.max_iters=600" in warning
+    cfg.train_cfg.max_iters = 1501
+    assert not list(checks.schedule_warnings(cfg))

@@ -111,6 +111,12 @@ def test_labels_between_images_are_no_images(tmp_path):
     assert [sample.name for sample in dataset.samples] == ["a", "b"]
 
 
+def test_an_image_is_not_its_own_label(tmp_path):
+    write_image(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: would be both image and label .* seg_map_suffix"):
+        CustomDataset(str(tmp_path), "", "", **TWO)
+
+
 def test_split_file_limits_the_data_set(tmp_path):
     cfg = make_custom(tmp_path, ["x/a", "x/b", "c"])
     split = tmp_path / "split.txt"

@@ -55,6 +55,49 @@ def test_few_groups_and_no_frozen_parameters():
     ]
 
 
+class ResidualNetwork(torch.nn.Module):
+    """Layers as a CNN names them, with a head as a segmentor does."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = torch.nn.ModuleDict(
+            dict(conv1=torch.nn.Conv2d(3, 2, 1), bn1=torch.nn.BatchNorm2d(2), gn1=torch.nn.GroupNorm(1, 2))
+        )
+        self.decode_head = torch.nn.ModuleDict(dict(bn=torch.nn.BatchNorm2d(2)))
+
+
+def decays(**paramwise_cfg):
+    """Name of each parameter -> its weight decay and rate."""
+    model = ResidualNetwork()
+    wrapper = GroupedOptimWrapperConstructor(
+        dict(type="SegmentationOptimWrapper", optimizer=dict(type="AdamW", lr=1e-4, weight_decay=0.01)),
+        paramwise_cfg,
+    )(model)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return {
+        names[id(parameter)]: (group["weight_decay"], group["lr"])
+        for group in wrapper.optimizer.param_groups
+        for parameter in group["params"]
+    }
+
+
+def test_norms_decay_by_the_type_of_the_layer(monkeypatch):
+    logged = []
+    monkeypatch.setattr("mmseg.engine.optimizer_constructor.print_log", lambda text, *_: logged.append(text))
+    found = decays(custom_keys=PUBLISHED_KEYS)
+    assert found["backbone.bn1.weight"] == (0.01, 1e-4), "the published rule goes by names"
+    assert len(logged) == 1 and "4 parameters" in logged[0] and "backbone.bn1.weight" in logged[0]
+    found = decays(custom_keys=PUBLISHED_KEYS, norm_decay_mult=0.0)
+    assert {name for name, (decay, _) in found.items() if decay == 0} == {
+        f"backbone.{layer}.{kind}" for layer in ("bn1", "gn1") for kind in ("weight", "bias")
+    }
+    assert found["decode_head.bn.weight"] == (0.01, 1e-3), "a key that names it goes before"
+    assert found["backbone.conv1.bias"] == (0.01, 1e-4)
+    assert len(logged) == 1
+    with pytest.raises(ConfigError, match="norm_decay_mult='0'; expected a number"):
+        decays(norm_decay_mult="0")
+
+
 def test_misspelt_settings_are_refused():
     with pytest.raises(ConfigError, match="custom_key"):
         GroupedOptimWrapperConstructor(

@@ -39,6 +39,8 @@ class EncoderDecoder(Inference):
             entries -> part, e.g. ``dict(layer6='decode_head')``. All other names are those of the backbone.
         pretrained: ImageNet weights of the backbone (see :func:`load_pretrained_backbone`), loaded by
             :meth:`init_weights`.
+        pretrained_names: How a file of other code names them, ``dict(key=..., prefix=..., rename=...)``, see
+            :class:`~mmseg.checkpoints.weights.ForeignNames`.
         test_cfg: How it predicts; see :class:`Inference`.
         data_preprocessor: Config of the data preprocessor; by default the statistics that belong to the
             pretrained weights, see :func:`~mmseg.models.normalization.preprocessor_of`.
@@ -61,6 +63,7 @@ class EncoderDecoder(Inference):
         frozen_norm_affine: bool = False,
         published_names: Mapping[str, str] | None = None,
         pretrained: str | None = None,
+        pretrained_names: Mapping[str, Any] | None = None,
         test_cfg: dict | None = None,
         data_preprocessor: dict | None = None,
     ) -> None:
@@ -86,6 +89,9 @@ class EncoderDecoder(Inference):
             freeze_norm_affine(self)
         self.published_names = published_names
         self.pretrained = pretrained
+        self.pretrained_names = dict(pretrained_names or {})
+        if unknown := sorted(set(self.pretrained_names) - {"key", "prefix", "rename"}):
+            raise ConfigError(f"config: model.pretrained_names has no {unknown}; known: key, prefix, rename")
 
     @property
     def num_classes(self) -> int:
@@ -109,7 +115,7 @@ class EncoderDecoder(Inference):
             CheckpointError: The file is missing, unreadable, or of another network.
         """
         if self.pretrained:
-            load_pretrained_backbone(self.backbone, self.pretrained)
+            load_pretrained_backbone(self.backbone, self.pretrained, self.pretrained_names)
 
     def own_name(self, name: str) -> str:
         """Name in this network of an entry of a published checkpoint, as far as the parts are concerned."""
