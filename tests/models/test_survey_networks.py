@@ -9,7 +9,7 @@ from golden_data import gen, listing
 from networks import model_config, under_hrda
 from torch import Tensor
 from toy_run import ROOT
-from uda_steps import NORMALISED, optim_wrapper, tiny_method
+from uda_steps import NORMALISED, optim_wrapper, step_without_values, tiny_method
 
 from mmseg.checkpoints.weights import compare
 from mmseg.models.backbones import DRN, FCNVGG16, DilatedVGG16
@@ -97,6 +97,14 @@ def test_a_step_of_self_training(name: str, hrda: bool) -> None:
         prediction = method.model.eval().predict(torch.from_numpy(gen.image(1, (1, 3, 72, 97), 16)))
     assert prediction.shape == (1, 4, 72, 97)
     assert prediction.isfinite().all() and prediction.std() > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["deeplabv2_clan_r101", "deeplabv2_adaptsegnet_vgg16", "fcn8s_vgg16", "segnet_vgg16", "drn26"]
+)
+def test_a_step_waits_for_nothing(name: str) -> None:
+    data = {key: value.to("meta") for key, value in batch().items()}
+    step_without_values(tiny_method(DACS, narrow(name)), data)
 
 
 def test_documented_numbers_of_parameters() -> None:
