@@ -1,6 +1,7 @@
 """FCNs in the Wild, ROAD and FCAN against the equations of their papers: there is no published code."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch.nn.functional import softplus
 from uda_steps import tiny, tiny_batch, tiny_method, wrappers
 
 from mmseg.errors import ConfigError
-from mmseg.models.uda import FCAN, ROAD, FCNsInTheWild
+from mmseg.models.uda import ADDA, FCAN, ROAD, FCNsInTheWild
 from mmseg.models.uda.fcan import ASPPDiscriminator
 from mmseg.models.uda.fcns_in_the_wild import confusion
 from mmseg.models.uda.parts.category_sizes import CategorySizes, closest_prediction, size_bounds
@@ -77,13 +78,16 @@ def test_predictions_within_the_bounds_stay():
     assert loss(z).item() == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize(("least", "most"), [(0.4, 0.6), (0.05, 0.1)])
-def test_the_closest_prediction_of_equal_positions_has_a_closed_form(least, most):
-    """q = (¼, ¾) everywhere: the first class gets its bound, the other one the rest."""
+@pytest.mark.parametrize(
+    ("least", "most", "expected"),
+    [(0.4, 0.6, 0.4), (0.05, 0.1, 0.1), (0.2, 0.3, 0.25), (0.9, 1.0, math.e / (math.e + 3))],
+    ids=["lower", "upper", "within", "slack"],
+)
+def test_the_closest_prediction_of_equal_positions_has_a_closed_form(least, most, expected):
+    """q = (¼, ¾) everywhere: the first class gets its bound, or e times its share, the other one the rest."""
     log_q = torch.tensor([0.25, 0.75], dtype=torch.float64).log().view(1, 2, 1, 1).expand(1, 2, 3, 3)
     bounds = [torch.tensor(x, dtype=torch.float64) for x in ([least, 0.0], [most, 1.0])]
-    p = closest_prediction(log_q, torch.ones(1, 2, dtype=torch.bool), *bounds, slack=2.0, iterations=50)
-    expected = least if least > 0.25 else most
+    p = closest_prediction(log_q, torch.ones(1, 2, dtype=torch.bool), *bounds, slack=1.0, iterations=50)
     assert p[0, 0].flatten().tolist() == pytest.approx([expected] * 9, abs=1e-6)
 
 
@@ -247,3 +251,35 @@ def test_fcan_is_a_minimax_of_one_backward_pass():
 def test_settings_of_paper_methods_out_of_range_are_refused(kind, settings, message):
     with pytest.raises(ConfigError, match=message):
         tiny_method(kind, tiny(), **settings)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (ADDA, dict(accuracy_threshold=0.0)),
+        (ADDA, dict(discriminate="features", weights_shared=False, accuracy_threshold=0.0)),
+        (FCNsInTheWild, dict(sizes=FOUR)),
+        (ROAD, dict(regions=(2, 2))),
+        (FCAN, {}),
+    ],
+)
+def test_steps_in_bfloat16_have_losses_in_float32(kind, settings):
+    """About those of single precision; discriminators learn."""
+    logs = []
+    for precision in (None, torch.bfloat16):
+        method = tiny_method(kind, tiny(), **settings)
+        for layer in method.modules():
+            if isinstance(layer, nn.Dropout2d):
+                layer.p = 0.0
+        wrapper = wrappers(method)
+        for single in wrapper.values() if method.other_networks else [wrapper]:
+            single.dtype = precision
+        logs.append(
+            {name: x for name, x in method.train_step(tiny_batch(), wrapper).items() if "loss" in name}
+        )
+        if kind is not ADDA:  # whose discriminator has stepped, without gradients since
+            weights = [parameter for parameter in method.model_D.parameters() if parameter.ndim > 1]
+            assert all((weight.grad != 0).any() for weight in weights)
+    for name, value in logs[0].items():
+        assert logs[1][name].dtype == torch.float32
+        assert logs[1][name].item() == pytest.approx(value.item(), rel=0.1, abs=0.05), name
