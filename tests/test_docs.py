@@ -110,12 +110,13 @@ def write_own_data(root: Path, img_dir: str, ann_dir: str | None, number: int) -
             Image.fromarray(label).save(path)
 
 
-def small_own_config(shown: Path) -> Config:
-    """The config of docs/own_data.md with a small network and small crops."""
-    cfg = load_config(shown / "configs/own/roads.py", SMALL_NETWORK)
-    sampling = cfg.train_dataloader.dataset.rare_class_sampling
-    sampling.update(min_pixels=500, min_crop_ratio=0.1)
-    datasets = [cfg.train_dataloader.dataset[name] for name in ("source", "target")]
+def small_own_config(shown: Path, name: str = "roads") -> Config:
+    """A config of docs/own_data.md with a small network and small crops."""
+    cfg = load_config(shown / f"configs/own/{name}.py", SMALL_NETWORK)
+    dataset = cfg.train_dataloader.dataset
+    if dataset.get("rare_class_sampling"):
+        dataset.rare_class_sampling.update(min_pixels=500, min_crop_ratio=0.1)
+    datasets = [dataset[role] for role in ("source", "target")] if "source" in dataset else [dataset]
     for transform in [step for dataset in datasets for step in dataset.pipeline]:
         transform.update({key: (64, 64) for key in ("crop_size", "size") if key in transform})
         transform.update({key: (128, 96) for key in ("scale",) if key in transform})
@@ -201,6 +202,22 @@ def test_the_example_of_own_data_is_verified_and_trains(shown, tmp_path, monkeyp
     log = train_one_step(cfg, batch)
     assert {"decode.loss_seg", "mix.decode.loss_seg", "src.loss_imnet_feat_dist"} <= set(log)
     assert all(np.isfinite(value) for value in log.values())
+
+
+@pytest.mark.parametrize("name", ["roads_dacs", "roads_oracle", "roads_source_only"])
+def test_what_own_data_is_compared_with_trains(shown, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    source, target = tmp_path / "data/own/source", tmp_path / "data/own/target"
+    write_own_data(source, "images", "labels", 3)
+    write_own_data(target, "images/train", None, 3)
+    write_own_data(target, "images/val", "labels/val", 2)
+    cfg = small_own_config(shown, name)
+    check_before_training(cfg)
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert len(dataset) == {"roads_dacs": 9, "roads_oracle": 2, "roads_source_only": 3}[name]
+    log = train_one_step(cfg, seg_collate([dataset[0], dataset[1]]))
+    assert ("mix.decode.loss_seg" in log) == (name == "roads_dacs")
+    assert "src.loss_imnet_feat_dist" not in log and getattr(dataset, "rcs", None) is None
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -98,6 +99,12 @@ def _read(path: Path) -> Config:
     except ConfigError:
         raise
     except Exception as error:  # a config is a program: anything can go wrong in it
+        if isinstance(error, KeyError) and "Duplicate key" in str(error):
+            keys = re.findall(r"'(\w+)'", str(error).partition("among bases")[2])
+            raise ConfigError(
+                f"{path}: two files in _base_ both set {' and '.join(map(repr, sorted(keys)))}; name one of "
+                "them there, and set in this file what differs (dict(_delete_=True, ...) replaces a part)"
+            ) from error
         raise ConfigError(f"{path}: the config cannot be read: {type(error).__name__}: {error}") from error
 
 

@@ -79,6 +79,10 @@ def group_by_name(results: Sequence[RunResult]) -> tuple[list[Group], list[str]]
 # ------------------------------------------------------------------------------------------------- as a table
 
 
+SOURCE = "paper's source"
+"""Name of the column of texts."""
+
+
 def columns_of(groups: Sequence[Group], per_class: bool) -> list[str]:
     """Scores to show: mIoU, its class subsets and the scores of further metrics that any run has; with
     ``per_class`` also the IoU of every class."""
@@ -91,14 +95,17 @@ def columns_of(groups: Sequence[Group], per_class: bool) -> list[str]:
 
 
 def table_rows(groups: Sequence[Group], per_class: bool = False) -> Rows:
-    """Header and a row for each group: name, number of seeds, scores, the paper's score and its source."""
+    """Header and a row for each group: name, number of seeds, scores, and where a paper reports one of the
+    runs its score and source."""
     columns = columns_of(groups, per_class)
-    rows = [["run", "n", *(name.removeprefix(CLASS_PREFIX) for name in columns), "paper", "paper's source"]]
+    published_any = any(paper_result(group.name) is not None for group in groups)
+    names = (name.removeprefix(CLASS_PREFIX) for name in columns)
+    rows = [["run", "n", *names, *(["paper", SOURCE] if published_any else [])]]
     for group in groups:
         summaries = [summarize(group, name) for name in columns]
         cells = ["-" if summary is None else summary.text(len(group.runs)) for summary in summaries]
         paper = paper_result(group.name)
-        of_paper = ["-", ""]
+        of_paper = ["-", ""] if published_any else []
         if paper is not None:
             kind = "" if paper.score == "mIoU" else f" ({paper.score})"
             of_paper = [f"{paper.value:.1f}{kind}", paper.source]
@@ -114,7 +121,7 @@ def table_rows(groups: Sequence[Group], per_class: bool = False) -> Rows:
 def to_markdown(rows: Rows) -> str:
     """A table of GitHub's Markdown."""
     header, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    rule = ["---", *("---:" for _ in header[1:-1]), "---"]
+    rule = ["---", *("---" if name == SOURCE else "---:" for name in header[1:])]
     return "".join(f"| {' | '.join(row)} |\n" for row in (header, rule, *body))
 
 
@@ -126,9 +133,10 @@ LATEX: dict[str, str | int | None] = {
 
 def to_latex(rows: Rows) -> str:
     """A tabular that needs the package booktabs."""
+    alignment = "l" + "".join("l" if name == SOURCE else "r" for name in rows[0][1:])
     header, *body = [" & ".join(cell.translate(str.maketrans(LATEX)) for cell in row) for row in rows]
     lines = [
-        rf"\begin{{tabular}}{{l{'r' * (len(rows[0]) - 2)}l}}", r"\toprule", rf"{header} \\", r"\midrule",
+        rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", rf"{header} \\", r"\midrule",
         *(rf"{row} \\" for row in body), r"\bottomrule", r"\end{tabular}",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"

@@ -66,3 +66,11 @@ def test_a_broken_plugin_is_named(plugins):
     install_plugin(plugins, "broken_plugin", "import no_such_library\n")
     with pytest.raises(ConfigError, match=r"broken_plugin: its plugin .* cannot be loaded .*no_such_library"):
         load_config(QUICKSTART / "daformer.py")
+
+
+def test_two_bases_with_the_same_part_are_explained(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.py").write_text("uda = dict(type='DACS')\n")
+    (tmp_path / "both.py").write_text("_base_ = ['a.py', 'b.py']\n")
+    with pytest.raises(ConfigError, match=r"both\.py: two files in _base_ both set 'uda'; name one of them"):
+        load_config(tmp_path / "both.py")

@@ -391,6 +391,21 @@ def test_class_that_no_file_has_enough_of(roots):
     DATASETS.build(config(roots, rare_class_sampling=dict(min_pixels=159)))
 
 
+def test_the_log_names_the_classes(rcs_log, roots):
+    DATASETS.build(config(roots, rare_class_sampling=RCS))
+    assert rcs_log[0] == "RCS Classes: 2 building, 1 sidewalk, 0 road"
+
+
+@pytest.fixture
+def rcs_log(monkeypatch):
+    """What rare class sampling logs."""
+    lines = []
+    monkeypatch.setattr(
+        "mmseg.datasets.sampling.rare_class_sampling.print_log", lambda text, **_: lines.append(text)
+    )
+    return lines
+
+
 def test_split_limits_statistics_too(roots):
     split = roots / "split.txt"
     split.write_text("00001\n00004\n")

@@ -13,7 +13,7 @@ from mmseg.errors import DataError
 from mmseg.experiments.paper_results import DAFORMER as DAFORMER_PAPER
 from mmseg.experiments.paper_results import HRDA, MIC, PAPER_RESULTS, paper_result
 from mmseg.reports.collect import collect_results, read_result
-from mmseg.reports.table import Group, group_by_name, summarize, table_rows, to_latex
+from mmseg.reports.table import Group, group_by_name, summarize, table_rows, to_latex, to_markdown
 from tools import results_table
 
 DAFORMER = "gta2cs_dacs_a999_fdthings_rcs001_cpl_daformer_sepaspp_mitb5_poly10warm"
@@ -77,8 +77,9 @@ def test_a_class_that_some_seeds_do_not_have(tmp_path):
         write_run(tmp_path / unique("a", seed), scores, seed=seed)
     groups, _ = group_by_name(collect_results(sorted(tmp_path.iterdir()))[0])
     header, row = table_rows(groups, per_class=True)
-    assert header == ["run", "n", "mIoU", "road", "train", "paper", "paper's source"]
-    assert row == ["a", "3", "60.00 ± 0.00", "91.00 ± 1.00", "45.00 ± 7.07 (n=2)", "-", ""]
+    assert header == ["run", "n", "mIoU", "road", "train"], "no paper reports it"
+    assert row == ["a", "3", "60.00 ± 0.00", "91.00 ± 1.00", "45.00 ± 7.07 (n=2)"]
+    assert to_markdown([header]).splitlines()[1] == "| --- | ---: | ---: | ---: | ---: |"
 
 
 # -------------------------------------------------------------------------------------------- names and seeds
@@ -143,8 +144,8 @@ def test_a_metric_of_the_users_own_alone(tmp_path):
         write_run(tmp_path / unique("a", seed), {"own/labelled": 90.0 + seed}, seed=seed)
     groups, _ = group_by_name(collect_results(sorted(tmp_path.iterdir()))[0])
     header, row = table_rows(groups)
-    assert header == ["run", "n", "own/labelled", "paper", "paper's source"]
-    assert row == ["a", "2", "90.50 ± 0.71", "-", ""]
+    assert header == ["run", "n", "own/labelled"]
+    assert row == ["a", "2", "90.50 ± 0.71"]
 
 
 def test_scores_of_a_test_have_no_iteration(tmp_path):
@@ -188,8 +189,6 @@ def test_runs_of_different_classes_side_by_side(tmp_path, capsys):
         ["road", "2.00", "6.00"],
         ["car", "3.00", "-"],
         ["lane", "-", "5.00"],
-        ["paper", "-", "-"],
-        ["paper's source", "", ""],
     ]
 
 

@@ -97,7 +97,7 @@ class RareClassSampling:
         statistics_dir: Folder of the class statistics; None: the root of the data set.
 
     Attributes:
-        classes: Classes that occur, by ascending number of pixels.
+        classes: Classes that occur, by ascending number of pixels, and their ``names``.
         probabilities: Their probabilities.
         candidates: For each class, indices of the files to draw from.
         remarks: What cannot be known about statistics without record, for :mod:`mmseg.datasets.verify`.
@@ -127,13 +127,15 @@ class RareClassSampling:
         pixels = self._count_pixels(statistics, lookup, source)
         self.remarks = self._check_completeness(statistics, lookup, source)
         self.classes, self.probabilities = class_probabilities(pixels, temperature)
+        self.names = [source.classes[c] for c in self.classes]
         self.candidates = {
             c: self._find_candidates(c, statistics.files_of_class, lookup, source) for c in self.classes
         }
 
     def log(self) -> None:
         """Write the classes and their probabilities to the log of the run."""
-        print_log(f"RCS Classes: {self.classes}", logger="current")
+        named = ", ".join(f"{c} {name}" for c, name in zip(self.classes, self.names, strict=True))
+        print_log(f"RCS Classes: {named}", logger="current")
         print_log(f"RCS ClassProb: {[round(float(p), 6) for p in self.probabilities]}", logger="current")
 
     def draw(self, rng: np.random.RandomState) -> tuple[int, int]:
