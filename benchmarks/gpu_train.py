@@ -130,7 +130,9 @@ def train(config: Path, work_dir: Path, seconds: float) -> dict[str, Any]:
     command = [sys.executable, str(ROOT / "tools" / "train.py"), str(config), "--work-dir", str(work_dir)]
     command += ["--resume"] if numbered_checkpoints(work_dir) else []
     with (work_dir / "output.log").open("a") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
+        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        environment = {**os.environ, "PYTHONPATH": path}
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT, env=environment)
         try:
             status = process.wait(max(seconds - FINAL, 1))
         except subprocess.TimeoutExpired:

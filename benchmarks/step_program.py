@@ -107,7 +107,8 @@ class PublishedProgram:
         self.training = PublishedSelfTraining(self.method, cfg)
         self.drop_rates = DropRates(self.method)
         batch = self.method.data_preprocessor(batch_of(case), training=True)
-        self.batch = {key: value.cpu() for key, value in batch.items()}
+        pinned = case.device == "cuda"
+        self.batch = {key: x.cpu().pin_memory() if pinned else x.cpu() for key, x in batch.items()}
         self._label = batch["gt_semantic_seg"]
 
     @property

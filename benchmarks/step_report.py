@@ -17,7 +17,7 @@ SWITCHES = ("tf32", "compile", "channels_last", "graphs")
 def step_tables(result: Mapping[str, Any]) -> list[Table]:
     """Tables of one organisation of the step."""
     tables = [surroundings_table(result), phase_table({"": result}), total_table(result, {"": result})]
-    return [*tables, kernel_table(result)] if result["profile"] else tables
+    return [*tables, kernel_table(result)] if "kernels" in result["profile"] else tables
 
 
 def comparison_tables(result: Mapping[str, Any]) -> list[Table]:

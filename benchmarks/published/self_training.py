@@ -51,7 +51,7 @@ class PublishedSelfTraining:
             draws: What is random in this iteration.
         """
         device = self.method.data_preprocessor.mean.device
-        data = {key: value.to(device) for key, value in data.items()}
+        data = {key: value.to(device, non_blocking=True) for key, value in data.items()}
         self.optimizer.zero_grad()
         self.update_teacher()
         total, log, features = self.source(data)

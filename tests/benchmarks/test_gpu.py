@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import gpu, gpu_report, gpu_train, kernels
+from benchmarks import gpu, gpu_report, gpu_train, kernels, step
 from benchmarks.gpu_rows import PARTS, Row, Settings, outcomes, rows_of
 from benchmarks.kernels import Kernel
 from mmseg.config.load import load_config
@@ -172,6 +172,18 @@ def step_result(method: str, seconds: float, published: bool = False) -> dict[st
         profile=dict(kernels=9000, busy_seconds=0.9 * seconds), load=None, process_memory=12e9,
         start=dict(seconds=3.0, graphs=32, graph_breaks=0),
     )  # fmt: skip
+
+
+def test_a_profiler_that_does_not_work_costs_its_numbers_alone():
+    class Refused:
+        def ask(self, *_: Any) -> None:
+            raise RuntimeError("CUPTI is not allowed")
+
+    found = step_result("daformer", 0.04)
+    found["profile"] = step.looked_into(Refused())
+    assert found["profile"] == {"error": "RuntimeError: CUPTI is not allowed"}
+    shown = content() | {"rows": {"ours": dict(part="step", state="done", result=found)}}
+    assert "| 25.00 (20) | – | 12.0 GB | not measured | not measured |" in gpu_report.markdown(shown)
 
 
 def content() -> dict[str, Any]:

@@ -64,7 +64,7 @@ def both(name: str) -> tuple[list[Made], list[Made]]:
 @pytest.mark.parametrize("name", CASES)
 def test_both_organisations_compute_the_same(name):
     for ours, published, (loss_rtol, grad_rtol) in zip(*both(name), TOLERANCES, strict=True):
-        assert ours.losses.keys() == published.losses.keys()
+        assert ours.losses.keys() - {"trusted"} == published.losses.keys()
         for key, value in published.losses.items():
             if "loss" in key:
                 assert value > 1e-3  # a loss of 0 would prove nothing

@@ -103,7 +103,10 @@ def test_head_equals_the_published_one(case: str, config: str, mit: str | None, 
         rtol[names.index("cam.gamma.scale")] = 6e-3
     # A bias in front of a batch norm has the gradient 0: what is left there (1e-8) is rounding.
     error = np.abs(norm(digests) - norm(golden["grad_digest"]))
-    np.testing.assert_array_less(error, 1e-7 + rtol * norm(golden["grad_digest"]))
+    slack = (
+        1 if device == "cpu" else 10
+    )  # other kernels, other roundings: single ReLUs fall on the other side
+    np.testing.assert_array_less(error, slack * (1e-7 + rtol * norm(golden["grad_digest"])))
     statistics = {name: value for name, value in head.state_dict().items() if "running" in name}
     assert list(statistics) == list(golden.get("bn_names", []))
     if statistics:

@@ -82,7 +82,8 @@ def test_inference(name, device):
     assert_digest(up, golden["infer_up_digest"])
     limited = filled({**CASES[name], "max_windows_per_forward": 2}, device).eval()
     with torch.no_grad():
-        torch.testing.assert_close(limited.encode_decode(img), up, rtol=1e-5, atol=1e-5)
+        tolerance = 1e-5 if device == "cpu" else 1e-4
+        torch.testing.assert_close(limited.encode_decode(img), up, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -127,7 +128,10 @@ def check_losses(golden: dict, prefix: str, losses: dict) -> None:
     expected = {name: value for name, value in stored if name != "loss"}
     assert set(losses) == set(expected)
     for key, value in expected.items():
-        assert losses[key].item() == pytest.approx(value, rel=1e-4), key
+        tolerance = dict(rel=1e-4)
+        if losses[key].is_cuda:  # other roundings; single pixels (of 8192 and more) fall to other classes
+            tolerance = dict(rel=1e-3) if "loss" in key else dict(abs=0.05)
+        assert losses[key].item() == pytest.approx(value, **tolerance), key
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ def test_two_steps_equal_the_published_ones(name, device):
     assert list(published_names(method).values()) == list(golden["state_names"])
     cnn = "dlv2" in name  # float32 reproduces ResNet with DeepLabV2 less closely
     tolerances = [(2e-4, 2e-2), (2e-3, 0.3)] if cnn else [(1e-5, 1e-3), (5e-4, 2e-2)]
+    if device == "cuda":  # other kernels, other roundings
+        tolerances = [(10 * loss, 5 * gradient) for loss, gradient in tolerances]
     data = dict(block=64, margins=not cnn) if "hrda" in name else {}
 
     for iteration, scalars, gradients in recorded_steps(golden, method, wrapper, **data):
@@ -70,7 +72,11 @@ def test_two_steps_equal_the_published_ones(name, device):
         assert set(scalars) == set(expected)
         for key, value in expected.items():
             # accuracies are equal at first; later single pixels (of 32768) flip with the number of threads
-            tolerance = dict(rel=loss_rtol) if "loss" in key else dict(abs=0.05 if iteration else 1e-5)
+            tolerance = (
+                dict(rel=loss_rtol)
+                if "loss" in key
+                else dict(abs=0.05 if iteration or device == "cuda" else 1e-5)
+            )
             if cnn and "acc" in key:
                 tolerance = dict(abs=0.05 if iteration == 0 else 1.0)
             assert scalars[key] == pytest.approx(value, **tolerance), (iteration, key)
