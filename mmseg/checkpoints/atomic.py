@@ -34,7 +34,8 @@ def replacing(path: str | Path, flush: bool = True) -> Iterator[Path]:
         if flush and os.name == "posix":  # elsewhere folders cannot be opened
             _flush(path.parent, os.O_RDONLY)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk is told without it
+        if error.errno is not None and error.filename is None:  # a full disk is told without it
+            error.filename = str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -270,7 +270,7 @@ UNKNOWN_KEYS = {
     "param_scheduler.0.warmup_iter": r"param_scheduler\.0: PolyWarmupLR has no .*'warmup_iters'\?",
     "optim_wrapper.optimizer.weight_decy": r"optim_wrapper\.optimizer: AdamW has no .*'weight_decay'\?",
     "optim_wrapper.clip_gard": r"optim_wrapper: SegmentationOptimWrapper has no .*'clip_grad'\?",
-    "optim_wrapper.paramwise_cfg.custom_key": r"paramwise_cfg knows 'custom_keys' .*; found .*custom_key",
+    "optim_wrapper.paramwise_cfg.custom_key": r"paramwise_cfg knows 'custom_keys'.*; found .*custom_key",
     "train_cfg.max_iter": r"train_cfg: SafeTrainLoop has no argument 'max_iter'; .*'max_iters'\?",
     "visualizer.vis_backends.1.save_dirr": r"vis_backends\.1: TensorboardVisBackend has no .*'save_dir'\?",
 }

@@ -300,7 +300,7 @@ def test_auxiliary_head_adds_losses_in_training(several: bool) -> None:
 @pytest.mark.parametrize(
     "cfg, message",
     [
-        *((dict(SMALL[name], in_channels=[4, 6], in_index=[0, 1]), f"{name}: .*takes one level")
+        *((dict(SMALL[name], in_channels=[4, 6], in_index=[0, 1]), f"{name}.*(one level|a whole number)")
           for name in SMALL if name != "UPerHead"),
         (dict(SMALL["UPerHead"], in_channels=6, in_index=1), "UPerHead: .*one number per level"),
         (head_config("FCNHead", num_convs=0), "num_convs=0 with in_channels=6 and channels=8"),

@@ -28,6 +28,7 @@ HEADS = {
     "SegFormerHead": LEVELS | NARROW | dict(decoder_params=dict(embed_dim=8)),
     "UPerHead": LEVELS | NARROW | dict(pool_scales=(1, 2)),
 }
+OF_ONE_ENCODER = ("FCN8sHead", "SegNetHead")  # they take what their own encoder alone gives
 STRIDES = {"DAFormerHead": 4, "DepthwiseSeparableASPPHead": 4, "SegFormerHead": 4, "UPerHead": 4}
 
 
@@ -41,7 +42,7 @@ def single_scale_heads() -> list[str]:
     return sorted(
         name
         for name, part in MODELS.module_dict.items()
-        if isinstance(part, type) and issubclass(part, BaseDecodeHead)
+        if isinstance(part, type) and issubclass(part, BaseDecodeHead) and name not in OF_ONE_ENCODER
     )
 
 

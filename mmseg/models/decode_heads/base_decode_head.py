@@ -38,7 +38,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
 
     def __init__(
         self,
-        in_channels: int | Sequence[int],
+        in_channels: int | Sequence[int] | None,
         channels: int,
         num_classes: int,
         dropout_ratio: float = 0.1,
