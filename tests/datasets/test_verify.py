@@ -600,7 +600,20 @@ def test_published_resizing_and_cropping(name):
 def test_every_dataset_config_is_tested():
     small = {path.name for path in CONFIGS.glob("*_512x512.py")}
     assert small == {f"{name}_512x512.py" for name in EXPECTED}
-    assert {path.name for path in CONFIGS.glob("*.py")} - small == set(HIGH_RESOLUTION) | set(WHOLE_IMAGES)
+    others = {*HIGH_RESOLUTION, *WHOLE_IMAGES, *FULL_RESOLUTION}
+    assert {path.name for path in CONFIGS.glob("*.py")} - small == others
+
+
+FULL_RESOLUTION = ("uda_gta_to_cityscapes_768x768.py", "uda_synthia_to_cityscapes_768x768.py")
+
+
+@pytest.mark.parametrize("name", FULL_RESOLUTION)
+def test_images_of_cycada_are_cropped_at_a_height_of_1024(name):
+    cfg = Config.fromfile(CONFIGS / name)
+    for dataset in (cfg.train_dataloader.dataset.source, cfg.train_dataloader.dataset.target):
+        crops = [step.crop_size for step in dataset.pipeline if step.type == "RandomCrop"]
+        assert [tuple(size) for size in crops] == [(768, 768)]
+        assert [tuple(step.scale) for step in dataset.pipeline if step.type == "Resize"] == [(2048, 1024)]
 
 
 WHOLE_IMAGES = {

@@ -50,6 +50,7 @@ def test_errors_are_explained_without_traceback(tmp_path):
 
 def test_a_training_shows_its_progress_and_nothing_else(toy_data, tmp_path):
     options = {"train_cfg.max_iters": 2, "uda.imnet_feature_dist_lambda": 0}
+    options["param_scheduler.0.warmup_iters"] = 1
     config = write_config(uda_config(toy_data, tmp_path / "run", options), tmp_path / "quiet.py")
     command = [sys.executable, "tools/train.py", str(config)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
