@@ -189,7 +189,9 @@ def check_crops(cfg: Config, parts: Sequence[Part]) -> Iterator[str]:
     crop, source = crops.get("train target"), crops.get("train source")
     if crop is None:
         return
-    if getattr(MODELS.get(cfg.uda.type), "needs_equal_crops", False) and source not in (None, crop):
+    joined = str((cfg.uda.get("masking") or {}).get("mask_mode")) in ("separate", "separateaug")
+    mixes = joined or getattr(MODELS.get(cfg.uda.type), "needs_equal_crops", False)
+    if mixes and source not in (None, crop):
         raise ConfigError(
             f"config: crops of {source[1]}x{source[0]} pixels from the source and {crop[1]}x{crop[0]} from "
             f"the target; {cfg.uda.type} mixes them, expected the same crop_size in both pipelines"

@@ -533,6 +533,10 @@ def test_masks_of_one_block_and_crops_that_cannot_be_mixed(toy_data, tmp_path):
         if step["type"] == "RandomCrop":
             step["crop_size"] = (60, 64)
     assert "crops of 64x60 pixels from the source and 64x64 from the target" in refusal(cfg, ConfigError)
+    generator = dict(mask_ratio=0.7, mask_block_size=16)
+    entropy = dict(type="MinEnt", lambda_ent_target=dict(main=0.001))
+    cfg.uda = dict(entropy, masking=dict(mask_mode="separate", mask_generator=generator))
+    assert "the target; MinEnt mixes them, expected the same crop_size" in refusal(cfg, ConfigError)
 
 
 @pytest.mark.parametrize(

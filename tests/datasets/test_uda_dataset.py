@@ -356,6 +356,10 @@ def test_missing_or_damaged_statistics(roots, name):
     path.write_text("[{")
     with pytest.raises(DataError, match=rf"{name}: damaged JSON"):
         DATASETS.build(config(roots, rare_class_sampling=RCS))
+    for content in ("null", "3", "[3]", '{"0": 3}', '[{"0": "x", "file": "a.png"}]', '{"0": [["a.png"]]}'):
+        path.write_text(content)
+        with pytest.raises(DataError, match=rf"{name}: holds no numbers of pixels by file; run"):
+            DATASETS.build(config(roots, rare_class_sampling=RCS))
     path.unlink()
     expected = f"{roots}/gta: {name} is missing; run python tools/convert_datasets/gta.py {roots}/gta"
     with pytest.raises(DataError) as error:

@@ -145,12 +145,30 @@ def read_class_statistics(dataset: SegmentationDataset, folder: str | None = Non
             contents[name] = json.loads(text)
         except ValueError as error:
             raise DataError(f"{place / name}: damaged JSON ({error}); {missing_remedy(dataset)}") from error
+        if not _is_well_formed(contents[name]):
+            raise DataError(f"{place / name}: holds no numbers of pixels by file; {missing_remedy(dataset)}")
     counted = _recorded(place, texts)
     difference = "" if counted is None else counted.difference(Counted.of(dataset))
     if difference:
         raise DataError(f"{place / STATISTICS_FILE}: the statistics {difference}; {other_remedy(dataset)}")
     return ClassStatistics(
         place / STATISTICS_FILE, contents[STATISTICS_FILE], contents[CLASS_INDEX_FILE], counted
+    )
+
+
+def _is_well_formed(content: Any) -> bool:
+    """Whether statistics are a list of counts by class and file, or lists of (file, count) by class."""
+    if isinstance(content, list):
+        return all(
+            isinstance(entry, dict)
+            and isinstance(entry.get("file"), str)
+            and all(c == "file" or (c.isdecimal() and isinstance(n, int)) for c, n in entry.items())
+            for entry in content
+        )
+    return isinstance(content, dict) and all(
+        isinstance(pairs, list)
+        and all(isinstance(pair, list) and [type(x) for x in pair] == [str, int] for pair in pairs)
+        for pairs in content.values()
     )
 
 
