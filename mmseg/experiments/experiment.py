@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from mmengine.config import Config
 
 from mmseg.config.base import base
-from mmseg.config.load import load_config, with_todays_names
+from mmseg.config.load import TOP_LEVEL_KEYS, load_config, with_todays_names
 from mmseg.errors import ConfigError
 from mmseg.experiments.names import Axes
 
@@ -84,7 +84,7 @@ class PartsRow:
         """The complete config, but for what tells one run from another."""
         cfg = Config(base("default_runtime"), format_python_code=False)
         for part in self.parts:
-            cfg.merge_from_dict(base(part))
+            cfg.merge_from_dict({key: x for key, x in base(part).items() if key in TOP_LEVEL_KEYS})
         cfg.merge_from_dict(dict(self.settings))
         return with_todays_names(cfg)
 

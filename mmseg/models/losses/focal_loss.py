@@ -13,7 +13,7 @@ LEAST = 1e-9  # probabilities are kept this far from 0 and 1
 class FocalLoss(nn.Module):
     """L = λ · 1/N · Σ_i −w_i · (1 − q_i)^γ · log q_i, where q_i is the probability of the label of pixel i.
 
-    Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, eq. 4, over a softmax. N is the number of
+    Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, over a softmax. N is the number of
     pixels with a class. The published code of CLAN trains with it where the paper says cross entropy.
 
     Args:

@@ -1,7 +1,7 @@
 """AdvEnt: adversarial adaptation of the uncertainty of predictions.
 
 Vu, Jain, Bucher, Cord, Pérez, "ADVENT: Adversarial Entropy Minimization for Domain Adaptation in Semantic
-Segmentation", CVPR 2019, sections 3.2 and 3.4.
+Segmentation", CVPR 2019.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from mmseg.registry import MODELS
 
 @MODELS.register_module()
 class AdvEnt(AdvSeg):
-    """:class:`AdvSeg` whose discriminators look at the weighted self-information of each class (eq. 5 to 7).
+    """:class:`AdvSeg` whose discriminators look at the weighted self-information of each class.
 
     Args:
         model: The student segmentor.

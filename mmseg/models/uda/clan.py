@@ -30,11 +30,11 @@ class CLAN(UDADecorator):
 
     Args:
         model: The student segmentor.
-        lambda_adv: Weight of the adversarial loss (eq. 6).
-        lambda_weight: Weight of the discrepancy of the classifiers' weights (eq. 4), which the published code
+        lambda_adv: Weight of the adversarial loss.
+        lambda_weight: Weight of the discrepancy of the classifiers' weights, which the published code
             back-propagates twice.
-        lambda_local: Factor of the local weights (eq. 5): 40 for GTA, 10 for SYNTHIA.
-        epsilon: Weight of a pixel without disagreement (eq. 5).
+        lambda_local: Factor of the local weights: 40 for GTA, 10 for SYNTHIA.
+        epsilon: Weight of a pixel without disagreement.
         target_size: (height, width) at which target predictions are compared; None = that of the image. The
             published training changes the resolution of images at random, and compares at one size.
         global_iters: Iterations before the local weights are used; until then all pixels weigh 1.
@@ -91,7 +91,7 @@ class CLAN(UDADecorator):
         yield Objective({"D_trg.loss": self.domain_loss(target, TARGET, weight)}, DISCRIMINATOR)
 
     def local_weight(self, logits: dict[str, Tensor], iteration: int) -> Tensor | None:
-        """Weights (B, 1, H, W) of the pixels of target images (eq. 5); None for 1."""
+        """Weights (B, 1, H, W) of the pixels of target images; None for 1."""
         if iteration <= self.global_iters:
             return None
         return self.epsilon + self.lambda_local * disagreement(*logits.values())
@@ -116,7 +116,7 @@ def disagreement(first: Tensor, second: Tensor) -> Tensor:
 
 
 def weight_discrepancy(first: nn.Module, second: nn.Module) -> Tensor:
-    """1 + cosine similarity of all parameters of two networks (eq. 4), shape ()."""
+    """1 + cosine similarity of all parameters of two networks, shape ()."""
     a, b = (torch.cat([parameter.flatten() for parameter in head.parameters()]) for head in (first, second))
     return 1 + F.cosine_similarity(a, b, dim=0)
 

@@ -1,7 +1,7 @@
 """MinEnt: direct entropy minimisation on the target.
 
 Vu, Jain, Bucher, Cord, Pérez, "ADVENT: Adversarial Entropy Minimization for Domain Adaptation in Semantic
-Segmentation", CVPR 2019, sections 3.1 and 3.4.
+Segmentation", CVPR 2019, section 3.1; "ER" and "CP" are further parts of it.
 """
 
 from collections.abc import Iterator, Mapping

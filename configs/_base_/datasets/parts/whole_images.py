@@ -46,4 +46,18 @@ cityscapes_val = dict(
 )
 val_dataloader = dict(dataset=cityscapes_val)
 test_dataloader = val_dataloader
-del resize
+# The same images at a random resolution, and mirrored at random, as CLAN sees them.
+resolution = dict(type="RandomResolution", interpolation="bicubic", backend="pillow")
+flip_and_pack = [dict(type="RandomFlip", prob=0.5), dict(type="PackInputs")]
+labelled = [dict(type="LoadImage"), dict(type="LoadLabel")]
+gta_train_resolutions = dict(
+    gta_train, pipeline=[*labelled, dict(resolution, scale=(1280, 720)), *flip_and_pack]
+)
+synthia_train_resolutions = dict(
+    synthia_train, pipeline=[*labelled, dict(resolution, scale=(1280, 760)), *flip_and_pack]
+)
+cityscapes_target_resolutions = dict(
+    cityscapes_target,
+    pipeline=[dict(type="LoadImage"), dict(resolution, scale=(1024, 512)), *flip_and_pack],
+)
+del resize, resolution, flip_and_pack, labelled

@@ -1,4 +1,4 @@
-"""The prior on the shares of the classes (Vu et al., "ADVENT", CVPR 2019, sec. 3.4: "CP")."""
+"""The prior on the shares of the classes (Vu et al., "ADVENT", CVPR 2019: "CP")."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Uncertainty of predictions (Vu et al., "ADVENT", CVPR 2019, sec. 3)."""
+"""Uncertainty of predictions (Vu et al., "ADVENT", CVPR 2019)."""
 
 import math
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def self_information(logits: Tensor) -> Tensor:
-    """Weighted self-information I_c = −P_c · log P_c / log C of every class (sec. 3.2).
+    """Weighted self-information I_c = −P_c · log P_c / log C of every class.
 
     Args:
         logits: (B, C, H, W).
