@@ -56,9 +56,7 @@ def run(title: str, *command: str) -> None:
     environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": threads}
     result = subprocess.run(command, env=environment, check=False)
     if result.returncode:
-        sys.exit(
-            f"quickstart: the step '{title}' failed (exit status {result.returncode}); see the output above"
-        )
+        sys.exit(f"error: the step '{title}' failed (exit status {result.returncode}); see the output above")
 
 
 def write_data(root: Path, smoke: bool) -> None:
@@ -101,8 +99,8 @@ def train_and_test(
             "default_hooks.logger.interval=1",
         ]
         options += ["default_hooks.checkpoint.interval=3"]
-    command = ["tools/train.py", config, "--work-dir", str(work_dir), *arguments, "--cfg-options", *options]
-    run(f"Train {name}", sys.executable, *command)
+    command = ["tools/train.py", config, "--work-dir", str(work_dir), *arguments]
+    run(f"Train {name}", sys.executable, *command, *(["--cfg-options", *options] if options else []))
     run(f"Test {name}", "sh", "test.sh", f"{work_dir}/")
     return json.loads((work_dir / "test" / "results.json").read_text())
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg.commands import train
 from mmseg.datasets.conversion.camvid import convert_camvid
 from mmseg.errors import DataError
-from tools import photos
+from tools import photos, quickstart
 
 
 def write_tutorial(folder: Path) -> Path:
@@ -75,3 +76,17 @@ def test_the_picture_has_a_row_for_each_frame_and_a_column_for_each_run(here):
     road, car = (128, 64, 128), (64, 0, 128)
     shares = [float((picture == colour).all(axis=2).mean()) for colour in (road, car)]
     assert shares[1] == pytest.approx(2 * shares[0], rel=0.01) and shares[0] > 0.2
+
+
+@pytest.mark.parametrize("smoke", [True, False])
+def test_trainings_are_commands_that_the_program_takes(here, monkeypatch, smoke):
+    called = []
+    monkeypatch.setattr(quickstart, "run", lambda title, *words: called.append(words))
+    (here / "run" / "test").mkdir(parents=True)
+    (here / "run" / "test" / "results.json").write_text('{"mIoU": 45.5}')
+    scores = quickstart.train_and_test("DAFormer", "configs/photos/daformer.py", here / "run", smoke, [])
+    assert scores == {"mIoU": 45.5}
+    training, test = called
+    args = train.parse_args(list(training[2:]))
+    assert (args.config, args.work_dir) == ("configs/photos/daformer.py", str(here / "run"))
+    assert bool(args.cfg_options) == smoke and test == ("sh", "test.sh", f"{here / 'run'}/")
