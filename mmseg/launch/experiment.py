@@ -5,6 +5,7 @@ import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ class ExperimentLauncher:
         Returns:
             Exit status.
         """
-        runs = [run for run in self.runs if not self.args.startup_test or run.seed == self.runs[0].seed]
+        runs = self.selected()
         found = {run.name: self.status(run) for run in runs}
         kept = self.kept_runs()
         finished: dict[str, Path] = {}
@@ -170,6 +171,26 @@ class ExperimentLauncher:
         if self.args.launcher == "slurm":
             return self.submit(open_runs, found)
         return self.train(open_runs, finished)
+
+    def selected(self) -> list[Run]:
+        """The runs that the command line asks for, with those whose weights they start from.
+
+        Raises:
+            ConfigError: A pattern of ``--runs`` fits none.
+        """
+        runs = [run for run in self.runs if not self.args.startup_test or run.seed == self.runs[0].seed]
+        if self.args.runs is None:
+            return runs
+        for pattern in self.args.runs:
+            if not any(fnmatchcase(run.name, pattern) for run in runs):
+                raise ConfigError(
+                    f"--runs {pattern!r}: fits none of the {len(runs)} runs, as {runs[0].name}; see --list"
+                )
+        wanted = {run.name for run in runs if any(fnmatchcase(run.name, each) for each in self.args.runs)}
+        for run in reversed(runs):  # a run comes after the one that it starts from
+            if run.name in wanted and run.start:
+                wanted.add(run.start)
+        return [run for run in runs if run.name in wanted]
 
     def kept_runs(self) -> set[Run]:
         """The runs whose results are beside the page, and from whose weights no open run starts."""

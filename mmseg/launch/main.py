@@ -84,6 +84,10 @@ def add_launch_options(parser: argparse.ArgumentParser) -> None:
         help="runs side by side (default: 1, for --exp 0: 2, on Slurm: as many as it likes)",
     )  # fmt: skip
     group.add_argument(
+        "--runs", nargs="+", metavar="PATTERN",
+        help="only the runs whose names fit one of them, as '*_dacs_s?', and those that these start from",
+    )  # fmt: skip
+    group.add_argument(
         "--gpus", type=int, metavar="G", help="GPUs of each run (default: 1 where there are any)"
     )
     group = parser.add_argument_group(
@@ -135,8 +139,12 @@ def parse_args(argv: list[str] | None, experiments: Mapping[int, Experiment]) ->
         parser.error("--list and --status show experiment IDs; they take no --config")
     if not shows and (args.exp is None) == (args.config is None):
         parser.error("give either --exp ID or --config FILE (or --list, --status)")
-    if args.launcher == "slurm" and args.config:
-        parser.error("--launcher slurm belongs to --exp")
+    for option, given in {
+        "--launcher slurm": args.launcher == "slurm",
+        "--runs": args.runs is not None,
+    }.items():
+        if given and (args.config or shows):
+            parser.error(f"{option} belongs to --exp")
     for option in ("max_parallel", "gpus"):
         value, least = getattr(args, option), 0 if args.launcher == "slurm" and option == "gpus" else 1
         if value is not None and value < least:

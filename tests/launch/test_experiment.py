@@ -197,6 +197,21 @@ def test_dry_run_writes_nothing(trained, capsys):
     assert files() == before
 
 
+def test_patterns_choose_runs_and_those_they_start_from(checkout, capsys):
+    def chosen(*options: str) -> list[str]:
+        assert run_experiments.main([*options, "--dry-run"]) == 0
+        return [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+
+    assert chosen("--exp", "7", "--runs", "*_s[02]") == [runs(7)[0].name, runs(7)[2].name]
+    photos = chosen("--exp", "10", "--runs", "day2dusk_dacs_s*", "*oracle_s1")
+    assert photos == ["day2dusk_dacs_s0", "day2dusk_dacs_s1", "day2dusk_oracle_s1", "day2dusk_dacs_s2"]
+    assert chosen("--exp", "0", "--runs", "toy_daformer_s1") == ["toy_source_only_s1", "toy_daformer_s1"]
+    assert run_experiments.main(["--exp", "7", "--runs", "*_s0", "*dcs*", "--dry-run"]) == 1
+    assert "--runs '*dcs*': fits none of the 3 runs, as " in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run_experiments.main(["--list", "--runs", "*"])
+
+
 @pytest.mark.parametrize(
     "arguments", [[], ["--exp", "7", "--config", "a.py"], ["--list", "--config", "a.py"]]
 )
