@@ -107,7 +107,7 @@ def accepted_arguments(part: Any) -> tuple[set[str], bool]:
     return names, not functions or takes_others(functions[-1])
 
 
-def _child(name: str, parent: Registry, *locations: str) -> Registry:
+def _child(name: str, parent: Registry | None, *locations: str) -> Registry:
     return Registry(name, build_func=build_checked, parent=parent, scope="mmseg", locations=list(locations))
 
 
@@ -115,6 +115,7 @@ MODELS = _child("model", root.MODELS, "mmseg.models")
 DATASETS = _child("dataset", root.DATASETS, "mmseg.datasets")
 DATA_SAMPLERS = _child("data sampler", root.DATA_SAMPLERS, "mmseg.datasets")
 TRANSFORMS = _child("transform", root.TRANSFORMS, "mmseg.datasets")
+LABELLERS = _child("labeller", None, "mmseg.labelling")
 HOOKS = _child("hook", root.HOOKS, "mmseg.engine")
 LOOPS = _child("loop", root.LOOPS, "mmseg.engine")
 PARAM_SCHEDULERS = _child("parameter scheduler", root.PARAM_SCHEDULERS, "mmseg.engine")

@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "registry": {"argument_types", "errors"},
     "cli": FOUNDATION | {"config"},
     "checkpoints": {"errors", "registry"},
-    "datasets": FOUNDATION,
+    "labelling": FOUNDATION,
+    "datasets": FOUNDATION | {"labelling"},
     "evaluation": FOUNDATION | {"datasets"},
     "visualization": FOUNDATION,
     "toy": FOUNDATION | {"datasets"},
@@ -42,17 +43,19 @@ MAY_IMPORT = {
     "models.decode_heads": FOUNDATION | {"models", "models.layers", "models.losses"},
     "models.segmentors": FOUNDATION | NETWORK_PARTS | {"models"},
     "models.translation": FOUNDATION | NETWORK_PARTS | {"models"},
-    "models.uda": FOUNDATION | NETWORK_PARTS | {"models", "models.segmentors", "models.translation"},
-    "engine": FOUNDATION | {"datasets", "evaluation", "visualization", "models", "models.uda"},
+    "models.uda": FOUNDATION | NETWORK_PARTS | {"labelling", "models", "models.segmentors"}
+    | {"models.translation"},
+    "engine": FOUNDATION | {"datasets", "evaluation", "labelling", "visualization", "models", "models.uda"},
     "legacy": FOUNDATION | {"models", "models.backbones"},
     "config": FOUNDATION | {"datasets", "legacy"},
     "experiments": FOUNDATION | {"config", "datasets", "legacy", "toy"},
-    "apis": FOUNDATION | {"config", "datasets", "engine", "evaluation", "visualization"}
+    "apis": FOUNDATION | {"config", "datasets", "engine", "evaluation", "labelling", "visualization"}
     | {"models", "models.segmentors", "models.uda"},
     "reports": FOUNDATION | {"apis", "config", "datasets", "evaluation", "visualization"}
     | {"experiments", "legacy", "models", "toy"},
     "launch": FOUNDATION | {"apis", "cli", "config", "experiments", "reports"},
-    "commands": FOUNDATION | {"apis", "cli", "config", "datasets", "evaluation", "models.segmentors"}
+    "commands": FOUNDATION | {"apis", "cli", "config", "datasets", "evaluation", "labelling"}
+    | {"models.segmentors"}
     | {"models.backbones", "models.layers", "models.translation"}
     | {"experiments", "launch", "legacy", "reports", "toy", "visualization"},
 }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Which pixels of unlabelled images get which label: probabilities in, labels out."""
