@@ -51,7 +51,7 @@ class SegDataPreprocessor(BaseDataPreprocessor):
 
         ``img`` and ``target_img`` (B, 3, H, W), RGB, become normalised float32; what lies beyond the
         ``img_shape`` of their metas (padding at the right and bottom) becomes 0, the mean colour.
-        ``gt_semantic_seg`` becomes int64. Everything else keeps its type.
+        ``gt_semantic_seg`` and ``target_label`` become int64. Everything else keeps its type.
         """
         device = self.mean.device
         batch: dict[str, Any] = {
@@ -61,8 +61,9 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         for key in ("img", "target_img"):
             if key in batch:
                 batch[key] = self._normalise_batch(batch[key], batch.get(f"{key}_metas"))
-        if batch.get("gt_semantic_seg") is not None:
-            batch["gt_semantic_seg"] = batch["gt_semantic_seg"].long()
+        for key in ("gt_semantic_seg", "target_label"):
+            if batch.get(key) is not None:
+                batch[key] = batch[key].long()
         return batch
 
     def _normalise_batch(self, img: Tensor, metas: Sequence[Mapping[str, Any]] | None) -> Tensor:

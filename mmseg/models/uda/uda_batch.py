@@ -1,6 +1,6 @@
 """What a UDA method works on."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from torch import Tensor
 
@@ -13,11 +13,19 @@ from mmseg.models.uda.step_context import NO_RUN, ONE_PROCESS, Progress, StepCon
 class UDABatch:
     """One source and one target mini-batch on the device, and what a step knows beside them.
 
+    The mini-batch may also be a mixed one, whose images are of both domains: it has ``from_target``.
+
     Attributes:
-        img: (B, 3, H, W) normalised source crops.
-        gt_semantic_seg: (B, H, W) int64 source labels, 255 = ignore.
-        target_img: (B, 3, H, W) normalised target crops.
+        img: (B, 3, H, W) normalised source crops; of both domains in a mixed batch.
+        gt_semantic_seg: (B, H, W) int64 labels of ``img``, 255 = ignore; those of target images were chosen
+            by a round.
+        target_img: (B, 3, H, W) normalised target crops; ``img`` itself in a mixed batch.
         valid_pseudo_mask: (B, H, W) bool, where target pseudo-labels may be trusted; None = everywhere.
+        target_label: (B, H, W) int64 labels of ``target_img`` that a round chose, 255 = ignore; None =
+            without.
+        from_target: (B,) bool, which images of a mixed batch are of the target; None = not a mixed one.
+        soft_label: (B, C, H, W) labels of ``img`` as probabilities, all 0 where there is none; None = only
+            hard ones.
         context: Random numbers and sums of all processes.
         progress: Iteration and length of the run.
         wants_pictures: Whether the pictures of this step are going to be drawn.
@@ -28,6 +36,9 @@ class UDABatch:
     gt_semantic_seg: Tensor
     target_img: Tensor
     valid_pseudo_mask: Tensor | None = None
+    target_label: Tensor | None = None
+    from_target: Tensor | None = None
+    soft_label: Tensor | None = None
     context: StepContext = ONE_PROCESS
     progress: Progress = NO_RUN
     wants_pictures: bool = False
@@ -43,14 +54,16 @@ class UDABatch:
         Raises:
             ConfigError: There are no images of a target.
         """
+        if "from_target" in data:
+            data = {"target_img": data.get("img"), **data}
         missing = [key for key in ("img", "gt_semantic_seg", "target_img") if key not in data]
         if missing:
             raise ConfigError(
                 f"training batch: {', '.join(missing)} missing (found {', '.join(data)}); "
-                "a UDA method needs train_dataloader.dataset of type 'UDADataset'"
+                "a UDA method needs train_dataloader.dataset of type 'UDADataset' or its like"
             )
-        names = ("img", "gt_semantic_seg", "target_img", "valid_pseudo_mask", "wants_pictures")
-        return cls(**{name: data[name] for name in names if name in data}, context=context, progress=progress)
+        given = {each.name: data[each.name] for each in fields(cls) if each.name in data}
+        return cls(**{**given, "context": context, "progress": progress})
 
     def show(self, **pictures: Tensor) -> None:
         """Have pictures drawn, if this is a step that is drawn; otherwise nothing is kept.
