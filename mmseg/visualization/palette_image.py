@@ -16,7 +16,7 @@ Palette = Sequence[Sequence[int]]
 Pixels = npt.NDArray[np.uint8]
 
 
-def _color_table(palette: Palette) -> Pixels:
+def color_table(palette: Palette) -> Pixels:
     """Colour of each label value, shape (256, 3); black beyond the palette."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(palette)] = palette
@@ -33,7 +33,7 @@ def colorize(label_map: npt.NDArray, palette: Palette) -> Pixels:
     Returns:
         Shape (H, W, 3), uint8 RGB.
     """
-    return _color_table(palette)[label_map.astype(np.uint8)]
+    return color_table(palette)[label_map.astype(np.uint8)]
 
 
 def save_palette_png(path: str | Path, label_map: Pixels, palette: Palette) -> None:
@@ -50,7 +50,7 @@ def save_palette_png(path: str | Path, label_map: Pixels, palette: Palette) -> N
     if label_map.ndim != 2 or label_map.dtype != np.uint8:
         raise ValueError(f"label map of shape {label_map.shape}, {label_map.dtype}; expected (H, W), uint8")
     image = Image.fromarray(label_map)
-    image.putpalette(_color_table(palette).ravel().tolist())  # turns the grey image into an indexed one
+    image.putpalette(color_table(palette).ravel().tolist())  # turns the grey image into an indexed one
     save_png(path, image)
 
 
@@ -112,6 +112,6 @@ def blend(image_rgb: Pixels, label_map: Pixels, palette: Palette, opacity: float
         )
     if image_rgb.shape != (*label_map.shape, 3):
         raise ValueError(f"image of shape {image_rgb.shape} for a label map of shape {label_map.shape}")
-    mixed = (1 - opacity) * image_rgb + opacity * _color_table(palette)[label_map]
+    mixed = (1 - opacity) * image_rgb + opacity * color_table(palette)[label_map]
     is_class = (label_map < len(palette))[..., None]
     return np.where(is_class, mixed.round().astype(np.uint8), image_rgb)

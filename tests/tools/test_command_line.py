@@ -27,7 +27,7 @@ PROGRAMS = [
     "tools/quickstart.py",
     "demo/image_demo.py",
     *(f"tools/{name}.py" for name in ("print_config", "browse_dataset", "get_param_count")),
-    *(f"tools/{name}.py" for name in ("analyze_logs", "results_table")),
+    *(f"tools/{name}.py" for name in ("analyze_logs", "compare_runs", "results_table")),
 ]
 
 
