@@ -220,6 +220,14 @@ def test_what_own_data_is_compared_with_trains(shown, tmp_path, monkeypatch, nam
     assert "src.loss_imnet_feat_dist" not in log and getattr(dataset, "rcs", None) is None
 
 
+def test_folders_classes_and_sizes_of_own_data_stand_once():
+    roads = {name: text for name, text in python_files().items() if name.startswith("configs/own/roads")}
+    assert len(roads) == 5
+    for setting in ("data/own", "img_dir", " classes=[", "id_map", "crop, ", "crop_size", "num_classes"):
+        holding = [name for name, text in roads.items() if setting in text]
+        assert holding == ["configs/own/roads_base.py"], setting
+
+
 @pytest.fixture
 def my_parts(shown, monkeypatch):
     """The folder of the pages' files is one of PYTHONPATH."""
@@ -347,7 +355,7 @@ def test_the_example_of_a_metric_counts(shown, my_parts):
 
 
 def test_every_config_shown_loads(shown, source_entropy, my_parts):
-    configs = [name for name in python_files() if name.startswith("configs/")]
+    configs = [name for name in python_files() if name.startswith("configs/") and "_base" not in name]
     assert len(configs) >= 3
     for name in configs:
         cfg = load_config(shown / name)
