@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 
 from mmseg.errors import DataError
+from mmseg.labelling import ClassBalanced, EasyHard, EntropyRanking, GlobalThreshold
 from mmseg.labelling.label_folder import SOFT_STEPS, RoundLabels, read_soft
 from mmseg.labelling.label_images import label_images
 from mmseg.labelling.labeller import Choice, ImageLabel, Labeller, Survey
@@ -132,13 +133,24 @@ def test_wrong_folders_are_explained(tmp_path):
         RoundLabels.read(tmp_path / "0")
 
 
+REAL = [
+    Sure(0.4),
+    ClassBalanced(0.3, stride=2),
+    GlobalThreshold(0.3, stride=1, exact=True),
+    EasyHard(portion=0.5, easy_share=0.5),
+    EntropyRanking(0.5),
+]
+
+
 def _label_share(rank, port, folder, processes):
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=processes)
-    labels_at(folder)
+    for index, labeller in enumerate(REAL):
+        label_images(labeller, 0, NAMES[: 5 - 4 * (index == 1)], predict, folder / str(index), "w", CLASSES)
     dist.destroy_process_group()
 
 
 def test_two_processes_write_what_one_writes(tmp_path):
+    """Also where there are fewer images than processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -149,6 +161,8 @@ def test_two_processes_write_what_one_writes(tmp_path):
     for worker in workers:
         worker.join(30)
     assert [worker.exitcode for worker in workers] == [0, 0]
-    labels_at(tmp_path / "one")
+    for index, labeller in enumerate(REAL):
+        names = NAMES[: 5 - 4 * (index == 1)]
+        label_images(labeller, 0, names, predict, tmp_path / "one" / str(index), "w", CLASSES)
     assert content_of(tmp_path / "two") == content_of(tmp_path / "one")
-    assert json.loads((tmp_path / "two" / "summary.json").read_text())["labelled_images"] == 4
+    assert json.loads((tmp_path / "two" / "3" / "summary.json").read_text())["labelled_images"] == 2
