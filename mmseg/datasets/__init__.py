@@ -7,11 +7,13 @@ from mmseg.datasets.cityscapes import CityscapesDataset
 from mmseg.datasets.collate import seg_collate
 from mmseg.datasets.custom import CustomDataset
 from mmseg.datasets.dark_zurich import DarkZurichDataset
+from mmseg.datasets.easy_hard_dataset import EasyHardDataset
 from mmseg.datasets.gta import GTADataset
 from mmseg.datasets.mapillary import MapillaryDataset
 from mmseg.datasets.sampling.position_sampler import PositionSampler
 from mmseg.datasets.sampling.rare_class_sampling import RareClassSampling
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
+from mmseg.datasets.self_training_dataset import SelfTrainingDataset
 from mmseg.datasets.synthia import SynthiaDataset
 from mmseg.datasets.uda_dataset import UDADataset
 
@@ -21,11 +23,13 @@ __all__ = [
     "CityscapesDataset",
     "CustomDataset",
     "DarkZurichDataset",
+    "EasyHardDataset",
     "GTADataset",
     "MapillaryDataset",
     "PositionSampler",
     "RareClassSampling",
     "SegmentationDataset",
+    "SelfTrainingDataset",
     "SynthiaDataset",
     "UDADataset",
     "seg_collate",

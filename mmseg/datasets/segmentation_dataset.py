@@ -19,8 +19,9 @@ from mmseg.datasets.pseudo_margins import PseudoMargins
 from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, epoch_permutation, keyed_random_state
 from mmseg.datasets.transforms.base import Results, Transform, run_transforms
 from mmseg.datasets.transforms.formatting import PackInputs
-from mmseg.datasets.transforms.loading import ColorTable
+from mmseg.datasets.transforms.loading import ColorTable, LoadImage, LoadLabel
 from mmseg.errors import ConfigError, DataError
+from mmseg.labelling.label_folder import RoundLabels
 from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import DATASETS, TRANSFORMS
 
@@ -35,11 +36,13 @@ class Sample:
         img_path: Image file.
         seg_map_path: Label file, or None where labels are not used.
         name: Path of the image below the image folder, without suffix.
+        soft_path: File of its soft labels, or None.
     """
 
     img_path: str
     seg_map_path: str | None
     name: str
+    soft_path: str | None = None
 
 
 def _shown(suffix: str | Sequence[str]) -> str:
@@ -85,6 +88,7 @@ class SegmentationDataset(Dataset):
         root, img_dir, ann_dir: The folder that all of ``data_root``, ``img_dir``, ``ann_dir`` have in common:
             with a single one that one. Names of samples are paths below ``img_dir``.
         remarks: What was left out or looks odd, for :mod:`mmseg.datasets.verify`.
+        rare_classes: Classes that crops of a round prefer, see :class:`MiningCrop`.
 
     Raises:
         DataError: A folder is missing or empty, labels are missing, an image is in two lists, or the prepared
@@ -151,10 +155,8 @@ class SegmentationDataset(Dataset):
         self.test_mode = test_mode
         self.seed = seed
         self.pipeline = list(pipeline)
-        self.transforms = [TRANSFORMS.build(cfg) for cfg in pipeline]
-        self._num_leading = len(list(takewhile(_is_leading, self.transforms)))
-        randoms = [i for i, transform in enumerate(self.transforms, 1) if transform.random]
-        self._num_drawn = max([self._num_leading, *randoms])
+        self.rare_classes: tuple[int, ...] = ()
+        self._set_transforms([TRANSFORMS.build(cfg) for cfg in pipeline])
         self.samples = self._find_samples()
         self.prepared = None if prepared is None else PreparedData(prepared, self)
 
@@ -189,6 +191,62 @@ class SegmentationDataset(Dataset):
         unlabelled.ann_dir = None
         unlabelled.samples = [replace(sample, seg_map_path=None) for sample in self.samples]
         return unlabelled
+
+    def with_labels(self, labels: RoundLabels) -> SegmentationDataset:
+        """The same images with the labels of a round, and its rare classes.
+
+        They are read behind the image where the pipeline reads no labels. Prepared pixels are not used: they
+        may have another size than the labels.
+
+        Raises:
+            DataError: An image has no label, or the labels number other classes.
+        """
+        labels.check_classes(self.classes)
+        labelled = self.with_rare_classes(labels.rare_classes)
+        labelled.ann_dir = labels.folder / "labels"
+        labelled.id_lookup = labelled.prepared = None
+        labelled.samples = [
+            replace(
+                sample,
+                seg_map_path=str(labels.label_path(sample.name)),
+                soft_path=str(labels.soft_path(sample.name)) if labels.has_soft else None,
+            )
+            for sample in self.samples
+        ]
+        if not any(isinstance(step, LoadLabel) for step in self.transforms):
+            first = next((n for n, step in enumerate(self.transforms, 1) if isinstance(step, LoadImage)), 0)
+            labelled._set_transforms([*self.transforms[:first], LoadLabel(), *self.transforms[first:]])
+        return labelled
+
+    def with_rare_classes(self, classes: Sequence[int]) -> SegmentationDataset:
+        """The same data set, whose crops prefer some classes if its pipeline has a :class:`MiningCrop`."""
+        preferring = copy.copy(self)
+        preferring.rare_classes = tuple(classes)
+        return preferring
+
+    def subset(self, names: Sequence[str]) -> SegmentationDataset:
+        """The images of these names, in the order of the data set.
+
+        Raises:
+            DataError: There is no image of a name.
+        """
+        chosen = set(names)
+        unknown = sorted(chosen - {sample.name for sample in self.samples})
+        if unknown:
+            raise DataError(
+                f"{self.img_dir}: {len(unknown)} of {len(chosen)} named images are not in the data set, for "
+                f"example {unknown[0]!r}; expected names such as {self.samples[0].name!r}: name the images "
+                "that belong to this list"
+            )
+        part = copy.copy(self)
+        part.samples = [sample for sample in self.samples if sample.name in chosen]
+        return part
+
+    def _set_transforms(self, transforms: list[Transform]) -> None:
+        self.transforms = transforms
+        self._num_leading = len(list(takewhile(_is_leading, transforms)))
+        randoms = [i for i, transform in enumerate(transforms, 1) if transform.random]
+        self._num_drawn = max([self._num_leading, *randoms])
 
     def _check_suffix(self, name: str, suffix: Any) -> None:
         several = [suffix] if isinstance(suffix, str) else suffix
@@ -367,6 +425,8 @@ class SegmentationDataset(Dataset):
             "img_path": sample.img_path,
             "seg_map_path": sample.seg_map_path,
             "name": sample.name,
+            "soft_path": sample.soft_path,
+            "rare_classes": self.rare_classes,
             "num_classes": self.num_classes,
             "id_lookup": self.id_lookup,
             "pseudo_margins": self.pseudo_margins,

@@ -14,6 +14,7 @@ from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.datasets.transforms.base import PIXEL_KEYS, Results
 from mmseg.datasets.transforms.geometry import draw_crop
 from mmseg.errors import ConfigError
+from mmseg.labelling.label_folder import RoundLabels
 from mmseg.registry import DATASETS, check_arguments
 
 RCS_ARGUMENTS = ("min_pixels", "class_temp", "min_crop_ratio", "statistics_dir")
@@ -41,7 +42,8 @@ class UDADataset(Dataset):
     """Source and target of unsupervised domain adaptation.
 
     Sample ``i`` is a function of ``(seed, i)`` alone. Source and target are drawn uniformly and
-    independently, or the source by rare class sampling. Target labels are never looked for.
+    independently, or the source by rare class sampling. Target labels are never looked for; in a run with
+    rounds the samples hold the labels that the round has chosen for the target.
 
     Args:
         source: Labelled data set, or its config.
@@ -103,6 +105,18 @@ class UDADataset(Dataset):
         """Number of different pairs; positions may be larger."""
         return len(self.source) * len(self.target)
 
+    def begin_round(self, labels: RoundLabels, first_position: int) -> None:
+        """Use the labels of a round from now on; in a resumed run called again.
+
+        Args:
+            labels: Of the target images.
+            first_position: Position of the first sample of the round.
+
+        Raises:
+            DataError: Labels are missing, or number other classes.
+        """
+        self.target = self.target.with_labels(labels)
+
     def __getitem__(self, position: int) -> Results:
         """Pair ``position`` of a run, a pure function of seed and position."""
         return self.draw(keyed_random_state(self.seed, SAMPLE_STREAM, position))
@@ -111,17 +125,21 @@ class UDADataset(Dataset):
         """Draw a pair: source file, its crop, target file, its crop, in this order.
 
         Returns:
-            ``img``, ``gt_semantic_seg``, ``img_metas`` of the source; ``target_img``, ``target_img_metas``
-            and, with pseudo margins, ``valid_pseudo_mask`` of the target.
+            ``img``, ``gt_semantic_seg``, ``img_metas`` of the source, and ``soft_label`` if it has some;
+            ``target_img``, ``target_img_metas`` and, with pseudo margins, ``valid_pseudo_mask`` of the
+            target; in rounds ``target_label``.
         """
         source = self._draw_source(rng)
         target = self.target.get(int(rng.choice(len(self.target))), rng)
         if self.sync_crop_size is not None:
             self._crop_both(source, target, self.sync_crop_size, rng)
-        pair = {key: source[key] for key in ("img", "gt_semantic_seg", "img_metas")}
+        keys = ("img", "gt_semantic_seg", "soft_label", "img_metas")
+        pair = {key: source[key] for key in keys if key in source}
         pair.update(target_img=target["img"], target_img_metas=target["img_metas"])
         if "valid_pseudo_mask" in target:
             pair["valid_pseudo_mask"] = target["valid_pseudo_mask"]
+        if "gt_semantic_seg" in target:
+            pair["target_label"] = target["gt_semantic_seg"]
         return pair
 
     def _draw_source(self, rng: np.random.RandomState) -> Results:

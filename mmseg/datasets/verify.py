@@ -19,7 +19,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from rich.progress import track
 
-from mmseg.datasets.loaders import LOADERS, data_of
+from mmseg.datasets.loaders import LOADERS, data_of, domains_of
 from mmseg.datasets.parallel import map_in_processes
 from mmseg.datasets.sampling.class_statistics import (
     Counted,
@@ -62,7 +62,7 @@ class Part:
     """One data set of a config and what was found out about it.
 
     Attributes:
-        name: Where the config uses it: train, train source, train target, val, test.
+        name: Where the config uses it: train, train source, train target, val, test, rounds.images.
         cfg: Its config.
         rcs: Arguments of rare class sampling, for a source that is sampled so.
         dataset: The data set, once it could be opened.
@@ -189,11 +189,16 @@ def parts_of(cfg: Config, loaders: Sequence[str]) -> list[Part]:
         name = loader.removesuffix("_dataloader")
         if dataset is None:
             continue
-        if dataset.get("type") == "UDADataset":
-            parts.append(Part(f"{name} source", dataset["source"], dataset.get("rare_class_sampling")))
-            parts.append(Part(f"{name} target", {**dataset["target"], "load_labels": False}))
-        elif not any(part.cfg == dataset for part in parts):  # validation and test are often the same
+        domains = domains_of(dataset)
+        for domain, images in domains.items():
+            rcs = dataset.get("rare_class_sampling") if domain == "source" else None
+            parts.append(Part(f"{name} {domain}", images, rcs))
+        if domains:
+            continue
+        if not any(part.cfg == dataset for part in parts):  # validation and test are often the same
             parts.append(Part(name, dataset))
+    if cfg.get("rounds") and "train_dataloader" in loaders:
+        parts.append(Part("rounds.images", {**cfg.rounds["images"], "load_labels": False}))
     return parts
 
 

@@ -29,8 +29,9 @@ def keyed_random_state(*key: int) -> np.random.RandomState:
 
 
 @lru_cache(maxsize=4)
-def epoch_permutation(seed: int, epoch: int, length: int) -> np.ndarray:
-    """Order in which the files of a data set are visited in one epoch, (length,) int64."""
-    permutation = keyed_random_state(seed, EPOCH_STREAM, epoch).permutation(length)
+def epoch_permutation(seed: int, epoch: int, length: int, *key: int) -> np.ndarray:
+    """Order in which the files of a data set are visited in one epoch, (length,) int64; ``key`` holds what
+    else it depends on, such as a round."""
+    permutation = keyed_random_state(seed, EPOCH_STREAM, epoch, *key).permutation(length)
     permutation.flags.writeable = False
     return permutation

@@ -17,6 +17,9 @@ rng                 ``numpy.random.RandomState``, the only source of randomness 
 img                 (H, W, 3) uint8 RGB
 gt_semantic_seg     (H, W) uint8, 0 … C-1 or 255 = ignore; absent without label
 valid_pseudo_mask   (H, W) uint8, 1 = pseudo-labels may be trusted here; absent without pseudo margins
+soft_label          (H, W, K) float32 in [0, 1], 0 where gt_semantic_seg is 255; absent without soft labels
+soft_path           str, file of soft labels, or None
+rare_classes        classes that :class:`MiningCrop` prefers; may be empty
 ori_shape           (height, width) of the image file
 img_shape           (height, width) of the image content, without padding
 scale_factor        (width, height) factors of resizing
@@ -24,7 +27,7 @@ flip                bool
 ==================  =======================================================================================
 """
 
-PIXEL_KEYS = ("img", "gt_semantic_seg", "valid_pseudo_mask")
+PIXEL_KEYS = ("img", "gt_semantic_seg", "valid_pseudo_mask", "soft_label")
 """Entries with one value per pixel: whatever moves pixels moves all of them alike."""
 
 

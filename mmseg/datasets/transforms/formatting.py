@@ -20,9 +20,9 @@ def _to_tensor(array: np.ndarray) -> torch.Tensor:
 class PackInputs(Transform):
     """Turn a sample into tensors.
 
-    Returns a dict with ``img`` (3, H, W) uint8 RGB, ``gt_semantic_seg`` (H, W) uint8 and
-    ``valid_pseudo_mask`` (H, W) bool where present, and ``img_metas``, a dict with where the sample comes
-    from and what was done to it.
+    Returns a dict with ``img`` (3, H, W) uint8 RGB, ``gt_semantic_seg`` (H, W) uint8, ``valid_pseudo_mask``
+    (H, W) bool and ``soft_label`` (K, H, W) float32 where present, and ``img_metas``, a dict with where the
+    sample comes from and what was done to it.
     """
 
     def __call__(self, results: Results) -> Results:
@@ -31,5 +31,7 @@ class PackInputs(Transform):
             sample["gt_semantic_seg"] = _to_tensor(results["gt_semantic_seg"])
         if "valid_pseudo_mask" in results:
             sample["valid_pseudo_mask"] = _to_tensor(results["valid_pseudo_mask"] > 0)
+        if "soft_label" in results:
+            sample["soft_label"] = _to_tensor(results["soft_label"].transpose(2, 0, 1))
         sample["img_metas"] = {key: results[key] for key in META_KEYS}
         return sample

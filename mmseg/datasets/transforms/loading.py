@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from mmseg.datasets.decoding import SIDEWAYS, Stored, read_header, stored_image, stored_label
 from mmseg.datasets.transforms.base import Results, Transform
 from mmseg.errors import ConfigError, DataError
+from mmseg.labelling.label_folder import read_soft
 from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import TRANSFORMS
 
@@ -104,7 +106,8 @@ class LoadImage(Transform):
 
 @TRANSFORMS.register_module()
 class LoadLabel(Transform):
-    """Read ``seg_map_path`` and set ``gt_semantic_seg``; a sample without label passes unchanged.
+    """Read ``seg_map_path`` and set ``gt_semantic_seg``, with soft labels also ``soft_label``; a sample
+    without label passes unchanged.
 
     Before :class:`Resize` the label is resized with the image, as training needs it; behind it the label
     keeps the size of its file, as evaluation needs it.
@@ -117,6 +120,9 @@ class LoadLabel(Transform):
     def __call__(self, results: Results) -> Results:
         if results["seg_map_path"] is not None:
             _, results["gt_semantic_seg"] = self.read(results)
+        if results.get("soft_path") is not None:
+            soft = read_soft(Path(results["soft_path"]), results["gt_semantic_seg"])
+            results["soft_label"] = soft.transpose(1, 2, 0)
         return results
 
     def read(self, results: Results) -> tuple[np.ndarray, np.ndarray]:
