@@ -37,7 +37,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# About an hour: every method on the toy data, three seeds each; rewrites docs/toy_benchmark.md.
+# One to two hours: every method on the toy data; goes on with what is not in docs/toy_benchmark yet.
 toy-benchmark: setup
 	$(BIN)/python run_experiments.py --exp 0 --write-page
 

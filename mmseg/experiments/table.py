@@ -13,14 +13,14 @@ import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from mmseg.config.base import CONFIGS
-from mmseg.experiments.experiment import ConfigRow, Experiment, Run, runs_of
+from mmseg.experiments.experiment import ConfigRow as ConfigRow  # for rows of one's own in experiments.py
+from mmseg.experiments.experiment import Experiment, Run, runs_of
 from mmseg.experiments.names import Axes, Detail, Masking, Optimization
 from mmseg.experiments.photos import PHOTOS
 from mmseg.experiments.survey import SURVEY
+from mmseg.experiments.toy import TOY
 
 make_config = Run.config
 
@@ -77,41 +77,8 @@ def with_hrda(row: Axes) -> list[Axes]:
     return [row, replace(high, min_crop_ratio=2.0)]
 
 
-TOY_ROWS = [
-    ConfigRow(CONFIGS / f"quickstart/{name}.py", title, meaning, start and f"toy_{start}", "toy_")
-    for name, title, start, meaning in (
-        ("source_only", "source-only", None, "source labels only"),
-        (
-            "source_only_longer", "source-only, longer", "source_only",
-            "continued on the source for as long as the methods below",
-        ),
-        (
-            "daformer", "DAFormer", "source_only",
-            "self-training, rare class sampling, feature distance",
-        ),
-        ("hrda", "HRDA", "source_only", "DAFormer with large context and detail crops"),
-        ("mic_daformer", "MIC(DAFormer)", "source_only", "DAFormer and masked image consistency"),
-        ("mic_hrda", "MIC(HRDA)", "source_only", "HRDA and masked image consistency"),
-        ("oracle", "oracle", None, "target labels"),
-    )
-]  # fmt: skip
-
-
-def draw_toy_scenes() -> None:
-    """Draw and convert the scenes of the quickstart; what is there already stays."""
-    from mmseg.toy.converted import write_converted  # loads what draws
-
-    write_converted(Path("data/toy"), train=400, val=40)
-
-
 EXPERIMENTS: dict[int, Experiment] = {
-    0: Experiment(
-        "toy street scenes: every method of the papers in small, on two CPU cores",
-        TOY_ROWS,
-        prepare=draw_toy_scenes,
-        parallel=2,
-        page=CONFIGS.parent / "docs" / "toy_benchmark.md",
-    ),
+    0: TOY,
     1: Experiment(
         "DAFormer: network architectures without, with and as oracle of adaptation",
         vary(DACS, network=ARCHITECTURES, uda=ALL_WAYS),

@@ -13,7 +13,8 @@ from mmseg.config.load import load_config
 if TYPE_CHECKING:
     import torch
 
-HRDA_START = "start.pth"
+START = "start.pth"
+"""Weights that have to be put together for a run, in its work dir."""
 SCALE_SHARED_HEAD = "decode_head.head."
 """Where HRDA keeps the head of the network that it is put over."""
 
@@ -21,7 +22,8 @@ SCALE_SHARED_HEAD = "decode_head.head."
 def start_from(config: Path, finished: Path) -> None:
     """Make a run start from the final weights of another run.
 
-    An HRDA network may start from those of the same network without HRDA.
+    An HRDA network may start from those of the same network without HRDA, and one with auxiliary heads from
+    those of one without.
 
     Args:
         config: Its config file, which is changed. Weights that have to be put together are written to its
@@ -32,30 +34,35 @@ def start_from(config: Path, finished: Path) -> None:
         CheckpointError: That run has no checkpoint.
     """
     from mmseg.checkpoints.networks import find_network, split_networks
-    from mmseg.checkpoints.weights import read_checkpoint, state_dict_of
+    from mmseg.checkpoints.weights import AUXILIARY, read_checkpoint, state_dict_of
 
     cfg = load_config(config)
     weights = find_checkpoint(finished)
     cfg.load_from = str(weights)
     if cfg.get("uda") and cfg.model.get("pretrained") is None:
         cfg.model.pretrained = str(weights)  # the feature distance holds on to them
-    if cfg.model.type == "HRDAEncoderDecoder":
+    is_hrda = cfg.model.type == "HRDAEncoderDecoder"
+    parts = [SCALE_SHARED_HEAD] * is_hrda + [AUXILIARY] * bool(cfg.model.get("auxiliary_head"))
+    if parts:
         networks = split_networks(state_dict_of(read_checkpoint(weights), weights))
         trained = networks[find_network("student", networks, weights)]
-        if not any(name.startswith(SCALE_SHARED_HEAD) for name in trained):
-            cfg.load_from = str(Path(cfg.work_dir) / HRDA_START)
-            write_hrda_start(cfg, trained)
+        new = [part for part in parts if not any(name.startswith(part) for name in trained)]
+        if SCALE_SHARED_HEAD in new:
+            trained = {
+                name.replace("decode_head.", SCALE_SHARED_HEAD, 1): value for name, value in trained.items()
+            }
+        if new:
+            cfg.load_from = str(Path(cfg.work_dir) / START)
+            write_start(cfg, trained)
     cfg.dump(config)
 
 
-def write_hrda_start(cfg: Config, trained: Mapping[str, "torch.Tensor"]) -> None:
-    """Write weights of an HRDA network to where its config reads them.
-
-    Encoder and head are as trained, the scale attention as the seed draws it.
+def write_start(cfg: Config, trained: Mapping[str, "torch.Tensor"]) -> None:
+    """Write the weights that a run starts from to where its config reads them.
 
     Args:
-        cfg: Config of the HRDA run.
-        trained: State dict of the same network without HRDA.
+        cfg: Config of the run.
+        trained: State dict of a part of its network; the rest is as the seed draws it.
     """
     import torch
 
@@ -64,7 +71,6 @@ def write_hrda_start(cfg: Config, trained: Mapping[str, "torch.Tensor"]) -> None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.randomness.seed)
         network = init_segmentor(cfg, device="cpu")
-    shared = {name.replace("decode_head.", SCALE_SHARED_HEAD, 1): value for name, value in trained.items()}
-    network.load_state_dict({**network.state_dict(), **shared})
+    network.load_state_dict({**network.state_dict(), **trained})
     with replacing(cfg.load_from) as temporary:
         torch.save({"state_dict": network.state_dict()}, temporary)

@@ -14,6 +14,8 @@ LINE_HEIGHT = 18
 GAP = 4
 MIN_WIDTH = 240
 """Columns are at least this wide, so that captions of small crops can be read."""
+MAX_COLUMNS = 9
+"""As many pictures of a comparison stand side by side; further ones stand below."""
 BACKGROUND = 225
 """Grey between the tiles, so that white masks have an edge."""
 FONT, SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.42
@@ -98,7 +100,8 @@ def draw_comparison(
     names: Sequence[str] = (),
     classes: Sequence[str] = (),
 ) -> None:
-    """Write several networks side by side: a row per image, a column for it and for each set of labels.
+    """Write several networks side by side: a row per image, a column for it and for each set of labels; those
+    beyond ``MAX_COLUMNS`` stand below.
 
     Args:
         images: (H, W, 3) uint8 RGB.
@@ -119,7 +122,8 @@ def draw_comparison(
             label = cv2.resize(labels[index], size, interpolation=cv2.INTER_NEAREST)
             row.append(Tile(colorize(label, palette), () if rows else caption.splitlines()))
         rows.append(row)
-    grid = draw_grid(rows)
+    starts = range(0, len(columns) + 1, MAX_COLUMNS)
+    grid = draw_grid([row[start : start + MAX_COLUMNS] for start in starts for row in rows])
     if classes:
         values = [np.unique(label) for labels in columns.values() for label in labels]
         entries = {

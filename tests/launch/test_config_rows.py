@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -23,12 +24,16 @@ from mmseg.config.checks import check_config
 from mmseg.errors import DataError
 from mmseg.experiments.experiment import ConfigRow, Experiment, Run
 from mmseg.experiments.names import Axes
+from mmseg.experiments.toy import EARLIER, MAIN, TOY
 from mmseg.launch.main import launch
-from mmseg.launch.start_weights import HRDA_START, start_from
+from mmseg.launch.start_weights import START, start_from
+from mmseg.registry import MODELS
 from mmseg.reports import benchmark_page
+from mmseg.visualization.grid import GAP, LINE_HEIGHT, MAX_COLUMNS, draw_comparison
 
 ROOT = Path(__file__).parents[2]
-ROWS = {row.title: row for row in experiments.TOY_ROWS}
+PAGE = ROOT / "docs/toy_benchmark.md"
+ROWS = {row.title: row for row in TOY.rows}
 OUT = Path("work_dirs/local-exp5")
 
 
@@ -66,20 +71,49 @@ def test_methods_train_alike():
         assert cfg.model.hr_crop_size == (128, 128) and min(cfg.model.scales) * 256 == 128
         assert cfg.optim_wrapper == plain.optim_wrapper and cfg.param_scheduler == plain.param_scheduler
         assert cfg.model.decode_head.channels == plain.model.decode_head.channels
+    adapted = [method for method, row in ROWS.items() if row.start]
+    assert all(cfgs[method].optim_wrapper == cfgs["source-only, longer"].optim_wrapper for method in adapted)
     masking = [cfgs[f"MIC({host})"].uda.masking for host in ("DAFormer", "HRDA")]
     assert [part.mask_generator.mask_block_size for part in masking] == [16, 32]
     assert {(part.mask_mode, part.mask_generator.mask_ratio) for part in masking} == {("separatetrgaug", 0.7)}
 
 
+def test_methods_of_the_survey_share_images_and_follow_the_student():
+    """As published, with the rate of a discriminator in its published relation to that of the student."""
+    types = {
+        "fcns_in_the_wild": "FCNsInTheWild", "adda": "ADDA", "adaptsegnet": "AdvSeg", "fcan": "FCAN",
+        "road": "ROAD", "min_ent": "MinEnt", "advent": "AdvEnt", "clan": "CLAN", "dacs": "DACS",
+    }  # fmt: skip
+    cfgs = {Path(row.path).stem: Run(0, row, 0).config() for row in EARLIER}
+    assert {name: cfg.uda.type for name, cfg in cfgs.items()} == types
+    assert all(row.title in PAGE.read_text() for row in TOY.rows)
+    for cfg in cfgs.values():
+        assert cfg.train_dataloader == cfgs["dacs"].train_dataloader
+        assert cfg.param_scheduler == cfgs["dacs"].param_scheduler
+        MODELS.build({**cfg.uda, "model": cfg.model})
+    networks = {name: cfg.other_networks for name, cfg in cfgs.items() if cfg.get("other_networks")}
+    rates = {name: x.discriminator.optim_wrapper.optimizer.lr for name, x in networks.items()}
+    student = cfgs["dacs"].optim_wrapper.optimizer.lr
+    ratios = {name: rate / student for name, rate in rates.items()}
+    published = dict.fromkeys(("adaptsegnet", "advent", "clan"), 1e-4 / 6e-5)
+    assert ratios == pytest.approx({**published, "adda": 1, "fcns_in_the_wild": 10})
+    for other in networks.values():
+        assert other.discriminator.param_scheduler == cfgs["dacs"].param_scheduler
+    assert cfgs["clan"].uda.global_iters / 600 == 5000 / 100_000
+    assert cfgs["fcns_in_the_wild"].uda.ramp_iters / 600 == 1200 / 10_000
+
+
 def test_listing_and_dry_run_write_nothing(folder, capsys):
     assert run_experiments.main(["--list", "--exp", "0"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"0: {experiments.EXPERIMENTS[0].title} (21 runs, 0 finished)"
-    names = ("source_only", "source_only_longer", "daformer", "hrda", "mic_daformer", "mic_hrda", "oracle")
-    assert lines[1:] == [f"    toy_{name}: open s0 s1 s2" for name in names]
+    assert lines[0] == f"0: {experiments.EXPERIMENTS[0].title} (30 runs, 0 finished)"
+    main, earlier = ([row.name for row in rows] for rows in (MAIN, EARLIER))
+    seeds = [(name, "s0 s1 s2") for name in main] + [(name, "s0") for name in earlier]
+    assert lines[1:] == [f"    {name}: open {found}" for name, found in seeds]
     assert run_experiments.main(["--exp", "0", "--dry-run"]) == 0
     shown = [line.split(" -> ")[0] for line in capsys.readouterr().out.splitlines()]
-    assert shown == [f"toy_{name}_s{seed}" for name in names for seed in (0, 1, 2)]
+    others = [f"{name}_s{seed}" for name in main for seed in (1, 2)]
+    assert shown == [f"{name}_s0" for name in main + earlier] + others
     assert not list(folder.iterdir())
 
 
@@ -95,7 +129,7 @@ def test_options_that_make_no_sense(arguments, capsys):
 
 @pytest.mark.slow
 def test_startup_test_in_processes(tmp_path):
-    """The command itself with data that it draws: 800 images, seven processes, two at a time."""
+    """The command itself with data that it draws: 800 images, a process per row, two at a time."""
     command = [sys.executable, str(ROOT / "run_experiments.py"), "--exp", "0", "--startup-test"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -233,7 +267,7 @@ def test_hrda_starts_as_the_source_only_network(tmp_path):
         config = write_config(small("HRDA", tmp_path / f"hrda{number}", seed), tmp_path / f"hrda{number}.py")
         start_from(config, source)
         cfg = Config.fromfile(config)
-        assert cfg.load_from == str(tmp_path / f"hrda{number}" / HRDA_START)
+        assert cfg.load_from == str(tmp_path / f"hrda{number}" / START)
         assert cfg.model.pretrained == str(source / "iter_2.pth")
         network = init_segmentor(cfg, cfg.load_from, device="cpu")
         img = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
@@ -250,6 +284,25 @@ def test_hrda_starts_as_the_source_only_network(tmp_path):
             assert torch.equal(started[seed], attention), "a function of the seed"
         started[seed] = attention
     assert not torch.equal(started[0], started[1])
+
+
+def test_a_second_classifier_is_new_at_the_start(tmp_path):
+    torch.manual_seed(3)
+    plain = init_segmentor(small("source-only", tmp_path), device="cpu").state_dict()
+    source = write_start(tmp_path / "source", plain)
+    heads = []
+    for number, seed in enumerate((0, 0, 1)):
+        cfg = small("CLAN", tmp_path / f"clan{number}", seed)
+        cfg.model.auxiliary_head = cfg.model.decode_head
+        config = write_config(cfg, tmp_path / f"clan{number}.py")
+        start_from(config, source)
+        cfg = Config.fromfile(config)
+        network = init_segmentor(cfg, cfg.load_from, device="cpu")
+        state = network.state_dict()
+        assert all(torch.equal(state[name], value) for name, value in plain.items())
+        heads.append(state["auxiliary_head.conv_seg.weight"])
+        assert not torch.equal(heads[-1], plain["decode_head.conv_seg.weight"])
+    assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2]), "a function of the seed"
 
 
 def test_hrda_starts_from_hrda_as_it_is(tmp_path):
@@ -284,7 +337,7 @@ def test_table():
     lines = benchmark_page.markdown(ROWS.values(), records).splitlines()
     assert lines[2] == "| source-only | source labels only | 21.0 ± 1.0 | 20.0, 21.0, 22.0 | 2 |"
     assert lines[3].endswith("| not run yet |  |  |")
-    assert lines[8] == "| oracle | target labels | 31.2 | 31.2 | 2 |"
+    assert lines[1 + len(ROWS)] == "| oracle | target labels | 31.2 | 31.2 | 2 |"
     assert lines[-1].startswith("Mean ± standard deviation over seeds; the score of the last iteration")
     assert lines[-1].endswith("Measured with torch 2.0; 4 runs, 6 minutes of processor time.")
 
@@ -310,6 +363,18 @@ def test_a_second_score_with_the_statistics_of_the_target():
         "| 20.0 | 20.0 | 40.2 | 2 |" in text and "| oracle | target labels | not run yet |  |  |  |" in text
     )
     assert "| DAFormer | 30.0 | – |" in text and "| DAFormer | 60.0 |" in text
+
+
+def test_many_methods_stand_below_each_other(tmp_path):
+    """An image and 9 label maps: 9 columns, then 1 of the same two images below."""
+    labels = {f"method {n}": [np.full((2, 4), n, np.uint8)] * 2 for n in range(MAX_COLUMNS)}
+    colors = [(10 * n, 0, 0) for n in range(MAX_COLUMNS)]
+    draw_comparison([np.zeros((2, 4, 3), np.uint8)] * 2, labels, colors, tmp_path / "all.png", width=240)
+    drawn = np.array(Image.open(tmp_path / "all.png"))
+    pitch, half = 240 + GAP, 2 * LINE_HEIGHT + 4 * 120 + 4 * GAP
+    assert drawn.shape == (half - GAP, MAX_COLUMNS * pitch - GAP, 3)
+    first, last = LINE_HEIGHT + 60, drawn.shape[0] - 60
+    assert [drawn[first, n * pitch + 120, 0] for n in (1, 2, 8)] == [0, 10, 70] and drawn[last, 120, 0] == 80
 
 
 def test_rows_of_any_kind_are_in_the_table():
