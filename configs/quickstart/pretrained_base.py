@@ -9,7 +9,7 @@ model = dict(
 )
 optim_wrapper = dict(
     optimizer=dict(lr=6e-4),
-    paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0), bn=dict(decay_mult=0.0))),
+    paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0)), norm_decay_mult=0.0),
 )
 param_scheduler = [
     dict(type="PolyWarmupLR", by_epoch=False, power=1.0, min_lr=0.0, warmup_iters=19, warmup_ratio=1e-6)

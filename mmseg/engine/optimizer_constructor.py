@@ -61,8 +61,9 @@ class GroupedOptimWrapperConstructor:
             ``published_duplicate_parameters``: prefix of the parameters that are listed once for each module
             that holds them, ``'backbone.network.'`` for the code of AdaptSegNet, ADVENT and CLAN. There an
             encoder's convolutions are updated three or four times in a step;
-            ``norm_decay_mult``: ``decay_mult`` of the parameters of normalisation layers that no key names.
-            The published rule for MiT is the key ``norm``, which misses the norms of a CNN (``bn1``).
+            ``norm_decay_mult``: ``decay_mult`` of the parameters of normalisation layers that no key names,
+            by the type of the layer. Without it they decay, as in the published code: there the rule for MiT
+            is the key ``norm``, which misses the norms of a CNN (``bn1``), and those of ResNets decay.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:

@@ -3,10 +3,13 @@
 import pytest
 import torch
 from golden_data import listing, load
+from toy_run import ROOT
 
+from mmseg.config.load import load_config
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor, multipliers
 from mmseg.engine.schedules import PolyWarmupLR
 from mmseg.errors import ConfigError
+from mmseg.registry import MODELS
 
 PUBLISHED_KEYS = dict(head=dict(lr_mult=10.0), pos_block=dict(decay_mult=0.0), norm=dict(decay_mult=0.0))
 
@@ -96,6 +99,25 @@ def test_norms_decay_by_the_type_of_the_layer(monkeypatch):
     assert len(logged) == 1
     with pytest.raises(ConfigError, match="norm_decay_mult='0'; expected a number"):
         decays(norm_decay_mult="0")
+
+
+def test_the_quickstart_from_imagenet_weights_has_no_decay_on_norms():
+    """By the type of the layer; the names of this encoder's norms say the same."""
+    cfg = load_config(ROOT / "configs/quickstart/pretrained_source_only.py", {"model.pretrained": None})
+    model = MODELS.build(cfg.model)
+    wrapper = dict(type="SegmentationOptimWrapper", optimizer=cfg.optim_wrapper.optimizer)
+    by_name = dict(custom_keys=dict(**cfg.optim_wrapper.paramwise_cfg.custom_keys, bn=dict(decay_mult=0.0)))
+    groups = [
+        {
+            (group["lr"], group["weight_decay"], id(parameter))
+            for group in GroupedOptimWrapperConstructor(wrapper, keys)(model).optimizer.param_groups
+            for parameter in group["params"]
+        }
+        for keys in (cfg.optim_wrapper.paramwise_cfg, by_name)
+    ]
+    assert groups[0] == groups[1]
+    norms = [layer for layer in model.backbone.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    assert sum(decay == 0 for _, decay, _ in groups[0]) == 2 * len(norms) > 90
 
 
 def test_misspelt_settings_are_refused():

@@ -69,6 +69,17 @@ def test_settings_are_the_published_ones(exp_id):
         assert neutral(make_config(run)) == expected(row), run.name
 
 
+@pytest.mark.parametrize("exp_id", [10, *COUNTS, *SURVEY_COUNTS])
+def test_norms_decay_by_names_as_published(exp_id):
+    for run in runs(exp_id):
+        if run.seed == 0:
+            paramwise = run.config().optim_wrapper.get("paramwise_cfg") or {}
+            keys = paramwise.get("custom_keys", {})
+            assert "norm_decay_mult" not in paramwise, run.name
+            assert ("bn" in keys) == (exp_id == 10), run.name
+            assert ("norm" in keys) == (exp_id == 10 or "mit" in run.name), run.name
+
+
 @pytest.mark.parametrize("exp_id", COUNTS)
 def test_the_last_iteration_is_kept_and_evaluated(exp_id):
     """The start-up tests are too short for an evaluation."""
