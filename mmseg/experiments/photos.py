@@ -51,9 +51,17 @@ FURTHER = [
         ("min_ent", "MinEnt", "entropy minimisation"),
     )
 ]
+ALIGNMENT = [
+    _row(*texts)
+    for texts in (
+        ("adaptsegnet", "AdaptSegNet", "class probabilities aligned, patch by patch"),
+        ("advent", "AdvEnt", "weighted self-information aligned"),
+        ("clan", "CLAN", "class probabilities aligned where two classifiers disagree"),
+    )
+]
 ORDER = (
-    "source-only", "source-only, longer", "source-only + RCS", "MinEnt", "DACS", "DACS + RCS",
-    "DACS + FD", "DAFormer", "HRDA", "MIC(DAFormer)", "MIC(HRDA)", "oracle",
+    "source-only", "source-only, longer", "source-only + RCS", "AdaptSegNet", "MinEnt", "AdvEnt", "CLAN",
+    "DACS", "DACS + RCS", "DACS + FD", "DAFormer", "HRDA", "MIC(DAFormer)", "MIC(HRDA)", "oracle",
 )  # fmt: skip
 """Of the rows in the tables."""
 
@@ -95,13 +103,15 @@ def prepare_photos() -> None:
 
 PHOTOS = Experiment(
     "photographs: every method of the papers in small, with ImageNet weights, on CPU cores",
-    sorted([*MAIN, *FURTHER], key=lambda row: ORDER.index(row.title)),
+    sorted([*MAIN, *FURTHER, *ALIGNMENT], key=lambda row: ORDER.index(row.title)),
     stages=[
         (MAIN, [0]),
         ([game_to_camvid(row) for row in MAIN], [0]),
         (MAIN, [1]),
         (MAIN, [2]),
         (FURTHER, [0, 1, 2]),
+        (ALIGNMENT, [0]),
+        ([game_to_camvid(row) for row in ALIGNMENT], [0]),
     ],
     prepare=prepare_photos,
     parallel=2,

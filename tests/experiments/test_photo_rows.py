@@ -5,10 +5,12 @@ import pytest
 from mmseg.config.checks import check_config
 from mmseg.experiments.experiment import Run
 from mmseg.experiments.photos import BY_DAY, DUSK, MAIN, PHOTOS
+from mmseg.registry import MODELS
 
 RUNS = {run.name: run for run in PHOTOS.runs(10)}
 CONFIGS = {name: run.config() for name, run in RUNS.items() if run.seed == 0}
 DAY_TRAIN, DUSK_TRAIN = "data/camvid/day_train.txt", "data/camvid/dusk_train.txt"
+ALIGNED = {"adaptsegnet": "AdvSeg", "advent": "AdvEnt", "clan": "CLAN"}
 
 
 def method(name: str) -> str:
@@ -17,7 +19,9 @@ def method(name: str) -> str:
 
 def test_the_order_of_training():
     names = list(RUNS)
-    assert len(names) == 3 * 8 + 8 + 3 * 4 == len(set(names))
+    assert len(names) == 3 * 8 + 8 + 3 * 4 + 2 * 3 == len(set(names))
+    aligned = [f"{pair}_{name}_s0" for pair in ("day2dusk", "game2camvid") for name in ALIGNED]
+    assert names[-6:] == aligned and set(PHOTOS.rows) <= {run.row for run in RUNS.values()}
     assert names[:4] == [f"day2dusk_{name}_s0" for name in ("source_only", "dacs", "daformer", "oracle")]
     assert all(name.startswith("game2camvid_") for name in names[8:16])
     assert [RUNS[name].seed for name in names[16:32]] == [1] * 8 + [2] * 8
@@ -35,7 +39,7 @@ def test_what_all_rows_share(name):
     assert cfg.train_cfg.max_iters == (2400 if "longer" in name else 1200)
     assert cfg.train_dataloader.batch_size == 2 and cfg.model.decode_head.channels == 64
     uda = cfg.get("uda") or {}
-    assert uda.get("type") == {"min_ent": "MinEnt", "source_only_rcs": "SourceOnly"}.get(
+    assert uda.get("type") == {"min_ent": "MinEnt", "source_only_rcs": "SourceOnly", **ALIGNED}.get(
         method(name), None if method(name) in ("source_only", "source_only_longer", "oracle") else "DACS"
     )
     assert bool(uda.get("masking")) == ("mic" in name)
@@ -49,6 +53,21 @@ def test_what_all_rows_share(name):
         assert sampling.min_crop_ratio == (2.0 if "hrda" in name else 0.5)
     if uda.get("type") == "DACS":
         assert (uda.alpha, uda.pseudo_threshold) == (0.99, 0.968)
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if method(name) in ALIGNED])
+def test_discriminators_follow_the_student(name):
+    """In the published relation: 1e-4 to the 6e-5 of AdamW for the student."""
+    cfg = CONFIGS[name]
+    discriminator = cfg.other_networks.discriminator
+    assert discriminator.param_scheduler == cfg.param_scheduler
+    optimizer = discriminator.optim_wrapper.optimizer
+    assert optimizer.type == "Adam" and optimizer.lr == pytest.approx(cfg.optim_wrapper.optimizer.lr / 0.6)
+    assert cfg.uda.get("global_iters", 60) / cfg.train_cfg.max_iters == 5000 / 100_000
+    uda = MODELS.build({**cfg.uda, "model": {**cfg.model, "pretrained": None}})
+    names = {"clan": [], "advent": ["main"], "adaptsegnet": ["main"]}[method(name)]
+    assert [key for key in ("main", "aux") if hasattr(uda.model_D, key)] == names
+    assert (uda.model.auxiliary_head is None) == (method(name) != "clan")
 
 
 @pytest.mark.parametrize("name", CONFIGS)
