@@ -45,7 +45,8 @@ MAY_IMPORT = {
     "models.translation": FOUNDATION | NETWORK_PARTS | {"models"},
     "models.uda": FOUNDATION | NETWORK_PARTS | {"labelling", "models", "models.segmentors"}
     | {"models.translation"},
-    "engine": FOUNDATION | {"datasets", "evaluation", "labelling", "visualization", "models", "models.uda"},
+    "engine": FOUNDATION | {"datasets", "evaluation", "labelling", "visualization"}
+    | {"models", "models.layers", "models.segmentors", "models.uda"},
     "legacy": FOUNDATION | {"models", "models.backbones"},
     "config": FOUNDATION | {"datasets", "legacy"},
     "experiments": FOUNDATION | {"config", "datasets", "legacy", "toy"},
