@@ -4,9 +4,11 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import mmseg
 from mmseg.cli import command
 
 IMPORT = """
@@ -47,6 +49,24 @@ def run(code: str, **environment: str) -> str:
 
 def test_importing_the_package_changes_nothing_of_the_process() -> None:
     run(IMPORT)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected", "other"),
+    [
+        ("raise ModuleNotFoundError(\"No module named 'cv2'\")", "source .venv/bin/activate", "apt-get"),
+        ("raise ImportError('libGL.so.1: cannot open')", "apt-get install libgl1 libglib2.0-0", "activate"),
+    ],
+)
+def test_why_opencv_cannot_be_imported(content, expected, other, tmp_path):
+    """In another environment, or on a server without desktop libraries: the remedies differ."""
+    (tmp_path / "cv2.py").write_text(content)
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(mmseg.__file__).parents[1]}"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import mmseg"], env=environment, capture_output=True, text=True
+    )
+    message = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and expected in message and other not in message
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")

@@ -312,7 +312,9 @@ def stored_label(path: str) -> Stored:
             "of 8 or 16 bits"
         ) from error
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's errors for damaged files
-        raise DataError(f"{path}: not a readable label image ({error}); convert it again") from error
+        raise DataError(
+            f"{path}: not a readable label image ({error}); copy, download or convert it again"
+        ) from error
     if lossy or kind not in ("PNG", "TIFF", "BMP", "GIF"):
         raise DataError(
             f"{path}: a {kind} file{' with JPEG inside' if lossy else ''}, whose compression may change "
