@@ -13,6 +13,7 @@ COMMANDS = {
     "convert": ("convert", "convert the labels of a published data set"),
     "describe": ("describe_dataset", "write a data set config for a folder"),
     "verify": ("verify_dataset", "check the data of a config"),
+    "label": ("label_target", "label images with a trained network"),
     "prepare": ("prepare_data", "decode and resize the training data once"),
     "adapt": ("adapt_appearance", "make images of one folder look like those of another"),
     "configs": ("configs", "copy the configs that come with the package"),

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from mmseg.errors import DataError
-from mmseg.labelling.label_folder import RoundLabels, write_label, write_summary
+from mmseg.labelling.label_folder import SUMMARY, RoundLabels, write_label, write_summary
 from mmseg.labelling.labeller import Choice, Labeller, Survey
 from mmseg.labels import IGNORE_INDEX, NUM_LABEL_VALUES
 
@@ -46,11 +46,16 @@ def label_images(
         draw: Called in the main process when all labels are written, to add pictures of them.
 
     Raises:
-        DataError: There is no image.
+        DataError: There is no image, or the folder holds something else than labels.
     """
     if not names:
         raise DataError(f"{folder}: there is no image to label; name a folder or split that holds some")
     folder = Path(folder)
+    if folder.exists() and not (folder / SUMMARY).is_file():
+        raise DataError(
+            f"{folder}: exists, but holds no {SUMMARY}; expected the labels of a round, which would be made "
+            "again, or nothing: name another folder"
+        )
     partial = folder.with_name(f".{folder.name}.tmp")
     if is_main_process():
         shutil.rmtree(partial, ignore_errors=True)
