@@ -28,6 +28,7 @@ from mmseg.registry import DATASETS, METRICS, MODELS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+NAMED_FILE = re.compile(r"\b(?:configs|docs)/[\w/.-]*\w")
 BLOCK = re.compile(r"(<!-- not run -->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OPTION_SOURCES = (
     "mmseg/cli.py",
@@ -382,6 +383,20 @@ def test_every_command_shown_names_existing_files_and_options():
     assert scripts > 10
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {words[1] for _, words in commands if words[0] == "make"} <= targets
+
+
+WRITTEN = {"configs/generated", "configs/own"}
+"""Folders that the package names and that users fill."""
+
+
+def test_every_file_that_the_package_names_exists():
+    files = {path: path.read_text() for path in (ROOT / "mmseg").rglob("*.py")}
+    named = {(path, name) for path, text in files.items() for name in re.findall(NAMED_FILE, text)}
+    assert len(named) > 30
+    missing = [
+        (str(path), name) for path, name in named if name not in WRITTEN and not (ROOT / name).exists()
+    ]
+    assert not missing, missing
 
 
 def test_every_overridden_setting_shown_exists(shown):

@@ -21,13 +21,18 @@ if TYPE_CHECKING:
     from mmseg.models.translation import AppearanceAdaptation
 
 SETTINGS, GRAMS = "appearance.json", "appearance_grams.pt"
+LEAST = 32  # pixels each way, the stride of the last maps
 
 
 def _size(text: str) -> tuple[int, int]:
     try:
         width, height = (int(number) for number in text.lower().split("x"))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 1024x512, got {text!r}") from None
+        width, height = 0, 0
+    if min(width, height) < LEAST:
+        raise argparse.ArgumentTypeError(
+            f"expected WIDTHxHEIGHT such as 1024x512, from {LEAST} pixels on, got {text!r}"
+        )
     return width, height
 
 
@@ -88,6 +93,23 @@ def images_below(root: Path) -> list[Path]:
     return images
 
 
+def check_folders(source: Path, target: Path, out: Path) -> None:
+    """Keep the images that are made apart from those that they are made of.
+
+    Raises:
+        ConfigError: They would become some of them.
+    """
+    for name, folder in (("SOURCE", source), ("TARGET", target)):
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(f"{out}: OUT is in {name} ({folder}); name a folder outside of it")
+
+
+def contents(root: Path, images: list[Path]) -> str:
+    """What a folder of images is told from another one by: their number, names and sizes in bytes."""
+    lines = "\n".join(f"{path.as_posix()} {(root / path).stat().st_size}" for path in images)
+    return f"{len(images)} images, {zlib.crc32(lines.encode()):08x}"
+
+
 def check_settings(out: Path, settings: dict[str, Any]) -> None:
     """Keep images of other settings out of a folder.
 
@@ -119,9 +141,14 @@ def read(path: Path, size: tuple[int, int] | None, device: str) -> "Tensor":
 
 
 def mean_grams(
-    network: "AppearanceAdaptation", root: Path, size: tuple[int, int], device: str, file: Path
+    network: "AppearanceAdaptation",
+    root: Path,
+    images: list[Path],
+    size: tuple[int, int],
+    device: str,
+    file: Path,
 ) -> "list[Tensor]":
-    """Mean Gram matrices of all images of the target; kept in a file, so that they are made once."""
+    """Mean Gram matrices of images below ``root``; kept in a file, so that they are made once."""
     import torch
     from rich.progress import track
 
@@ -129,7 +156,6 @@ def mean_grams(
 
     with claim(file.with_suffix(".lock"), wait=True):  # other parts wait for the one that comes first
         if not file.exists():
-            images = images_below(root)
             sums: list[torch.Tensor] = []
             for path in track(images, "target"):
                 grams = [level[0].double() for level in network.grams(read(root / path, size, device))]
@@ -163,17 +189,18 @@ def main(argv: list[str] | None = None) -> None:
     from mmseg.visualization.palette_image import save_picture
 
     args = parse_args(argv)
-    images = images_below(args.source)
+    check_folders(args.source, args.target, args.out)
+    images, targets = images_below(args.source), images_below(args.target)
     names = ("network", "pretrained", "size", "iterations", "alpha", "rate", "gradient_norm", "seed")
     settings = {name: getattr(args, name) for name in names} | dict(target=str(args.target))
-    settings["size"] = list(args.size)
+    settings |= dict(size=list(args.size), target_images=contents(args.target, targets))
     encoder = TimmBackbone(args.network, out_indices=LEVELS)
     load_pretrained_backbone(encoder, args.pretrained)
     device = args.device or get_device()
     optimised = dict(alpha=args.alpha, rate=args.rate, iterations=args.iterations)
     network = AppearanceAdaptation(encoder, **optimised, gradient_norm=args.gradient_norm).to(device)
     check_settings(args.out, settings)
-    grams = mean_grams(network, args.target, args.size, device, args.out / GRAMS)
+    grams = mean_grams(network, args.target, targets, args.size, device, args.out / GRAMS)
     part, parts = args.part
     count = 0
     for path in track(images[part - 1 :: parts], "images"):

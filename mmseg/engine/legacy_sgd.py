@@ -19,14 +19,14 @@ class LegacySGD(SGD):
     times. The encoder so learns at about k times the stated rate.
 
     Args:
-        params, lr, momentum, weight_decay: As in :class:`torch.optim.SGD`.
-        others: ``foreach`` and ``fused`` have to be off.
+        params, lr, momentum, weight_decay: As in :class:`torch.optim.SGD`; its other options did not exist or
+            were not used.
     """
 
     def __init__(
-        self, params: Any, lr: float = 1e-3, momentum: float = 0.0, weight_decay: float = 0.0, **others: Any
+        self, params: Any, lr: float = 1e-3, momentum: float = 0.0, weight_decay: float = 0.0
     ) -> None:
-        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay, **others)
+        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay, foreach=False)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]

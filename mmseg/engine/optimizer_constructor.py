@@ -42,7 +42,7 @@ def occurrences(name: str, duplicated: str | None) -> int:
         duplicated: Prefix of what is listed several times, without ``model.``; None for nothing.
     """
     _, found, inside = name.partition("." if duplicated is None else duplicated)
-    return inside.count(".") if duplicated is not None and found else 1
+    return max(1, inside.count(".")) if duplicated is not None and found else 1
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -138,6 +138,13 @@ class GroupedOptimWrapperConstructor:
                     unnamed_norms.append(name)
                     decay_mult = 1.0 if self.norm_decay_mult is None else self.norm_decay_mult
                 groups[lr_mult, decay_mult] += [parameter] * occurrences(name, self.duplicated)
+        duplicated, names = self.duplicated, [name for name, _ in named_parameters()]
+        if duplicated is not None and not any(duplicated in name for name in names):
+            raise ConfigError(
+                f"config: paramwise_cfg.published_duplicate_parameters={duplicated!r} begins the name of no "
+                f"parameter, which are such as {names[0].removeprefix('model.')}; name the encoder of this "
+                "network, or None to list each parameter once"
+            )
         if unnamed_norms and self.norm_decay_mult is None and "norm" in self.custom_keys:
             print_log(
                 f"paramwise_cfg.custom_keys.norm goes by names; {len(unnamed_norms)} parameters of "
@@ -154,12 +161,13 @@ class GroupedOptimWrapperConstructor:
         ]
         cls = self.optimizer_cfg["type"]
         cls = OPTIMIZERS.get(cls) if isinstance(cls, str) else cls
-        if self.duplicated is not None:  # one after the other, so that each update sees the one before
-            self.optimizer_cfg |= dict(foreach=False, fused=False)
-        can_fuse = all(
+        known = accepted_arguments(cls)[0]
+        can_fuse = cls.__module__.startswith("torch.optim.") and all(
             parameter.device.type in FUSED_ON for parameters in groups.values() for parameter in parameters
         )
-        if can_fuse and "foreach" not in self.optimizer_cfg and "fused" in accepted_arguments(cls)[0]:
+        if self.duplicated is not None:  # one after the other, so that each update sees the one before
+            self.optimizer_cfg |= {name: False for name in ("foreach", "fused") if name in known}
+        elif can_fuse and "foreach" not in self.optimizer_cfg and "fused" in known:
             self.optimizer_cfg.setdefault("fused", True)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*duplicate parameters")  # asked for

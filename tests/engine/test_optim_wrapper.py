@@ -1,11 +1,13 @@
 """Precision, accumulation, clipping and skipped steps of an optimizer's step."""
 
+import copy
 import math
 
 import pytest
 import torch
 from torch import nn
 
+from mmseg import registry
 from mmseg.engine import GroupedOptimWrapperConstructor, SegmentationOptimWrapper
 from mmseg.errors import ConfigError
 
@@ -158,6 +160,46 @@ def test_a_step_that_is_not_taken_leaves_no_trace(optimizer, taken, device):
         assert torch.equal(found, value)
         state = reference.optimizer.state[value]
         assert all(torch.equal(wrapper.optimizer.state[found][name], state[name]) for name in state)
+
+
+UNUSABLE = {"LBFGS", "SparseAdam", "Muon", "Optimizer"}  # a closure, sparse gradients, matrices, no optimizer
+
+
+def every_optimizer() -> list[str]:
+    """Names of all optimizers of torch and of this project."""
+    known = {**registry.OPTIMIZERS.parent.module_dict, **registry.OPTIMIZERS.module_dict}
+    ours = ("torch.optim", "mmseg")
+    return sorted(name for name, cls in known.items() if cls.__module__.startswith(ours))
+
+
+@pytest.mark.parametrize("duplicated", [None, "0."])
+@pytest.mark.parametrize("kind", sorted(set(every_optimizer()) - UNUSABLE))
+def test_no_optimizer_takes_a_step_that_is_forbidden(kind, duplicated):
+    """By a condition that does not hold, and by a loss that is not finite; the next ones are taken again."""
+    torch.manual_seed(0)
+    layer = nn.Linear(3, 2)
+    model = nn.Sequential(nn.Sequential(nn.Sequential(layer)))  # listed twice by its prefix
+    settings = dict(type="SegmentationOptimWrapper", skip_nonfinite=True)
+    settings["optimizer"] = dict(type=kind, lr=0.1)
+    build = GroupedOptimWrapperConstructor(settings, dict(published_duplicate_parameters=duplicated))
+    wrapper, before = build(model), copy.deepcopy(model.state_dict())
+    for factor, taken in ((1.0, False), (math.nan, None), (1.0, False)):
+        wrapper.begin_iteration()
+        wrapper.backward(factor * loss_of(layer, slice(0, 4)))
+        wrapper.step_within_iteration(None if taken is None else torch.tensor(taken))
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    for _ in range(2):  # the state of ASGD begins at 0, its rate too: its second step moves
+        wrapper.begin_iteration()
+        wrapper.backward(loss_of(layer, slice(0, 4)))
+        wrapper.step_within_iteration(torch.tensor(True))
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+    assert not torch.equal(layer.weight, before["0.0.0.weight"])
+
+
+@pytest.mark.parametrize("option", ["fused", "foreach", "nesterov", "dampening", "maximize"])
+def test_legacy_sgd_refuses_what_it_does_not_do(option):
+    with pytest.raises(ConfigError, match=f"LegacySGD has no argument '{option}'; known: lr, momentum"):
+        registry.OPTIMIZERS.build(dict(type="LegacySGD", params=[nn.Parameter(torch.ones(1))], **{option: 1}))
 
 
 @pytest.mark.parametrize("fused", [True, False])

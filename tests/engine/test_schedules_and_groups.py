@@ -186,6 +186,13 @@ def test_legacy_sgd_equals_todays_for_parameters_that_are_listed_once():
     assert stepped("LegacySGD", None, steps=5) == pytest.approx(stepped("SGD", None, steps=5), rel=1e-6)
 
 
+def test_a_prefix_of_no_parameter_is_refused():
+    with pytest.raises(
+        ConfigError, match=r"'encoder\.' begins the name of no parameter.*backbone\.conv1\.weight"
+    ):
+        stepped("SGD", "encoder.")
+
+
 def test_the_momentum_of_parameters_that_are_listed_several_times_is_restored(tmp_path):
     model, settings = Stage(), dict(type="SegmentationOptimWrapper")
     settings["optimizer"] = dict(type="LegacySGD", lr=0.01, momentum=0.9)

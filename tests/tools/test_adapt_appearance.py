@@ -1,6 +1,7 @@
 """The command that writes images of the source in the style of the target."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -68,6 +69,40 @@ def test_other_settings_need_another_folder(folders, capsys):
     assert "'alpha': (1e-14, 1e-10)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("out", "options", "message"),
+    [
+        ("source", [], "OUT is in SOURCE"),
+        ("source/city/made", [], "OUT is in SOURCE"),
+        ("target/made", [], "OUT is in TARGET"),
+        ("new", ["--iterations", "1"], "two iterations at least"),
+        ("new", ["--rate", "nan"], "a rate above 0"),
+        ("new", ["--size", "0x-3"], "from 32 pixels on"),
+        ("new", ["--size", "64"], "such as 1024x512"),
+    ],
+)
+def test_nothing_is_written_before_everything_is_checked(folders, capsys, out, options, message):
+    before = sorted(folders.rglob("*"))
+    try:
+        status = run(folders, out, *options)
+    except SystemExit as error:  # of the command line's parser
+        status = error.code
+    assert status and message in capsys.readouterr().err
+    assert sorted(folders.rglob("*")) == before
+
+
+def test_style_of_a_folder_that_has_changed_needs_another_one(folders, capsys):
+    (folders / "style").mkdir()
+    shutil.copy(folders / "target" / "d.png", folders / "style")
+    options = [str(folders / name) for name in ("source", "style", "styled")]
+    options += ["--network", "resnet10t", "--pretrained", str(folders / "encoder.pth"), "--device", "cpu"]
+    options += ["--size", "64x32", "--iterations", "2"]
+    assert main(options) == main(options) == 0
+    shutil.copy(folders / "target" / "e.png", folders / "style")
+    assert main(options) == 1
+    assert "'target_images': ('1 images, " in capsys.readouterr().err
+
+
 def test_noise_belongs_to_a_seed_and_a_name(tmp_path):
     a, b, other = (noise_of(tmp_path / n, s, (1, 3, 4, 4)) for n, s in (("a", 0), ("b", 0), ("a", 1)))
     assert torch.equal(a, noise_of(tmp_path / "a", 0, (1, 3, 4, 4)))
@@ -75,5 +110,5 @@ def test_noise_belongs_to_a_seed_and_a_name(tmp_path):
 
 
 def test_a_folder_without_images_is_named(folders, capsys, tmp_path):
-    assert main([str(tmp_path), str(folders / "target"), str(tmp_path / "out")]) == 1
+    assert main([str(tmp_path), str(folders / "target"), str(folders / "none")]) == 1
     assert f"{tmp_path}: no images" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Focal loss of all pixels with a class."""
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.labels import IGNORE_INDEX
@@ -30,11 +31,9 @@ class FocalLoss(nn.Module):
         self, logits: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = IGNORE_INDEX
     ) -> Tensor:
         """Loss of a batch; see :class:`CrossEntropyLoss`."""
-        labelled = label != ignore_index
-        chosen = (
-            full_precision(logits).softmax(dim=1).gather(1, label.where(labelled, 0).unsqueeze(1)).squeeze(1)
-        )
-        chosen = chosen.clamp(LEAST, 1 - LEAST)
+        probability = full_precision(logits).softmax(dim=1)
+        chosen = -F.nll_loss(probability, label, ignore_index=ignore_index, reduction="none")
+        labelled, chosen = label != ignore_index, chosen.clamp(LEAST, 1 - LEAST)
         loss = (1 - chosen) ** self.gamma * -chosen.log() * labelled
         if weight is not None:
             loss = loss * weight

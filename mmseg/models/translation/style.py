@@ -6,6 +6,7 @@ of FCAN published no code.
 """
 
 from collections.abc import Sequence
+from math import inf
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ class AppearanceAdaptation(nn.Module):
         encoder: Image to a list of maps; in eval mode, its weights are not trained.
         alpha: α, weight of the style.
         rate: β, in grey levels.
-        iterations: I.
+        iterations: I; the last one makes no step.
         content_weights: w_s, one for each level; None = 1.
         style_weights: w_t, the same.
         gradient_norm: ``'mean'``, or ``'sum'`` as stated.
@@ -56,11 +57,11 @@ class AppearanceAdaptation(nn.Module):
         gradient_norm: str = "mean",
     ) -> None:
         super().__init__()
-        if gradient_norm not in NORMS or min(alpha, rate) < 0 or iterations < 1:
+        if gradient_norm not in NORMS or not (0 <= alpha < inf and 0 < rate < inf) or iterations < 2:
             raise ConfigError(
                 f"AppearanceAdaptation: alpha={alpha}, rate={rate}, iterations={iterations}, gradient_norm="
-                f"{gradient_norm!r}; expected numbers from 0 on, one iteration at least, and one of "
-                f"{', '.join(NORMS)}"
+                f"{gradient_norm!r}; expected numbers from 0 on, a rate above 0, two iterations at least (of "
+                f"which the last makes no step), and one of {', '.join(NORMS)}"
             )
         self.encoder = encoder.requires_grad_(False).eval()
         self.alpha, self.rate, self.iterations = alpha, rate, iterations

@@ -130,7 +130,8 @@ def two_classifiers(model: EncoderDecoder) -> tuple[nn.Module, nn.Module]:
     first, second = model.decode_head, model.auxiliary_head
     if second is None or [p.shape for p in first.parameters()] != [p.shape for p in second.parameters()]:
         raise ConfigError(
-            "uda: CLAN needs a decode_head and one auxiliary_head of the same settings, found "
-            f"{type(first).__name__} and {type(second).__name__}; see configs/_base_/models/deeplabv2_clan.py"
+            "uda: CLAN needs a decode_head and one auxiliary_head of the same settings, as "
+            "configs/_base_/models/deeplabv2_clan_r101.py has; found "
+            f"{type(first).__name__} and {type(second).__name__}"
         )
     return first, second

@@ -77,6 +77,6 @@ def test_the_loss_weighs_levels():
 
 
 def test_settings_of_the_appearance_are_checked():
-    for settings in (dict(gradient_norm="max"), dict(iterations=0), dict(alpha=-1)):
+    for settings in (dict(gradient_norm="max"), dict(iterations=1), dict(alpha=-1), dict(rate=0.0)):
         with pytest.raises(ConfigError, match=next(iter(settings))):
             AppearanceAdaptation(TwoLevels(), **settings)

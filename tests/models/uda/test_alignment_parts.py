@@ -1,5 +1,6 @@
 """Losses of ADVENT and CLAN, with their gradients, against those of the published implementations."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -56,6 +57,9 @@ def test_entropy_of_the_most_uncertain_pixels():
     check(load("alignment/loss_papers"), "minent_er30", mean_entropy(logits, 0.3), logits)
     with pytest.raises(AssertionError):
         check(load("alignment/loss_papers"), "minent_er30", mean_entropy(logits, 0.35), logits)
+    few = logits[:, :, :1, :2]
+    most = self_information(few).sum(1).amax(dim=(1, 2))
+    assert mean_entropy(few, 0.3).item() == pytest.approx(most.mean().item(), rel=1e-12), "one pixel of each"
 
 
 @pytest.mark.parametrize("relaxation", [0.5, 1.0])
@@ -74,7 +78,17 @@ def test_class_ratio_prior_of_the_statistics_of_a_data_set(tmp_path):
     path.write_text('[{"file": "a.png", "0": 30, "2": 20}, {"file": "b.png", "2": 50}]')
     prior.begin_run()
     assert prior.share.tolist() == pytest.approx([0.3, 0, 0.7])
-    for bad in ([1, 2], [1, -1, 3], [0, 0, 0]):
+    for bad in (
+        [1, 2],
+        [1, -1, 3],
+        [0, 0, 0],
+        ["a"] * 3,
+        None,
+        5,
+        [math.nan, 1, 1],
+        [math.inf, 1, 1],
+        [[1]] * 3,
+    ):
         with pytest.raises(ConfigError, match="a number from 0 on for each of the 3 classes"):
             ClassRatioPrior(3, bad)
 
@@ -88,6 +102,11 @@ def test_focal_loss():
     check(golden, "focal_saturated", FocalLoss()(saturated, target), saturated)
     nothing = FocalLoss()(logits, torch.full_like(target, 255))
     assert nothing.item() == 0 and torch.autograd.grad(nothing, logits)[0].abs().max() == 0
+
+
+def test_focal_loss_names_a_label_that_is_no_class():
+    with pytest.raises(IndexError, match="Target 5 is out of bounds"):
+        FocalLoss()(torch.zeros(1, 5, 2, 2), torch.full((1, 2, 2), 5))
 
 
 def test_focal_loss_of_a_batch_with_weights():

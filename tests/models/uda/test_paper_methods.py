@@ -148,6 +148,23 @@ def test_a_class_that_is_hardly_predicted_is_absent():
     assert (z.grad[:, 1, 1:] < 0).all() and (z.grad[:, 2:] > 0).all()
 
 
+SIZES = dict(lower=[0.1, 0.1], mean=[0.2, 0.2], upper=[0.3, 0.3])
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [0.1, 0.2], 5, dict(lower=[0.1, 0.1]), SIZES | dict(mean=[0.2]), SIZES | dict(mean=["a", "b"]),
+        SIZES | dict(upper=None), SIZES | dict(upper=[0.3, math.nan]), SIZES | dict(upper=[0.3, 1.1]),
+        SIZES | dict(mean=[0.2, 0.4]), SIZES | dict(lower=[0.1, 0.4]), SIZES | dict(lower=[-0.1, 0.1]),
+    ],
+)  # fmt: skip
+def test_impossible_sizes_are_refused(sizes):
+    CategorySizes(2, SIZES)
+    with pytest.raises(ConfigError, match="none above its upper one, or a file of statistics"):
+        CategorySizes(2, sizes)
+
+
 def test_sizes_come_from_the_statistics_of_the_source(tmp_path):
     path = tmp_path / "sample_class_stats.json"
     method = tiny_method(FCNsInTheWild, tiny(), sizes=str(path))

@@ -32,8 +32,8 @@ class CategorySizes(nn.Module):
 
     Args:
         num_classes: Number of classes C.
-        sizes: α, δ, γ as ``dict(lower=..., mean=..., upper=...)``, C shares each, or the
-            ``sample_class_stats.json`` of the source data.
+        sizes: α, δ, γ as ``dict(lower=..., mean=..., upper=...)``, C shares each, the upper ones the largest,
+            or the ``sample_class_stats.json`` of the source data.
         slack: How much the lower bounds may weigh.
         large_factor: Of the gradients for large classes.
         iterations: Of the search for the closest predictions.
@@ -70,12 +70,19 @@ class CategorySizes(nn.Module):
         if isinstance(self.sizes, str):
             bounds = size_bounds(torch.tensor(pixels_of_classes(self.sizes, classes), dtype=torch.float64))
         else:
-            missing = any(len(self.sizes.get(name, ())) != classes for name in BOUNDS)
-            bounds = torch.zeros(0) if missing else torch.tensor([list(self.sizes[name]) for name in BOUNDS])
-        if bounds.shape != self.bounds.shape or not ((bounds >= 0) & (bounds <= 1)).all():
+            try:
+                bounds = torch.tensor(
+                    [self.sizes[name] for name in BOUNDS], dtype=torch.float64, device="cpu"
+                )
+            except (TypeError, KeyError, ValueError, RuntimeError):  # not numbers, or not of one shape
+                bounds = torch.zeros(0)
+        if (
+            bounds.shape != self.bounds.shape
+            or not ((bounds >= 0) & (bounds <= bounds[2].clamp(max=1))).all()
+        ):
             raise ConfigError(
                 f"uda: category sizes are {self.sizes!r}; expected dict(lower, mean, upper) with a share in "
-                f"[0, 1] for each of the {classes} classes, or a file of statistics"
+                f"[0, 1] for each of the {classes} classes, none above its upper one, or a file of statistics"
             )
         self.bounds.copy_(bounds)
 

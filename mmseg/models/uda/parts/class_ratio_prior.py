@@ -59,16 +59,18 @@ class ClassRatioPrior(nn.Module):
             ConfigError: The file cannot be read, or has other classes.
         """
         ratio = self.class_ratio
-        if isinstance(ratio, str):
-            counts = [sum(pixels) for pixels in zip(*pixels_of_classes(ratio, len(self.share)), strict=True)]
-        else:
-            counts = [float(x) for x in ratio]
-        if len(counts) != len(self.share) or min(counts) < 0 or sum(counts) == 0:
+        try:
+            classes = len(self.share)
+            pixels = pixels_of_classes(ratio, classes) if isinstance(ratio, str) else [list(ratio)]
+            counts = torch.tensor(pixels, dtype=torch.float64, device="cpu").sum(dim=0)
+        except (TypeError, ValueError, RuntimeError):  # not numbers, or not of one shape
+            counts = torch.zeros(0)
+        if counts.shape != self.share.shape or not (counts >= 0).all() or not 0 < counts.sum() < torch.inf:
             raise ConfigError(
                 f"uda: class_ratio_prior has class_ratio={ratio!r}; expected a number from 0 on for each of "
                 f"the {len(self.share)} classes"
             )
-        self.share.copy_(torch.tensor(counts, dtype=torch.float64) / sum(counts))
+        self.share.copy_(counts / counts.sum())
 
     def forward(self, logits: Tensor) -> Tensor:
         """Loss of (B, C, H, W) logits: the mean over the images, shape ()."""

@@ -23,12 +23,14 @@ def mean_entropy(logits: Tensor, most_uncertain: float = 1.0) -> Tensor:
 
     Args:
         logits: (B, C, H, W).
-        most_uncertain: Share of the pixels of each image that count, those of the highest entropy (ER).
+        most_uncertain: Share of the pixels of each image that count, those of the highest entropy (ER);
+            one at least.
 
     Returns:
         Shape (), in [0, 1].
     """
     entropy = self_information(logits).sum(dim=1).flatten(1)  # (B, H·W)
     if most_uncertain < 1:
-        entropy, _ = entropy.topk(int(most_uncertain * entropy.shape[1]), dim=1, sorted=False)
+        number = max(1, int(most_uncertain * entropy.shape[1]))
+        entropy, _ = entropy.topk(number, dim=1, sorted=False)
     return entropy.mean()
