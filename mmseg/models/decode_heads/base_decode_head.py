@@ -165,7 +165,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
 
         Args:
             features: What the segmentor's ``extract_feat`` returns.
-            gt_semantic_seg: (B, H, W) int64 labels.
+            gt_semantic_seg: See :meth:`loss`.
             seg_weight: (B, H, W) weights of the pixels in the loss, or None for 1.
         """
         logits = self(features)
@@ -178,14 +178,14 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
 
         Args:
             logits: (B, num_classes, h, w).
-            gt_semantic_seg: (B, H, W) int64 labels.
+            gt_semantic_seg: (B, H, W) int64 labels, or soft ones (B, num_classes, H, W) for a cross entropy.
             seg_weight: (B, H, W) weights of the pixels in the loss, or None for 1.
 
         Returns:
             The losses by their names, ``loss_seg`` for one, and ``acc_seg`` (percent of all pixels), each of
             shape () on the device of the logits.
         """
-        logits = resize(full_precision(logits), gt_semantic_seg.shape[1:], self.align_corners)
+        logits = resize(full_precision(logits), gt_semantic_seg.shape[-2:], self.align_corners)
         losses: dict[str, Tensor] = {}
         for name, criterion in zip(self.loss_names, self.loss_decode, strict=True):
             loss = criterion(logits, gt_semantic_seg, seg_weight, ignore_index=IGNORE_INDEX)

@@ -1,7 +1,7 @@
 """Losses of segmentation networks and of adaptation."""
 
 from mmseg.models.losses.accuracy import pixel_accuracy
-from mmseg.models.losses.cross_entropy_loss import CrossEntropyLoss
+from mmseg.models.losses.cross_entropy_loss import CrossEntropyLoss, is_labelled
 from mmseg.models.losses.focal_loss import FocalLoss
 
-__all__ = ["CrossEntropyLoss", "FocalLoss", "pixel_accuracy"]
+__all__ = ["CrossEntropyLoss", "FocalLoss", "is_labelled", "pixel_accuracy"]

@@ -11,9 +11,20 @@ from mmseg.models.layers.precision import full_precision
 from mmseg.registry import MODELS
 
 
+def is_labelled(label: Tensor, ignore_index: int = IGNORE_INDEX) -> Tensor:
+    """(B, H, W) bool, the pixels that have a class.
+
+    Args:
+        label: Hard labels (B, H, W) int64, or soft ones (B, C, H, W), all 0 in pixels without a class.
+        ignore_index: Hard label of pixels without a class.
+    """
+    return label.amax(dim=1) > 0 if label.is_floating_point() else label != ignore_index
+
+
 @MODELS.register_module()
 class CrossEntropyLoss(nn.Module):
-    """Cross entropy L = λ · 1/N · Σ_i w_i · (−log softmax(z_i)[y_i]), summed over pixels with a class.
+    """Cross entropy L = λ · 1/N · Σ_i w_i · (−Σ_k y_ik · log softmax(z_i)[k]), summed over pixels with a
+    class, where y_i is 1 at the class of a pixel; or a soft label, which says how much of each class it is.
 
     N is the number of **all** pixels of the batch, those without a class included, as in the published
     training of DAFormer, HRDA and MIC: an image with few labelled pixels weighs little.
@@ -46,18 +57,23 @@ class CrossEntropyLoss(nn.Module):
 
         Args:
             logits: (B, C, H, W).
-            label: (B, H, W) int64 in 0…C−1, or ``ignore_index``.
+            label: (B, H, W) int64 in 0…C−1, or ``ignore_index``; or soft labels (B, C, H, W) from 0 on, all 0
+                in pixels without a class.
             weight: (B, H, W) factor w of each pixel, or None for 1.
             ignore_index: Label of pixels without a class.
 
         Returns:
             Shape ().
         """
-        loss = F.cross_entropy(
-            full_precision(logits), label, self.class_weight, ignore_index=ignore_index, reduction="none"
-        )
+        logits = full_precision(logits)
+        if label.is_floating_point():
+            loss = F.cross_entropy(logits, label.to(logits.dtype), self.class_weight, reduction="none")
+        else:
+            loss = F.cross_entropy(
+                logits, label, self.class_weight, ignore_index=ignore_index, reduction="none"
+            )
         if weight is not None:
             loss = loss * weight
         if self.avg_non_ignore:
-            return self.loss_weight * loss.sum() / (label != ignore_index).sum().clamp(min=1)
+            return self.loss_weight * loss.sum() / is_labelled(label, ignore_index).sum().clamp(min=1)
         return self.loss_weight * loss.mean()

@@ -182,14 +182,19 @@ class EncoderDecoder(Inference):
         return self.extract_feat(img)
 
     def forward_outputs(
-        self, img: Tensor, gt_semantic_seg: Tensor | None = None, size: Sequence[int] | None = None
+        self,
+        img: Tensor,
+        gt_semantic_seg: Tensor | None = None,
+        size: Sequence[int] | None = None,
+        seg_weight: Tensor | None = None,
     ) -> tuple[dict[str, Tensor], Losses]:
         """Logits of every head in training, for methods that compare the predictions on two domains.
 
         Args:
             img: (B, 3, H, W), normalised.
-            gt_semantic_seg: (B, H, W) int64 labels; None for unlabelled images.
+            gt_semantic_seg: (B, H, W) int64 labels, or soft ones (B, C, H, W); None for unlabelled images.
             size: Of the logits; by default (H · ``output_scale``, W · ``output_scale``).
+            seg_weight: (B, H, W) weights of the pixels in the loss, or None for 1.
 
         Returns:
             Logits (B, C, *size) by ``output_names``, in float32 or float64, and the losses of
@@ -203,7 +208,7 @@ class EncoderDecoder(Inference):
             if gt_semantic_seg is None:
                 logits = head(features)
             else:
-                head_losses, logits = head.forward_with_logits(features, gt_semantic_seg)
+                head_losses, logits = head.forward_with_logits(features, gt_semantic_seg, seg_weight)
                 losses |= add_prefix(head_losses, prefix)
             outputs[name] = resize(full_precision(logits), size, head.align_corners)
         return outputs, losses

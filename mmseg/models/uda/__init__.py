@@ -12,6 +12,7 @@ from mmseg.models.uda.parts.ema_teacher import EMATeacher, PseudoLabel
 from mmseg.models.uda.parts.mask_generator import BlockMaskGenerator
 from mmseg.models.uda.parts.masking_consistency_module import MaskingConsistencyModule
 from mmseg.models.uda.road import ROAD
+from mmseg.models.uda.self_training import SelfTraining
 from mmseg.models.uda.source_only import SourceOnly
 from mmseg.models.uda.step_context import Progress, StepContext
 from mmseg.models.uda.uda_batch import UDABatch
@@ -33,6 +34,7 @@ __all__ = [
     "Objective",
     "Progress",
     "PseudoLabel",
+    "SelfTraining",
     "SourceOnly",
     "Step",
     "StepContext",
