@@ -15,6 +15,7 @@ from mmseg.models.uda.road import ROAD
 from mmseg.models.uda.self_training import SelfTraining
 from mmseg.models.uda.source_only import SourceOnly
 from mmseg.models.uda.step_context import Progress, StepContext
+from mmseg.models.uda.tpld import TPLD
 from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.models.uda.uda_decorator import Objective, Step, UDADecorator
 
@@ -24,6 +25,7 @@ __all__ = [
     "DACS",
     "FCAN",
     "ROAD",
+    "TPLD",
     "AdvEnt",
     "AdvSeg",
     "BlockMaskGenerator",

@@ -79,7 +79,7 @@ class AdvSeg(UDADecorator):
 
     def objectives(self, batch: UDABatch) -> Iterator[Losses | Objective]:
         """Source cross entropy, adversarial loss on the target, then the discriminators."""
-        logits, losses = self.model.forward_outputs(batch.img, batch.gt_semantic_seg)
+        logits, losses = self.source_outputs(batch)
         source = self.seen(logits, detach=True)
         yield losses
 
@@ -89,6 +89,10 @@ class AdvSeg(UDADecorator):
 
         yield Objective(self.discriminator_losses("D_src", source, SOURCE), DISCRIMINATOR)
         yield Objective(self.discriminator_losses("D_trg", target, TARGET), DISCRIMINATOR)
+
+    def source_outputs(self, batch: UDABatch) -> tuple[dict[str, Tensor], Losses]:
+        """Logits of each output on source images, and what is learnt from their labels."""
+        return self.model.forward_outputs(batch.img, batch.gt_semantic_seg)
 
     def discriminator_input(self, logits: Tensor) -> Tensor:
         """What a discriminator looks at: class probabilities (B, C, H, W) of an output."""

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmseg.errors import ConfigError
 from mmseg.models.losses import is_labelled
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
+from mmseg.models.uda.parts.bootstrapping import Bootstrapping
 from mmseg.models.uda.parts.confidence_regulariser import ConfidenceRegulariser
 from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.models.uda.uda_decorator import UDADecorator
@@ -33,6 +34,8 @@ class SelfTraining(UDADecorator):
     Args:
         model: The student segmentor.
         regulariser: Arguments of :class:`ConfidenceRegulariser`, r; None = without.
+        beta: Share of the chosen label in TPLD's loss on the target, see :class:`Bootstrapping`; None =
+            without this loss.
         norm_eval: Batch norms use their stored statistics, as published.
         masking: See :class:`UDADecorator`.
 
@@ -44,11 +47,13 @@ class SelfTraining(UDADecorator):
         self,
         model: dict | EncoderDecoder,
         regulariser: Mapping[str, Any] | None = None,
+        beta: float | None = None,
         norm_eval: bool = True,
         masking: dict | None = None,
     ) -> None:
         super().__init__(model, masking)
         self.regulariser = ConfidenceRegulariser.build(regulariser)
+        self.bootstrapping = None if beta is None else Bootstrapping(self.model.num_classes, beta)
         self.norm_eval = norm_eval
 
     def train(self, mode: bool = True) -> "SelfTraining":
@@ -61,14 +66,17 @@ class SelfTraining(UDADecorator):
         return self
 
     def objectives(self, batch: UDABatch) -> Iterator[Losses]:
-        """Cross entropy and regulariser on all images."""
+        """Cross entropy on all images, with what the regulariser and the bootstrapping loss add to it."""
         img, label, from_target = labelled_images(batch)
-        if self.regulariser is None:
-            yield self.model.forward_train(img, label)[0]
-            return
-        logits, losses = self.model.forward_outputs(img, label, size=img.shape[2:])
-        regularity = self.regulariser(logits["main"], is_labelled(label), from_target)
-        yield losses | {"regulariser.loss": regularity}
+        labelled, weight = is_labelled(label), None
+        if self.bootstrapping is not None:
+            weight = self.bootstrapping.label_weight(from_target, labelled)
+        logits, losses = self.model.forward_outputs(img, label, img.shape[2:], weight)
+        if self.regulariser is not None:
+            losses["regulariser.loss"] = self.regulariser(logits["main"], labelled, from_target)
+        if self.bootstrapping is not None:
+            losses["bootstrapping.loss"] = self.bootstrapping(logits["main"], labelled, from_target)
+        yield losses
 
 
 def labelled_images(batch: UDABatch) -> tuple[Tensor, Tensor, Tensor]:

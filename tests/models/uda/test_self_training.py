@@ -1,5 +1,7 @@
 """Self-training in rounds: its batches, losses and training steps."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,8 +15,10 @@ from mmseg.checkpoints.weights import compare
 from mmseg.config.base import base
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
 from mmseg.errors import ConfigError
+from mmseg.labelling.label_folder import RoundLabels
 from mmseg.models.losses import CrossEntropyLoss, is_labelled
-from mmseg.models.uda import SelfTraining, UDABatch, UDADecorator
+from mmseg.models.uda import TPLD, SelfTraining, UDABatch, UDADecorator
+from mmseg.models.uda.parts.bootstrapping import Bootstrapping
 from mmseg.models.uda.parts.confidence_regulariser import ConfidenceRegulariser
 from mmseg.registry import MODELS
 
@@ -176,11 +180,76 @@ def test_batch_norms_keep_their_statistics_unless_told_otherwise():
 
 @pytest.mark.parametrize("data", [pairs(), mixed(pairs())], ids=["pairs", "mixed"])
 def test_a_step_of_self_training_reads_nothing_back(data):
-    method = tiny_method(SelfTraining, uda_steps.tiny(), **REGULARISED)
+    method = tiny_method(SelfTraining, uda_steps.tiny(), **REGULARISED, beta=0.9)
     uda_steps.step_without_values(method, {name: x.to("meta") for name, x in data.items()})
 
 
-# ------------------------------------------------------------ published steps
+# ---------------------------------------------------------------------------------------------- TPLD
+
+
+def round_labels(thresholds: list[float] | None) -> RoundLabels:
+    return RoundLabels(Path("rounds/0"), 0, list("abcd"), "", thresholds, [], {}, {"soft": True})
+
+
+THRESHOLDS = [0.9, 0.5, 0.25, 1.0]
+
+
+def test_bootstrapping_is_its_formula_but_for_a_constant():
+    random = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, 4, 3, 5, generator=random, dtype=torch.float64).requires_grad_()
+    label = torch.randint(4, (2, 3, 5), generator=random)
+    label[:, 0] = 255
+    loss = Bootstrapping(4, beta=0.7).double()
+    loss.begin_round(round_labels(THRESHOLDS))
+    labelled = is_labelled(label)
+    entropy = CrossEntropyLoss(avg_non_ignore=True)
+    found = entropy(logits, label, loss.label_weight(FROM_TARGET, labelled))
+    found = found + loss(logits, labelled, FROM_TARGET)
+    p, total = logits.softmax(dim=1), 0.0
+    for image, row, column in labelled.nonzero().tolist():
+        chosen = label[image, row, column]
+        if image == 0:
+            total = total - p[image, chosen, row, column].log()
+            continue
+        q = p[image, :, row, column] / torch.tensor(THRESHOLDS, dtype=torch.float32).double()
+        mixed = 0.7 * torch.nn.functional.one_hot(chosen, 4) + 0.3 * q
+        total = total - (mixed * q.log()).sum() - 0.7 * torch.tensor(THRESHOLDS)[chosen].double().log()
+    torch.testing.assert_close(found, total / labelled.sum(), rtol=1e-7, atol=0)
+
+
+def test_bootstrapping_needs_thresholds_and_a_share():
+    with pytest.raises(ConfigError, match="has labels without thresholds"):
+        Bootstrapping(4, 0.9).begin_round(round_labels(None))
+    with pytest.raises(ConfigError, match=r"beta=1\.5"):
+        Bootstrapping(4, 1.5)
+
+
+def test_bootstrapping_of_certain_labels_alone_is_self_training():
+    log = step(mixed(pairs()), beta=1.0)
+    assert log.pop("bootstrapping.loss") == 0
+    assert log == pytest.approx(step(mixed(pairs())), rel=1e-6)
+
+
+def test_a_round_of_tpld_reaches_the_loss():
+    """Thresholds are taken over from the round, and easy images have soft labels."""
+    method = tiny_method(TPLD, uda_steps.tiny(auxiliary=1), beta=0.5)
+    soft = torch.nn.functional.one_hot(tiny_batch()["gt_semantic_seg"], 4).movedim(3, 1) * 0.5
+    logs = []
+    for thresholds in ([1.0] * 4, THRESHOLDS):
+        method.begin_round(round_labels(thresholds))
+        with torch.no_grad():
+            batch = UDABatch.from_dict(tiny_batch() | dict(soft_label=soft))
+            logs.append(method.source_outputs(batch)[1])
+    first, second = logs
+    assert first["decode.loss_seg"] == second["decode.loss_seg"] > 0
+    assert first["bootstrapping.loss"] != second["bootstrapping.loss"]
+    hard = method.source_outputs(UDABatch.from_dict(tiny_batch()))[1]
+    torch.testing.assert_close(2 * first["decode.loss_seg"], hard["decode.loss_seg"].detach())
+    log = method.train_step(tiny_batch() | dict(soft_label=soft), wrappers(method))
+    assert {"G_trg.loss.main", "D_src.loss.aux", "bootstrapping.loss"} <= log.keys()
+
+
+# ------------------------------------------------------------------------------------- published steps
 
 
 def with_published_weights(method: UDADecorator, names: str, prefix: str) -> dict[str, str]:
