@@ -22,6 +22,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
+from mmseg.labelling.label_folder import RoundLabels
 from mmseg.models.data_preprocessor import SegDataPreprocessor
 from mmseg.models.layers.precision import full_precision
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
@@ -146,6 +147,16 @@ class UDADecorator(BaseModel):
         for part in self.modules():
             if part is not self and hasattr(part, "begin_run"):  # reads what it needs of the data
                 part.begin_run()
+
+    def begin_round(self, labels: RoundLabels) -> None:
+        """Say which labels the coming steps work with; in a resumed run called again inside the round.
+
+        Args:
+            labels: Of the target images, with what the labeller has found (thresholds, rare classes).
+        """
+        for part in self.modules():
+            if part is not self and hasattr(part, "begin_round"):
+                part.begin_round(labels)
 
     def train(self, mode: bool = True) -> "UDADecorator":
         """Switch the networks to training or evaluation; frozen ones stay in eval mode."""
