@@ -14,6 +14,7 @@ COMMANDS = {
     "describe": ("describe_dataset", "write a data set config for a folder"),
     "verify": ("verify_dataset", "check the data of a config"),
     "label": ("label_target", "label images with a trained network"),
+    "prior": ("make_spatial_prior", "count where in the image classes lie, for CBST"),
     "prepare": ("prepare_data", "decode and resize the training data once"),
     "adapt": ("adapt_appearance", "make images of one folder look like those of another"),
     "configs": ("configs", "copy the configs that come with the package"),

@@ -5,9 +5,11 @@ smoothed by a Gaussian of 70 x 70 pixels. The published file and script cannot b
 frequencies are scaled and the width of the Gaussian in its window are not known to be the published ones.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -92,10 +94,19 @@ class SpatialPrior:
         scaled = np.stack([each / mean for each, mean in zip(frequencies, means, strict=True)])
         return cls(torch.from_numpy(scaled.astype(np.float32)))
 
-    def write(self, path: str | Path) -> None:
-        """Write ``prior``, (K, h, w) float32, as an ``.npz`` file."""
+    def write(self, path: str | Path, settings: str = "{}") -> None:
+        """Write ``prior``, (K, h, w) float32, and as JSON how it was made, as an ``.npz`` file."""
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, prior=self.values.numpy())
+            np.savez_compressed(file, prior=self.values.numpy(), settings=settings)
+
+    @staticmethod
+    def settings_of(path: str | Path) -> dict[str, Any]:
+        """How the prior of a file was made; empty where that is not known."""
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return json.loads(archive["settings"].item())
+        except (OSError, ValueError, KeyError, EOFError):
+            return {}
 
     @classmethod
     def read(cls, path: str | Path) -> "SpatialPrior":
