@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "engine": FOUNDATION | {"datasets", "evaluation", "labelling", "visualization"}
     | {"models", "models.layers", "models.segmentors", "models.uda"},
     "legacy": FOUNDATION | {"models", "models.backbones"},
-    "config": FOUNDATION | {"datasets", "legacy"},
+    "config": FOUNDATION | {"datasets", "labelling", "legacy"},
     "experiments": FOUNDATION | {"config", "datasets", "legacy", "toy"},
     "apis": FOUNDATION | {"config", "datasets", "engine", "evaluation", "labelling", "visualization"}
     | {"models", "models.segmentors", "models.uda"},

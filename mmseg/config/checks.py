@@ -25,6 +25,7 @@ from mmseg.datasets.loaders import LOADERS, data_of
 from mmseg.datasets.transforms import RandomCrop
 from mmseg.datasets.verify import Part, quick_check
 from mmseg.errors import CheckpointError, ConfigError
+from mmseg.labelling.rounds import Rounds
 from mmseg.registry import (
     DATA_SAMPLERS,
     DATASETS,
@@ -89,7 +90,8 @@ def check_before_training(cfg: Config) -> None:
     _check_launcher(cfg.get("launcher", "none"))
     if cfg.get("uda"):
         _check_uda(cfg)
-    for path in (cfg.model.get("pretrained"), cfg.get("load_from")):
+    labelling = (cfg.get("rounds") or {}).get("checkpoint")
+    for path in (cfg.model.get("pretrained"), cfg.get("load_from"), labelling):
         if path and path != TIMM_WEIGHTS:
             require_file(path)
     if cfg.get("resume") and cfg.get("load_from") and not is_intact(cfg.load_from):
@@ -98,6 +100,8 @@ def check_before_training(cfg: Config) -> None:
         )
     first, *others = quick_check(cfg, ("train_dataloader", "val_dataloader"))
     check_classes(cfg, first)
+    if cfg.get("rounds"):
+        _check_images_of_rounds([first, *others])
     for warning in schedule_warnings(cfg):
         print(f"warning: {warning}", file=sys.stderr)
     if cfg.get("uda"):
@@ -139,6 +143,43 @@ def validation_problem(training: Part, part: Part) -> str:
         f"the classes of {part.name} are not those of the training data: class {first[0]} is {first[1][0]!r} "
         f"there and {first[1][1]!r} here; list the same classes in the same order"
     )
+
+
+def check_rounds(cfg: Config) -> None:
+    """Refuse settings of rounds that do not fit, or parts that know nothing of rounds.
+
+    Raises:
+        ConfigError: Names the setting.
+    """
+    if not cfg.get("rounds"):
+        return
+    Rounds.from_config(cfg.rounds, cfg.train_cfg.get("max_iters"))
+    data = cfg.train_dataloader.dataset.type
+    for place, name, registry, expected in (
+        ("uda", (cfg.get("uda") or {}).get("type"), MODELS, "a UDA method, as dict(type='SelfTraining')"),
+        ("train_dataloader.dataset", data, DATASETS, "SelfTrainingDataset, EasyHardDataset or UDADataset"),
+    ):
+        if not hasattr(registry.get(name) if isinstance(name, str) else name, "begin_round"):
+            raise ConfigError(
+                f"config: rounds with {place} {name!r}, which cannot use the labels of a round (no "
+                f"begin_round); expected {expected}"
+            )
+
+
+def _check_images_of_rounds(parts: Sequence[Part]) -> None:
+    """Every target image of the training data is labelled in a round."""
+    images = {part.name: part.dataset for part in parts}
+    target, labelled = images.get("train target"), images.get("rounds.images")
+    if target is None or labelled is None:
+        return
+    names = {sample.name for sample in labelled.samples}
+    missing = [sample.name for sample in target.samples if sample.name not in names]
+    if missing:
+        raise ConfigError(
+            f"config: rounds.images ({labelled.img_dir}) lacks {len(missing)} of the {len(target)} images of "
+            f"the target of training ({target.img_dir}), for example {missing[0]!r}; expected the same "
+            "images: give both the same data_root, img_dir and split"
+        )
 
 
 def _check_launcher(launcher: str) -> None:
@@ -305,6 +346,7 @@ def check_config(cfg: Config) -> None:
             "--no-validate"
         )
     _check_accumulation(cfg)
+    check_rounds(cfg)
     for place, wrapper in _optim_wrappers(cfg).items():
         rate = wrapper["optimizer"].get("lr")
         if not fits(rate, float) or rate < 0:

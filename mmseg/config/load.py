@@ -21,7 +21,7 @@ TOP_LEVEL_KEYS = {
     "auto_scale_lr", "cfg", "compile", "custom_hooks", "custom_imports", "data_preprocessor", "default_hooks",
     "default_scope", "env_cfg", "exp", "experiment_name", "git_rev", "launcher", "load_from", "log_level",
     "log_processor", "model", "model_wrapper_cfg", "name", "new_classifier", "optim_wrapper", "remap_classes",
-    "other_networks", "param_scheduler", "randomness", "resume", "sync_bn",
+    "other_networks", "param_scheduler", "randomness", "resume", "rounds", "sync_bn",
     "test_cfg", "test_dataloader", "test_evaluator", "train_cfg", "train_dataloader", "uda", "val_cfg",
     "val_dataloader", "val_evaluator", "visualizer", "work_dir",
 }  # fmt: skip

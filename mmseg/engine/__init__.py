@@ -10,6 +10,7 @@ from mmseg.engine.hooks.runtime_info import BufferedRuntimeInfoHook
 from mmseg.engine.legacy_sgd import LegacySGD
 from mmseg.engine.optim_wrapper import SegmentationOptimWrapper
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
+from mmseg.engine.rounds import RoundsTrainLoop
 from mmseg.engine.runner import SegmentationRunner
 from mmseg.engine.schedules import PolyWarmupLR
 from mmseg.engine.train_loop import SafeTrainLoop
@@ -26,6 +27,7 @@ __all__ = [
     "PredictionWriterHook",
     "PreemptionHook",
     "ResultsHook",
+    "RoundsTrainLoop",
     "SafeCheckpointHook",
     "SafeTrainLoop",
     "SegmentationOptimWrapper",

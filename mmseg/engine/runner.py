@@ -12,7 +12,7 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.model import convert_sync_batchnorm, is_model_wrapper
 from mmengine.optim import OptimWrapper, build_optim_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -160,6 +160,12 @@ class SegmentationRunner(Runner):
             schedulers = {name: network.get("param_scheduler", []) for name, network in others.items()}
             self.param_schedulers: dict = {STUDENT: self.param_schedulers or [], **schedulers}
         return build_optim_wrapper(self.model, optim_wrapper)
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop; a config with ``rounds`` trains in rounds."""
+        if isinstance(loop, dict) and self.cfg.get("rounds"):
+            loop = {**loop, "type": "RoundsTrainLoop", "rounds": self.cfg.rounds}
+        return super().build_train_loop(loop)
 
     @staticmethod
     def build_dataloader(

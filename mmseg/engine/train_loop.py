@@ -111,7 +111,7 @@ class SafeTrainLoop(IterBasedTrainLoop):
             failure = error
         if not in_any_process(failure is not None):
             return batch
-        for hook in self._checkpoint_hooks():
+        for hook in self._checkpoint_hooks() if self._iter else []:
             hook.save(self.runner, self._iter)
         in_any_process(False)  # nobody leaves, and has the others killed, while the first process is writing
         raise failure or TrainingError(

@@ -54,7 +54,7 @@ class SafeCheckpointHook(Hook):
 
     def before_train(self, runner) -> None:
         """Continue with the best score of the run that is resumed."""
-        self.saved = runner.iter
+        self.saved = runner.iter or -1  # also at the start of a run there is something to store
         if is_main_process():
             for unfinished in Path(runner.work_dir).glob(".*.pth*.tmp"):  # of a killed process
                 unfinished.unlink()
@@ -97,7 +97,7 @@ class SafeCheckpointHook(Hook):
         except OSError as error:
             message = f"{work_dir / name}: the checkpoint cannot be written ({error}); "
             if required:
-                before = f"iteration {self.saved}" if self.saved else "none"
+                before = f"iteration {self.saved}" if self.saved >= 0 else "none"
                 raise CheckpointError(
                     message + f"free some space and continue with --resume (last checkpoint: {before})"
                 ) from error

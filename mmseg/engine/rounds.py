@@ -1,0 +1,193 @@
+"""Training in rounds: the network labels the target, trains on these labels, labels it again."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+from mmengine.dist import get_world_size
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner.loops import _InfiniteDataloaderIterator
+
+from mmseg.checkpoints.weights import load_checkpoint
+from mmseg.datasets import SegmentationDataset
+from mmseg.datasets.transforms import LoadImage
+from mmseg.engine.prediction import Predictor, weights_digest
+from mmseg.engine.train_loop import SafeTrainLoop
+from mmseg.errors import CheckpointError, DataError
+from mmseg.labelling.label_folder import RoundLabels
+from mmseg.labelling.label_images import label_images
+from mmseg.labelling.labeller import Labeller
+from mmseg.labelling.rounds import Rounds
+from mmseg.labels import IGNORE_INDEX
+from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
+from mmseg.registry import DATASETS, LABELLERS, LOOPS, MODELS
+from mmseg.visualization.grid import draw_comparison
+
+WEIGHTS = "weights_of_round"
+"""Name of the digest of the weights that labelled the round, in the state of a run."""
+
+
+@LOOPS.register_module()
+class RoundsTrainLoop(SafeTrainLoop):
+    """A training whose rounds begin with labels of the target::
+
+        for r in range(rounds):
+            labels = labeller(network(x) for x in target images)      # WORK_DIR/rounds/r, whole or not at all
+            data set and method begin the round with these labels, the optimizer without momentum
+            for t in range(length of the round):
+                step(next batch)
+
+    The round is a function of the iteration. A checkpoint is written before the images are labelled, so a run
+    that is killed meanwhile labels them again with the same weights; inside a round it needs the folder.
+
+    Args:
+        rounds: Section ``rounds`` of the config, see :class:`~mmseg.labelling.rounds.Rounds`.
+        others: Of the base class.
+
+    Raises:
+        ConfigError: A setting is unknown or does not fit.
+    """
+
+    dataloader: Any
+
+    def __init__(self, runner: Any, dataloader: Any, rounds: dict, **others: Any) -> None:
+        super().__init__(runner, dataloader, **others)
+        self.rounds = Rounds.from_config(rounds, self._max_iters)
+        self.labeller: Labeller = LABELLERS.build(dict(self.rounds.labeller))
+        settings = {**self.rounds.images, "load_labels": False, "test_mode": True}
+        self.images: SegmentationDataset = DATASETS.build(settings)
+        self.round: int | None = None
+
+    def folder(self, round: int) -> Path:
+        """Where the labels of a round are."""
+        return Path(self.runner.work_dir) / "rounds" / str(round)
+
+    def _next_batch(self) -> dict:
+        round = self.rounds.at(self._iter)
+        if round != self.round:
+            self._begin_round(round)
+        return super()._next_batch()
+
+    def _begin_round(self, round: int) -> None:
+        """Label the images, or on a resume inside the round read their labels, and hand them out."""
+        first = self.rounds.first_iteration(round)
+        self.dataloader_iterator = None  # its workers hold the data of the round before
+        labels = self._labelled(round) if self._iter == first else self._read(round)
+        share = labels.summary["labelled_share"]
+        classes = zip(labels.classes, labels.summary["class_shares"], strict=True)
+        self.runner.logger.info(
+            f"Round {round + 1} of {self.rounds.number}: {share:.1%} of the pixels of "
+            f"{labels.summary['labelled_images']} images are labelled, of these "
+            + ", ".join(f"{name} {part:.2%}" for name, part in classes)
+        )
+        dataset = self.dataloader.dataset
+        dataset.begin_round(labels, first * self.dataloader.batch_size * get_world_size())
+        settings = {**self.runner.cfg.train_dataloader, "dataset": dataset}
+        self.dataloader = self.runner.build_dataloader(settings, seed=self.runner.seed)
+        self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
+        self.dataloader_iterator.skip_iter(self._iter)
+        self._method.begin_round(labels)
+        if self._iter == first and self.rounds.reset_optimizer:
+            wrapper = self.runner.optim_wrapper
+            for each in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]:
+                each.optimizer.state.clear()
+        self.runner.message_hub.update_info(WEIGHTS, labels.weights)
+        self.round = round
+
+    @property
+    def _method(self) -> Any:
+        model = self.runner.model
+        return model.module if is_model_wrapper(model) else model
+
+    def _labelled(self, round: int) -> RoundLabels:
+        """Labels by the network of this moment, or what an earlier start has made of the same weights."""
+        for hook in self._checkpoint_hooks():
+            hook.save(self.runner, self._iter)
+        network = self._network()
+        weights, folder = weights_digest(network), self.folder(round)
+        try:
+            labels = RoundLabels.read(folder)
+        except DataError:
+            labels = None  # there are none yet
+        if labels is None or not self._fits(labels, weights):
+            self.runner.logger.info(
+                f"Round {round + 1} of {self.rounds.number}: labelling {len(self.images)} images"
+            )
+            how = {key: getattr(self.rounds, key) for key in ("scales", "flip", "average", "upsampling")}
+            predictor = Predictor(network.eval(), self.images, **how)
+            with self._compiled(False):
+                labels = label_images(
+                    self.labeller, round, predictor.names, predictor, folder, weights, self.images.classes,
+                    lambda partial: self._draw(partial, predictor),
+                )  # fmt: skip
+        self.runner.model.train()
+        return labels
+
+    def _network(self) -> EncoderDecoder:
+        """What labels: the student, or the network of another run."""
+        student = self._method.model
+        if self.rounds.checkpoint is None:
+            return student
+        network = MODELS.build(dict(copy.deepcopy(self.runner.cfg.model), pretrained=None))
+        load_checkpoint(network, self.rounds.checkpoint)
+        return network.to(next(student.parameters()).device)
+
+    def _fits(self, labels: RoundLabels, weights: str) -> bool:
+        settings = json.loads(json.dumps(self.labeller.settings))
+        return labels.weights == weights and labels.summary["labeller"] == settings
+
+    def _read(self, round: int) -> RoundLabels:
+        """The labels of a round that has begun before the run was interrupted.
+
+        Raises:
+            CheckpointError: They are missing or others.
+        """
+        folder, expected = self.folder(round), self.runner.message_hub.get_info(WEIGHTS, None)
+        problem = ""
+        try:
+            labels = RoundLabels.read(folder)
+            if expected is not None and labels.weights != expected:
+                problem = f"{folder}: holds labels by the weights {labels.weights}, expected {expected}"
+        except DataError as error:
+            problem = str(error)
+        if problem:
+            raise CheckpointError(
+                f"{problem}. The run goes on at iteration {self._iter}, inside round {round} (counted from "
+                f"0), and needs the labels that this round began with: restore {folder}, or start again in "
+                "an empty folder"
+            )
+        return labels
+
+    def _draw(self, labels: RoundLabels, predictor: Predictor) -> None:
+        """Some images with prediction, labels, and what is new among these since the last round."""
+        number, last = min(self.rounds.pictures, len(self.images)), None
+        if not number:
+            return
+        if labels.round:
+            last = RoundLabels.read(self.folder(labels.round - 1))
+        columns: dict[str, list] = {"prediction": [], "chosen labels": [], "added since the last round": []}
+        samples = [self.images.samples[len(self.images) * n // number] for n in range(number)]
+        load, pictures = LoadImage.of(self.images.transforms), []
+        for n, sample in enumerate(samples):
+            prediction = predictor(len(self.images) * n // number).argmax(dim=0).byte().cpu().numpy()
+            chosen = _label_map(labels, sample.name, prediction)
+            added = chosen.copy()
+            if last is not None:
+                before = _label_map(last, sample.name, prediction)
+                added[before != IGNORE_INDEX] = IGNORE_INDEX
+            pictures.append(load.read(sample.img_path))
+            for column, value in zip(columns.values(), (prediction, chosen, added), strict=True):
+                column.append(value)
+        draw_comparison(
+            pictures, columns, self.images.palette, labels.folder / "pictures.png",
+            names=[sample.name for sample in samples], classes=self.images.classes,
+        )  # fmt: skip
+
+
+def _label_map(labels: RoundLabels, name: str, like: Any) -> Any:
+    """(H, W) uint8 labels of an image, all 255 where the round has none for it."""
+    path = labels.folder / "labels" / f"{name}.png"
+    return cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else like * 0 + IGNORE_INDEX
