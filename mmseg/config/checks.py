@@ -153,7 +153,13 @@ def check_rounds(cfg: Config) -> None:
     """
     if not cfg.get("rounds"):
         return
-    Rounds.from_config(cfg.rounds, cfg.train_cfg.get("max_iters"))
+    rounds = Rounds.from_config(cfg.rounds, cfg.train_cfg.get("max_iters"))
+    counts = cfg.optim_wrapper.get("accumulative_counts", 1)
+    if any(length % counts for length in rounds.lengths):
+        raise ConfigError(
+            f"config: rounds.length={rounds.length} with optim_wrapper.accumulative_counts={counts}; "
+            "expected multiples of it, so that a round ends with a whole step"
+        )
     data = cfg.train_dataloader.dataset.type
     for place, name, registry, expected in (
         ("uda", (cfg.get("uda") or {}).get("type"), MODELS, "a UDA method, as dict(type='SelfTraining')"),

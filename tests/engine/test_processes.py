@@ -11,6 +11,7 @@ import pytest
 import torch
 import toy_run
 from mmengine.config import Config
+from rounds_run import LAST, NUMBER, rounds_config
 from toy_run import ROOT, log_entries, run_training, toy_config, uda_config, write_config
 
 from mmseg.checkpoints.weights import read_checkpoint
@@ -95,6 +96,11 @@ for path in sys.argv[1:]:
     cfg = load_config(path)
     torch.save(train(cfg).state_dict(), f"{cfg.work_dir}/rank{get_rank()}.pt")
 """
+TRAIN_ROUNDS = f"""
+import sys
+sys.path.insert(0, "{ROOT / "tests"}")
+import rounds_run
+{TRAIN_ALL}"""
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +246,29 @@ def test_what_fails_in_one_process_ends_both_and_loses_no_step(data, tmp_path):
     assert [path.name for path in (tmp_path / "gradient").glob("*.pth")] == ["iter_2.pth"]
     state = read_checkpoint(tmp_path / "gradient" / "iter_2.pth")["state_dict"]
     assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_two_processes_share_the_images_of_a_round(toy_data, tmp_path):
+    """Each predicts its part of them; labels and weights are those of one process."""
+    cfgs = {
+        processes: rounds_config(
+            toy_data, tmp_path / str(processes), {"train_dataloader.batch_size": 2 // processes}
+        )
+        for processes in (1, 2)
+    }
+    run_training(cfgs[1])
+    done = in_two_processes(TRAIN_ROUNDS, {"rounds": cfgs[2]}, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (tmp_path / str(processes) for processes in (1, 2))
+    first = sorted(path.relative_to(one) for path in (one / "rounds/0").rglob("*.*"))
+    assert len(first) > 4 and all((two / path).read_bytes() == (one / path).read_bytes() for path in first)
+    for round in range(1, NUMBER):  # weights differ by the order of sums
+        found, expected = (
+            json.loads((run / f"rounds/{round}/summary.json").read_text()) for run in (two, one)
+        )
+        assert found["thresholds"] == pytest.approx(expected["thresholds"], abs=2e-5)
+        assert found["pixels"] == pytest.approx(expected["pixels"], abs=5)
+    ends = [read_checkpoint(run / f"iter_{LAST}.pth")["state_dict"] for run in (two, one)]
+    assert_close(*ends, 1e-6)
+    ranks = [torch.load(two / f"rank{rank}.pt") for rank in (0, 1)]
+    assert_close(*ranks, 0)

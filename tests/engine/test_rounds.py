@@ -19,16 +19,34 @@ from toy_run import NUM_TRAIN, ROOT, Run, copy_data, run_training, write_config
 
 from mmseg.checkpoints.weights import read_checkpoint
 from mmseg.config.checks import check_config
+from mmseg.datasets import SelfTrainingDataset
 from mmseg.engine.prediction import Predictor, weights_digest
 from mmseg.errors import CheckpointError, ConfigError, DataError
 from mmseg.labelling.label_folder import RoundLabels
+from mmseg.models.uda import DACS
 from mmseg.registry import DATASETS, MODELS
+
+ACCUMULATION = {"optim_wrapper.accumulative_counts": 2, "default_hooks.checkpoint.interval": 2}
 
 
 @pytest.fixture(scope="module")
-def run(toy_data, tmp_path_factory) -> Run:
+def positions() -> list[int]:
+    """First position of each round of ``run``."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def run(toy_data, tmp_path_factory, positions) -> Run:
     """A finished run that nothing has disturbed, with all its checkpoints."""
-    return run_training(rounds_config(toy_data, tmp_path_factory.mktemp("rounds")))
+    before = SelfTrainingDataset.begin_round
+
+    def noted(self, labels, first_position):
+        positions.append(first_position)
+        before(self, labels, first_position)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SelfTrainingDataset, "begin_round", noted)
+        return run_training(rounds_config(toy_data, tmp_path_factory.mktemp("rounds")))
 
 
 def same(found, expected) -> bool:
@@ -81,6 +99,11 @@ def test_each_round_is_labelled_by_the_network_that_begins_it(run):
     assert run.model.begun == list(range(NUMBER))
 
 
+def test_positions_of_a_round_begin_behind_those_of_the_last(run, positions):
+    assert positions == [round * LENGTH * run.cfg.train_dataloader.batch_size for round in range(NUMBER)]
+    assert positions[1] == 4
+
+
 def test_the_log_tells_the_share_of_each_class(run):
     log = next(run.work_dir.glob("*/*.log")).read_text()
     for round in range(NUMBER):
@@ -115,6 +138,31 @@ def test_another_network_labels(run, toy_data, tmp_path):
     folders = [RoundLabels.read(tmp_path / "rounds" / str(round)) for round in range(NUMBER)]
     assert {labels.weights for labels in folders} == {weights_digest(run.model.model)}
     assert folders[0].thresholds != folders[1].thresholds, "another portion"
+
+
+def test_dacs_starts_from_the_labels_of_a_round(toy_data, tmp_path, monkeypatch):
+    """Chosen pixels keep their label with full trust, the teacher labels the others."""
+    cfg = rounds_config(
+        toy_data, tmp_path, {"rounds.number": 2, "rounds.length": 1, "train_cfg.max_iters": 2}
+    )
+    cfg.train_dataloader.dataset.type = "UDADataset"
+    del cfg.train_dataloader.dataset["source_portions"]
+    cfg.uda = dict(type="DACS", pseudo_threshold=0.9, blur=False)
+    seen, before = [], DACS.mixed_objective
+
+    def noted(self, batch, pseudo):
+        teacher = self.teacher.label(batch.target_img, batch.valid_pseudo_mask, batch.context)
+        seen.append((batch.target_label, pseudo, teacher))
+        return before(self, batch, pseudo)
+
+    monkeypatch.setattr(DACS, "mixed_objective", noted)
+    run_training(cfg)
+    assert len(seen) == 2
+    for label, pseudo, teacher in seen:
+        chosen = label != 255
+        assert 0 < chosen.float().mean() < 1 and float(teacher.weight.max()) < 1
+        assert torch.equal(pseudo.label, torch.where(chosen, label, teacher.label))
+        assert torch.equal(pseudo.weight, torch.where(chosen, torch.ones(()), teacher.weight))
 
 
 # ---------------------------------------------------------------------------------------------- interruptions
@@ -229,6 +277,7 @@ def test_ten_kills_at_random_moments(run, toy_data, tmp_path):
         ({"rounds.length": [2, 4]}, r"rounds\.number=3 with rounds\.length=\[2, 4\].*one for each round"),
         ({"rounds.length": "2"}, r"rounds\.length='2'"),
         ({"rounds.lengths": 2}, "lengths is unknown; expected number, length, labeller, images"),
+        (ACCUMULATION | {"rounds.length": [1, 3, 2]}, "ends with a whole step"),
         ({"uda.type": "EncoderDecoder"}, "rounds with uda 'EncoderDecoder'"),
         ({"train_dataloader.dataset.type": "GTADataset"}, "train_dataloader.dataset 'GTADataset'"),
     ],

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field, fields
 
+import torch
 from torch import Tensor
 
 from mmseg.errors import ConfigError
+from mmseg.models.losses import is_labelled
 from mmseg.models.uda.parts.ema_teacher import EMATeacher, PseudoLabel
 from mmseg.models.uda.step_context import NO_RUN, ONE_PROCESS, Progress, StepContext
 
@@ -78,9 +80,17 @@ class UDABatch:
             self.pictures.update({name: x for name, x in pictures.items() if name not in self.pictures})
 
     def labelled_by(self, teacher: EMATeacher) -> PseudoLabel:
-        """The target images as a teacher labels them; each teacher is asked once per step."""
+        """The target images as a teacher labels them, except for pixels whose label a round has chosen: those
+        keep it, with full trust. Each teacher is asked once per step."""
         if teacher not in self._labels:
-            self._labels[teacher] = teacher.label(self.target_img, self.valid_pseudo_mask, self.context)
+            pseudo = teacher.label(self.target_img, self.valid_pseudo_mask, self.context)
+            if self.target_label is not None:
+                chosen = is_labelled(self.target_label)
+                pseudo = PseudoLabel(
+                    torch.where(chosen, self.target_label, pseudo.label),
+                    pseudo.weight.masked_fill(chosen, 1.0),
+                )
+            self._labels[teacher] = pseudo
         return self._labels[teacher]
 
     def trusted(self) -> dict[str, Tensor]:
