@@ -120,7 +120,7 @@ def _refuse_imports(config: Mapping[str, Any], path: Path) -> None:
     """Check that nothing in a JSON config makes a registry import a module or a config read another file."""
     if path.suffix != ".json":
         return
-    for place, key, value in _entries(config):
+    for place, key, value in entries(config):
         if key in ("_base_", "custom_imports") and value:
             reason = f"{place} in a JSON config, which may not run other files"
         elif key in ("default_scope", "_scope_") and value not in SCOPES:
@@ -135,15 +135,15 @@ def _refuse_imports(config: Mapping[str, Any], path: Path) -> None:
         )
 
 
-def _entries(value: Any, place: str = "") -> Iterator[tuple[str, str, Any]]:
+def entries(value: Any, place: str = "") -> Iterator[tuple[str, str, Any]]:
     """Dotted name, key and value of every entry of every dictionary in a config."""
     if isinstance(value, Mapping):
         for key, entry in value.items():
             yield f"{place}{key}", str(key), entry
-            yield from _entries(entry, f"{place}{key}.")
+            yield from entries(entry, f"{place}{key}.")
     elif isinstance(value, list | tuple):
         for index, entry in enumerate(value):
-            yield from _entries(entry, f"{place}{index}.")
+            yield from entries(entry, f"{place}{index}.")
 
 
 def override(cfg: Config, options: dict, path: Path) -> None:

@@ -28,6 +28,8 @@ class ConfigRow:
         group: Title of the table that it belongs to, where an experiment has several.
         norm_images: Pattern of files, the images of the target without labels. The runs of a benchmark are
             tested a second time with their statistics in the batch norms.
+        startup_scale: So many times smaller are images and crops in start-up tests; above 1 these take a few
+            seconds on a CPU, and begin with random weights instead of files that need not be there.
     """
 
     path: str | Path
@@ -38,6 +40,7 @@ class ConfigRow:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     group: str = ""
     norm_images: str = ""
+    startup_scale: ClassVar[int] = 1
 
     @property
     def name(self) -> str:
@@ -74,6 +77,7 @@ class PartsRow:
     start: str | None = None
     group: ClassVar[str] = ""
     norm_images: ClassVar[str] = ""
+    startup_scale: ClassVar[int] = 8
 
     @property
     def max_iters(self) -> int:

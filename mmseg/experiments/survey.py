@@ -1,6 +1,7 @@
 """Experiments of the methods that DAFormer, HRDA and MIC are compared with, trained as their authors did.
 
 IDs from 201 on: adversarial alignment and entropy, with the networks, images and optimizers of their time.
+A start-up test of theirs sees images at an eighth of the published size, with random weights.
 """
 
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from mmseg.experiments.experiment import Experiment, PartsRow
 
 Settings = dict[str, Any]
-SOURCES = {"gta2cs": "uda_gta_to_cityscapes", "syn2cs": "uda_synthia_to_cityscapes"}
+SOURCES = {"gta2cs": "uda_gta_to_cityscapes", "syn2cs": "uda_synthia_to_cityscapes", "cs": "cityscapes"}
 PUBLISHED_SGD: Settings = {
     "optim_wrapper.optimizer.type": "LegacySGD",
     "optim_wrapper.paramwise_cfg.published_duplicate_parameters": "backbone.network.",
@@ -101,6 +102,7 @@ def of_papers(pair: str, data: str) -> list[PartsRow]:
         *rows(only + fcn, fcn, SUPERVISED, 100_000, slow, images="768x768", **adda),
         *rows(f"adda_{fcn}", fcn, "adda", 100_000, {}, images="768x768", **adda, start=only + fcn),
         *rows(only + front, front, SUPERVISED, 150_000, VGG_SGD, of=pair),
+        *rows(f"fcnswild-global_{front}", front, "fcns_in_the_wild", 10_000, {}, **wild, start=only + front),
         *rows(f"fcnswild_{front}", front, "fcns_in_the_wild", 10_000, sizes, **wild, start=only + front),
         *rows(f"road_{dlv2}", VGG, "road", 150_000, VGG_SGD, of=pair),
         *rows(f"source-only-crops_{dlv2}", VGG, SUPERVISED, 30_000, six, **fcan),
@@ -135,6 +137,7 @@ SURVEY = {
         "AdaptSegNet: one and two levels, cross entropy and least squares",
         [
             *rows("source-only_dlv2_r101", ONE, "dacs_srconly", 150_000),
+            *rows("target-only_dlv2_r101", ONE, "dacs_srconly", 150_000, of="cs"),
             *rows("adaptsegnet_dlv2_r101", TWO, "adaptsegnet", 150_000),
             *rows(
                 "adaptsegnet-torch04_dlv2_r101", TWO, "adaptsegnet", 150_000,
@@ -187,6 +190,15 @@ SURVEY = {
             ),
             *rows(
                 "clan_dlv2_r101", CLAN, "clan", 100_000, PUBLISHED_SGD | {"uda.lambda_local": 10.0},
+                of="syn2cs", images="resolutions", schedule="sgd_clan",
+            ),
+            *rows(
+                "clan_fcn8s_vgg16", "fcn8s_clan_vgg16", "clan", 100_000, VGG_SGD,
+                of="gta2cs", images="resolutions", schedule="sgd_clan",
+            ),
+            *rows(
+                "clan_fcn8s_vgg16", "fcn8s_clan_vgg16", "clan", 100_000,
+                VGG_SGD | {"uda.lambda_local": 10.0},
                 of="syn2cs", images="resolutions", schedule="sgd_clan",
             ),
         ],

@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from mmseg.checkpoints.atomic import claim
 from mmseg.checkpoints.files import last_written
-from mmseg.config.load import override
+from mmseg.config.load import entries, override
 from mmseg.config.options import typed
 from mmseg.config.work_dir import unique_name, work_dir_for
 from mmseg.errors import ConfigError
@@ -32,19 +32,35 @@ STARTUP_TEST: dict[str, Any] = {
     "default_hooks.checkpoint.save_last": False,
     "log_level": "ERROR",
 }
+SIZES = {"train_dataloader": ("scale", "crop_size", "size"), "uda": ("target_size",)}
+"""Section of a config -> what sizes of images and crops are called there, each a pair."""
 DEBUG: dict[str, Any] = {"default_hooks.logger.interval": 10, "train_cfg.val_interval": 200}
 DEBUG_PICTURES = 10
 SLURM_OPTIONS = ("time", "partition", "account", "qos", "mem", "gpus", "cpus")
 """Options of the command line that are settings of :mod:`mmseg.launch.slurm`."""
 
 
-def mode_settings(cfg: Config, args: argparse.Namespace, others_start_here: bool = False) -> dict[str, Any]:
+def small_settings(cfg: Config, factor: int) -> dict[str, Any]:
+    """Random weights, and images and crops that are so many times smaller than those of a config."""
+    sizes = {
+        f"{section}.{place}": [edge // factor for edge in value]
+        for section, names in SIZES.items()
+        for place, key, value in entries(cfg.get(section) or {})
+        if key in names
+    }
+    return {"model.pretrained": None, **sizes}
+
+
+def mode_settings(
+    cfg: Config, args: argparse.Namespace, others_start_here: bool = False, startup_scale: int = 1
+) -> dict[str, Any]:
     """What ``--debug``, ``--startup-test`` and ``--cfg-options`` change, the last ones last.
 
     Args:
         cfg: Config of a run.
         args: The command line.
         others_start_here: Other runs start from the weights of this one, so it keeps them.
+        startup_scale: See :class:`ConfigRow`.
     """
     settings: dict[str, Any] = {}
     if args.debug:
@@ -54,6 +70,8 @@ def mode_settings(cfg: Config, args: argparse.Namespace, others_start_here: bool
                 settings[f"custom_hooks.{index}.interval"] = DEBUG_PICTURES
     if args.startup_test:
         settings |= STARTUP_TEST
+        if startup_scale > 1:
+            settings |= small_settings(cfg, startup_scale)
         if others_start_here:
             del settings["default_hooks.checkpoint.save_last"]
     return settings | (args.cfg_options or {})
@@ -100,7 +118,7 @@ class ExperimentLauncher:
         """
         cfg = run.config()
         others_start_here = any(other.start == run.name for other in self.runs)
-        override(cfg, mode_settings(cfg, self.args, others_start_here), Path(run.name))
+        override(cfg, mode_settings(cfg, self.args, others_start_here, run.row.startup_scale), Path(run.name))
         return cfg
 
     def status(self, run: Run) -> Status:

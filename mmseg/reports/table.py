@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.evaluation.metrics import MEAN_SCORES
-from mmseg.experiments.paper_results import paper_result
+from mmseg.experiments.paper_results import PaperResult, paper_results
 from mmseg.reports.collect import CLASS_PREFIX, RunResult
 
 STORED_BESIDE = {"aAcc", *(f"m{score}" for scores in MEAN_SCORES.values() for score in scores)} - {"mIoU"}
@@ -98,24 +98,35 @@ def table_rows(groups: Sequence[Group], per_class: bool = False) -> Rows:
     """Header and a row for each group: name, number of seeds, scores, and where a paper reports one of the
     runs its score and source."""
     columns = columns_of(groups, per_class)
-    published_any = any(paper_result(group.name) is not None for group in groups)
+    published_any = any(paper_results(group.name) for group in groups)
     names = (name.removeprefix(CLASS_PREFIX) for name in columns)
     rows = [["run", "n", *names, *(["paper", SOURCE] if published_any else [])]]
     for group in groups:
         summaries = [summarize(group, name) for name in columns]
         cells = ["-" if summary is None else summary.text(len(group.runs)) for summary in summaries]
-        paper = paper_result(group.name)
+        papers = paper_results(group.name)
         of_paper = ["-", ""] if published_any else []
-        if paper is not None:
-            kind = "" if paper.score == "mIoU" else f" ({paper.score})"
-            of_paper = [f"{paper.value:.1f}{kind}", paper.source]
+        if papers:
+            of_paper = [", ".join(map(in_words, papers)), sources(papers)]
         rows.append([group.name, str(len(group.runs)), *cells, *of_paper])
-        if per_class and paper is not None and paper.per_class:
+        for paper in papers if per_class else ():
+            if not paper.per_class:
+                continue
             published = dict(zip(CITYSCAPES_CLASSES, paper.per_class, strict=True))
             shown = (published.get(name.removeprefix(CLASS_PREFIX)) for name in columns)
             cells = ["-" if value is None else f"{value:.1f}" for value in shown]
             rows.append([f"{group.name} (paper)", "-", *cells, *of_paper])
     return rows
+
+
+def in_words(paper: PaperResult) -> str:
+    """A score of a paper, as ``40.8 (mIoU16)``."""
+    return f"{paper.value:.1f}" + ("" if paper.score == "mIoU" else f" ({paper.score})")
+
+
+def sources(papers: Sequence[PaperResult]) -> str:
+    """Where the scores of a run come from, each source once."""
+    return " / ".join(dict.fromkeys(paper.source for paper in papers))
 
 
 def to_markdown(rows: Rows) -> str:
@@ -143,7 +154,10 @@ def to_latex(rows: Rows) -> str:
 
 
 def to_csv(groups: Sequence[Group], per_class: bool = False) -> str:
-    """Numbers with full precision for programs: mean, deviation and n of each score, a column each."""
+    """Numbers with full precision for programs: mean, deviation and n of each score, a column each.
+
+    Several scores of papers, and their names, are separated by spaces.
+    """
     columns = columns_of(groups, per_class)
     header = ["run", "n", "seeds"]
     header += [f"{name}{suffix}" for name in columns for suffix in ("", "_std", "_n")]
@@ -155,7 +169,8 @@ def to_csv(groups: Sequence[Group], per_class: bool = False) -> str:
             row: list[object] = [group.name, len(group.runs), " ".join(str(run.seed) for run in group.runs)]
             for summary in (summarize(group, name) for name in columns):
                 row += ["", "", 0] if summary is None else [summary.mean, summary.std, summary.n]
-            paper = paper_result(group.name)
-            row += ["", "", ""] if paper is None else [paper.value, paper.score, paper.source]
+            papers = paper_results(group.name)
+            row += [" ".join(str(paper.value) for paper in papers), " ".join(paper.score for paper in papers)]
+            row.append(sources(papers))
             writer.writerow([*row, " ".join(str(run.run_dir) for run in group.runs)])
         return text.getvalue()

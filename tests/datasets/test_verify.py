@@ -618,6 +618,7 @@ def test_images_of_cycada_are_cropped_at_a_height_of_1024(name):
 
 WHOLE_IMAGES = {
     "gta_to_cityscapes_whole.py": (1280, 720),
+    "cityscapes_whole.py": (1024, 512),
     "uda_gta_to_cityscapes_whole.py": (1280, 720),
     "uda_gta_to_cityscapes_resolutions.py": (1280, 720),
     "uda_synthia_to_cityscapes_whole.py": (1280, 760),

@@ -5,7 +5,7 @@ import torch
 
 from mmseg import datasets, engine, models  # noqa: F401  (fill the registries)
 from mmseg.config.checks import check_config
-from mmseg.experiments.paper_results import PAPER_RESULTS, paper_result
+from mmseg.experiments.paper_results import PAPER_RESULTS, paper_results
 from mmseg.experiments.survey import SURVEY
 from mmseg.experiments.table import runs
 from mmseg.registry import DATASETS, MODELS, TRANSFORMS
@@ -24,8 +24,8 @@ def test_every_row_is_a_complete_config(run, tmp_path):
     method = MODELS.build(dict(cfg.uda, model=student))
     assert method.other_networks.keys() == cfg.get("other_networks", {}).keys()
     assert DATASETS.get(cfg.train_dataloader.dataset.type)
-    synthia = run.name.startswith("syn2cs")
-    assert (cfg.val_evaluator.get("class_subsets") == ("16", "13")) == synthia
+    subsets = cfg.val_evaluator.get("class_subsets") == ("16", "13")
+    assert subsets == run.name.startswith(("syn2cs", "cs_"))
 
 
 @pytest.mark.parametrize("run", [run for run in FIRST_SEEDS if run.exp_id != 204], ids=lambda run: run.name)
@@ -34,7 +34,8 @@ def test_whole_images_and_the_optimizer_of_their_time(run):
     assert cfg.model.decode_head.align_corners
     assert cfg.optim_wrapper.optimizer.type == ("SGD" if "vgg" in run.name else "LegacySGD")
     assert "_delete_" not in cfg.optim_wrapper.paramwise_cfg
-    for domain, scale in (("source", (1280, 720 if "gta" in run.name else 760)), ("target", (1024, 512))):
+    source = {"gta2cs": (1280, 720), "syn2cs": (1280, 760), "cs": (1024, 512)}[run.name.split("_")[0]]
+    for domain, scale in (("source", source), ("target", (1024, 512))):
         pipeline = [TRANSFORMS.build(step) for step in cfg.train_dataloader.dataset[domain].pipeline]
         (resize,) = [step for step in pipeline if hasattr(step, "scale")]
         assert resize.scale == scale and resize.backend == "pillow"
@@ -66,4 +67,7 @@ def test_published_scores_of_the_classes_are_those_of_the_mean():
     assert len(listed) == 2
     for result in listed:
         assert sum(result.per_class) / 19 == pytest.approx(result.value, abs=0.1)
-    assert paper_result("syn2cs_clan_dlv2_r101").score == "mIoU13"
+    assert [result.score for result in paper_results("syn2cs_clan_dlv2_r101")] == ["mIoU13"]
+    found = {result.score: result.value for result in paper_results("syn2cs_fcnswild_dilated_vgg16")}
+    assert found == {"mIoU": 17.0, "mIoU16": 20.2, "mIoU13": 22.9}
+    assert [result.value for result in paper_results("cs_target-only_dlv2_r101")] == [65.1, 71.7]

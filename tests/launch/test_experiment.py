@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from toy_run import log_entries
 
 import run_experiments
 from experiments import EXPERIMENTS, runs
+from mmseg import apis
 from mmseg.checkpoints.atomic import replacing
 from mmseg.config.checks import check_config
 from mmseg.config.load import load_config
@@ -410,6 +412,62 @@ def test_startup_test_of_mic_on_all_pairs_of_domains(small_images, capfd):
         assert list((work_dir / "debug").glob("000001_*.png"))
         written = Config.fromfile(work_dir / f"{work_dir.name}.py")
         assert written.train_cfg.max_iters == 2 and written.uda.masking.mask_generator.mask_block_size == 64
+
+
+SURVEY_IDS = (201, 202, 203, 204)
+
+
+@pytest.mark.parametrize("exp_id", SURVEY_IDS)
+def test_startup_tests_of_the_survey_see_small_images(trained, exp_id):
+    run_experiments.main(["--exp", str(exp_id), "--startup-test"])
+    assert len(trained) == sum(run.seed == 0 and not run.start for run in runs(exp_id))
+    for cfg in trained:
+        check_config(cfg)
+        assert cfg.model.pretrained is None and cfg.train_cfg.max_iters == 2
+        train_set = cfg.train_dataloader.dataset
+        steps = [step for name in ("source", "target") for step in train_set[name].pipeline]
+        edges = [
+            edge for step in steps for key, size in step.items() if "s" in key for edge in sizes_in(size)
+        ]
+        assert edges and min(edges) >= 64 and max(edges) <= 256
+        assert list(cfg.uda.get("target_size", (64, 128))) == [64, 128]
+
+
+def sizes_in(value: object) -> list[int]:
+    return list(value) if isinstance(value, list | tuple) and all(type(x) is int for x in value) else []
+
+
+@pytest.mark.parametrize(
+    ("exp_id", "name"),
+    [
+        (201, "gta2cs_adaptsegnet-single_dlv2_vgg16"),
+        (202, "syn2cs_advent-cp_dlv2_vgg16"),
+        (203, "gta2cs_clan_dlv2_r101"),
+        (204, "gta2cs_road_dlv2_vgg16"),
+    ],
+)
+def test_a_startup_test_of_the_survey(small_images, monkeypatch, exp_id, name):
+    def train(job: Job, *arguments) -> None:
+        cfg = load_config(job.config)
+        cfg.train_dataloader.num_workers, cfg.default_hooks.logger.interval = 0, 1
+        apis.train(cfg)
+        losses.update(log_entries(job.work_dir)[-1])
+        write_state(job.work_dir, RunState("ended", job.max_iters, exit_status=0))
+
+    losses: dict[str, float] = {}
+    monkeypatch.setattr(local, "train_in_a_process", train)
+    assert run_experiments.main(["--exp", str(exp_id), "--startup-test", "--runs", f"{name}_s0"]) == 0
+    assert losses["step"] == 2 and losses["decode.loss_seg"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exp_id", SURVEY_IDS)
+def test_startup_tests_of_all_rows_of_the_survey(small_images, capfd, exp_id):
+    status, work_dirs = start(exp_id, "--startup-test", "--cfg-options", "train_dataloader.num_workers=0")
+    printed, errors = capfd.readouterr()
+    assert status == 0, errors[-3000:]
+    names = [run.name for run in runs(exp_id) if run.seed == 0]
+    assert re.findall(r"Run job (\S+)", printed) == names and len(work_dirs) == len(names)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from toy_run import ROOT
 import experiments
 from mmseg.errors import DataError
 from mmseg.experiments.paper_results import DAFORMER as DAFORMER_PAPER
-from mmseg.experiments.paper_results import HRDA, MIC, PAPER_RESULTS, paper_result
+from mmseg.experiments.paper_results import HRDA, MIC, PAPER_RESULTS, paper_results
 from mmseg.reports.collect import collect_results, read_result
 from mmseg.reports.table import Group, group_by_name, summarize, table_rows, to_latex, to_markdown
 from tools import results_table
@@ -200,8 +200,8 @@ def test_every_score_of_a_paper_belongs_to_a_run():
     for folder in ("daformer", "hrda", "mic"):
         for path in (ROOT / "configs" / folder).glob("*.py"):
             known.add(Config.fromfile(path).get("name", "").rsplit("_s", 1)[0])
-    names = [name for result in PAPER_RESULTS for name in result.runs]
-    assert set(names) <= known and len(set(names)) == len(names)
+    names = [(name, result.score) for result in PAPER_RESULTS for name in result.runs]
+    assert {name for name, _ in names} <= known and len(set(names)) == len(names)
     assert sum(result.paper in (DAFORMER_PAPER, HRDA, MIC) for result in PAPER_RESULTS) == 10
 
 
@@ -211,7 +211,7 @@ def test_scores_of_the_papers_stand_at_the_right_pair():
     }  # fmt: skip
     for exp_id, values in expected.items():
         rows = {run.row.name: run.row for run in experiments.runs(exp_id)}
-        found = {name: result for name in rows if (result := paper_result(name)) is not None}
+        found = {name: result for name in rows for result in paper_results(name)}
         assert {result.value for result in found.values()} == values
         for name, result in found.items():
             synthia = rows[name].source.startswith("synthia")
@@ -224,7 +224,17 @@ def test_scores_of_the_papers_stand_at_the_right_pair():
         shown = [float(cell) for cell in row.strip("| ").split("|")[1:] if cell.strip()]
         assert shown == [result.value for result in PAPER_RESULTS if result.paper.startswith(method)]
     oracle = DAFORMER.replace("dacs_a999_fdthings_rcs001_cpl", "target-only")
-    assert paper_result(oracle) is None
+    assert paper_results(oracle) == []
+
+
+def test_a_run_may_have_several_scores_of_papers(tmp_path, capsys):
+    run_dirs = [str(path) for path in seeds(tmp_path, [38.0, 39.0], "syn2cs_advent_dlv2_r101", mIoU13=45.0)]
+    assert results_table.main([*run_dirs, "--format", "markdown"]) == 0
+    assert "| 40.8 (mIoU16), 47.6 (mIoU13) | ADVENT (Vu et al., CVPR 2019); Citys" in capsys.readouterr().out
+    assert results_table.main([*run_dirs, "--format", "csv"]) == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (row["paper"], row["paper_score"]) == ("40.8 47.6", "mIoU16 mIoU13")
+    assert row["paper_source"].count("ADVENT") == 1
 
 
 # ---------------------------------------------------------------------------------------------------- formats

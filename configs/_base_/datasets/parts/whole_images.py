@@ -24,6 +24,18 @@ synthia_train = dict(
     ],
 )
 synthia_evaluator = dict(type="IoUMetric", class_subsets=("16", "13"))
+cityscapes_train = dict(
+    type="CityscapesDataset",
+    data_root="data/cityscapes",
+    img_dir="leftImg8bit/train",
+    ann_dir="gtFine/train",
+    pipeline=[
+        dict(type="LoadImage"),
+        dict(type="LoadLabel"),
+        dict(resize, scale=(1024, 512)),
+        dict(type="PackInputs"),
+    ],
+)
 cityscapes_target = dict(
     type="CityscapesDataset",
     data_root="data/cityscapes",
