@@ -3,14 +3,16 @@
 import pytest
 import torch
 from golden_data import listing, load
+from mmengine.config import Config
 from toy_run import ROOT
 
 from mmseg.config.load import load_config
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor, multipliers
 from mmseg.engine.schedules import PolyWarmupLR
 from mmseg.errors import ConfigError
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS, PARAM_SCHEDULERS
 
+SCHEDULES = ROOT / "configs/_base_/schedules"
 PUBLISHED_KEYS = dict(head=dict(lr_mult=10.0), pos_block=dict(decay_mult=0.0), norm=dict(decay_mult=0.0))
 
 
@@ -138,6 +140,23 @@ def test_learning_rates_of_clan():
     for iteration, (rate, *_) in zip(golden["schedule_iterations"], golden["schedule_values"], strict=True):
         scheduler.last_step = int(iteration)
         assert scheduler._get_value() == [pytest.approx(rate, rel=1e-12)]
+
+
+def test_rates_of_bdl():
+    """Biases learn at twice the rate; all rates are divided by ten after each 50 000 iterations."""
+    cfg = Config.fromfile(SCHEDULES / "adam_bdl.py")
+    settings = dict(cfg.optim_wrapper)
+    build = OPTIM_WRAPPER_CONSTRUCTORS.get(settings.pop("constructor"))(
+        settings, settings.pop("paramwise_cfg")
+    )
+    optimizer = build(torch.nn.Conv2d(1, 1, 1)).optimizer
+    assert isinstance(optimizer, torch.optim.Adam) and optimizer.defaults["betas"] == (0.9, 0.99)
+    assert [group["lr"] for group in optimizer.param_groups] == [1e-5, 2e-5]
+    scheduler = PARAM_SCHEDULERS.build(dict(cfg.param_scheduler[0], optimizer=optimizer))
+    for step, rate in ((49_999, 1e-5), (50_000, 1e-6), (99_999, 1e-6), (100_000, 1e-7)):
+        scheduler.last_step = step - 1
+        scheduler.step()
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(rate)
 
 
 class Stage(torch.nn.Module):

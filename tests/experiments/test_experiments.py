@@ -34,7 +34,7 @@ FIRST_SEEDS = [run for exp_id in COUNTS for run in runs(exp_id) if run.seed == 0
 
 
 def test_ids_and_their_number_of_runs():
-    assert {exp_id: len(runs(exp_id)) for exp_id in EXPERIMENTS} == {0: 21, 10: 44, **COUNTS, **SURVEY_COUNTS}
+    assert {exp_id: len(runs(exp_id)) for exp_id in EXPERIMENTS} == {0: 30, 10: 50, **COUNTS, **SURVEY_COUNTS}
     assert sum(COUNTS.values()) == 416
 
 

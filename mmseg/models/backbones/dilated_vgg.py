@@ -1,6 +1,6 @@
 """VGG-16 with dilated convolutions instead of the last two pools.
 
-As "front end": Yu, Koltun, "Multi-Scale Context Aggregation by Dilated Convolutions", ICLR 2016, section 4.
+As "front end": Yu, Koltun, "Multi-Scale Context Aggregation by Dilated Convolutions", ICLR 2016.
 With other sizes of ``fc6`` and ``fc7``, the encoder of DeepLabV2 on VGG-16 (Chen et al., TPAMI 2018).
 """
 

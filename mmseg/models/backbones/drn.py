@@ -1,6 +1,6 @@
 """Dilated residual networks of the form C, whose last stages remove the grid that dilation leaves.
 
-Yu, Koltun, Funkhouser, "Dilated Residual Networks", CVPR 2017, section 4. DRN-26 is the encoder of CyCADA's
+Yu, Koltun, Funkhouser, "Dilated Residual Networks", CVPR 2017. DRN-26 is the encoder of CyCADA's
 second network.
 """
 

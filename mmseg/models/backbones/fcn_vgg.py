@@ -1,6 +1,6 @@
 """VGG-16 as fully convolutional network.
 
-Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015, section 4.
+Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015.
 """
 
 import torch.nn.functional as F

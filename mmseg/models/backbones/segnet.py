@@ -1,7 +1,7 @@
 """The encoder of SegNet.
 
 Badrinarayanan, Kendall, Cipolla, "SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image
-Segmentation", TPAMI 2017, section 3.
+Segmentation", TPAMI 2017.
 """
 
 from collections.abc import Sequence

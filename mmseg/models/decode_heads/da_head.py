@@ -1,6 +1,6 @@
 """The decoder of DANet.
 
-Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019, section 3.
+Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from mmseg.registry import MODELS
 
 
 class PositionAttention(nn.Module):
-    """Every pixel attends to all pixels (section 3.2), added to the input with a learned factor from 0 on.
+    """Every pixel attends to all pixels, added to the input with a learned factor from 0 on.
 
     Args:
         channels: Of input, values and output.
@@ -48,7 +48,7 @@ class PositionAttention(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Every channel attends to the channels least like it (section 3.3), added as above."""
+    """Every channel attends to the channels least like it, added as above."""
 
     def __init__(self) -> None:
         super().__init__()

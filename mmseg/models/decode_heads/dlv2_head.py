@@ -1,7 +1,7 @@
 """The decoder of DeepLabV2.
 
 Chen et al., "DeepLab: Semantic Image Segmentation with Deep Convolutional Nets, Atrous Convolution, and Fully
-Connected CRFs", TPAMI 2018 (arXiv:1606.00915), section 3.2.
+Connected CRFs", TPAMI 2018 (arXiv:1606.00915).
 """
 
 import re

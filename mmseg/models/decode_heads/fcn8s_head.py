@@ -1,6 +1,6 @@
 """The decoder of FCN-8s.
 
-Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015, section 4.2; in
+Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015; in
 the PyTorch form that CyCADA and BDL use.
 """
 

@@ -1,4 +1,4 @@
-"""The decoder of PSPNet (Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017, section 3.2)."""
+"""The decoder of PSPNet (Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,6 +1,6 @@
 """Means over the image as context of every pixel.
 
-Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017, section 3.2.
+Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017.
 """
 
 from collections.abc import Sequence

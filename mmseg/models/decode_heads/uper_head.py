@@ -1,6 +1,6 @@
 """The decoder of UPerNet.
 
-Xiao et al., "Unified Perceptual Parsing for Scene Understanding", ECCV 2018, section 3.1.
+Xiao et al., "Unified Perceptual Parsing for Scene Understanding", ECCV 2018.
 """
 
 from collections.abc import Sequence

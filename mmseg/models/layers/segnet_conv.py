@@ -1,4 +1,4 @@
-"""The block that encoder and decoder of SegNet are made of (Badrinarayanan et al., TPAMI 2017, section 3)."""
+"""The block that encoder and decoder of SegNet are made of (Badrinarayanan et al., TPAMI 2017)."""
 
 import re
 from typing import Any

@@ -21,7 +21,7 @@ from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.models.uda.uda_decorator import STUDENT, Objective, Step, UDADecorator
 from mmseg.registry import MODELS
 
-SOURCE, TARGET = 1, 0  # the two scores of the discriminator
+IS_SOURCE, IS_TARGET = 1, 0  # the two scores of the discriminator
 INPUTS = ("scores", "features")
 WEAK = "D.weak_iterations"
 
@@ -121,7 +121,7 @@ class ADDA(UDADecorator):
         with kept_unless(taken, self.model):
             with frozen(self.model_D):
                 score = full_precision(self.model_D(self.seen(self.model, batch.target_img)))
-            fooled = F.cross_entropy(score, torch.full_like(score[:, 0], SOURCE, dtype=torch.long))
+            fooled = F.cross_entropy(score, torch.full_like(score[:, 0], IS_SOURCE, dtype=torch.long))
             yield {"G_trg.loss": self.lambda_g * fooled}
             yield Step(STUDENT, when=taken)
 
@@ -143,7 +143,7 @@ class ADDA(UDADecorator):
         scores = [full_precision(self.model_D(x)).movedim(1, -1).flatten(0, -2) for x in (source, target)]
         labels = [
             x.new_full(x.shape[:1], y, dtype=torch.long)
-            for x, y in zip(scores, (SOURCE, TARGET), strict=True)
+            for x, y in zip(scores, (IS_SOURCE, IS_TARGET), strict=True)
         ]
         return torch.cat(scores), torch.cat(labels)
 

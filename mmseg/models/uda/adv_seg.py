@@ -39,7 +39,7 @@ class AdvSeg(UDADecorator):
     Args:
         model: The student segmentor.
         discriminator_type: ``'LS'`` (least squares) or ``'Vanilla'`` (cross entropy).
-        lambda_adv_target: Weight of the adversarial loss (eq. 5) of the output ``main`` and of each auxiliary
+        lambda_adv_target: Weight of the adversarial loss of the output ``main`` and of each auxiliary
             output, ``aux``.
         class_ratio_prior: Arguments of :class:`ClassRatioPrior`, a loss on each output; None = without.
         published_double_update: Let the student's optimizer train the discriminators, too, with the same
@@ -103,7 +103,7 @@ class AdvSeg(UDADecorator):
         return {name: self.discriminator_input(x.detach() if detach else x) for name, x in logits.items()}
 
     def adversarial_losses(self, target: dict[str, Tensor]) -> Losses:
-        """How far the frozen discriminators are from taking target predictions for source ones (eq. 4)."""
+        """How far the frozen discriminators are from taking target predictions for source ones."""
         with frozen(self.model_D):
             return {
                 f"G_trg.loss.{name}": self.weights[name] * self.domain_loss(name, target[name], SOURCE)
@@ -111,8 +111,7 @@ class AdvSeg(UDADecorator):
             }
 
     def discriminator_losses(self, prefix: str, domain: dict[str, Tensor], label: float) -> Losses:
-        """Half of the loss of telling the domains apart (eq. 2); the other half is that of the other
-        domain."""
+        """Half of the loss of telling the domains apart; the other half is that of the other domain."""
         return {f"{prefix}.loss.{name}": self.domain_loss(name, domain[name], label) / 2 for name in domain}
 
     def domain_loss(self, name: str, seen: Tensor, label: float) -> Tensor:

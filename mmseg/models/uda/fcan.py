@@ -1,8 +1,8 @@
 """FCAN: the representation adaptation network (RAN) of fully convolutional adaptation networks.
 
-Zhang, Qiu, Yao, Liu, Mei, "Fully Convolutional Adaptation Networks for Semantic Segmentation", CVPR 2018,
-The authors published no code. The other half, the appearance adaptation network (AAN), makes the
-images: :mod:`mmseg.models.translation.style`.
+Zhang, Qiu, Yao, Liu, Mei, "Fully Convolutional Adaptation Networks for Semantic Segmentation", CVPR 2018.
+The authors published no code. The other half, the appearance adaptation network (AAN), makes the images:
+:mod:`mmseg.models.translation.style`.
 """
 
 from collections.abc import Iterator, Sequence

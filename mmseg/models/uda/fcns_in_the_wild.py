@@ -33,8 +33,9 @@ class FCNsInTheWild(UDADecorator):
 
     Stated in the paper: the losses, where they are taken, the constraints. Chosen here: means over the
     positions instead of sums, so that weights do not depend on the size of images; the logits of the
-    constraints are those of the decode head at its own stride. Of a re-implementation: discriminator,
-    ``lambda_sizes``, the ramp, learning rates (configs/_base_/uda/fcns_in_the_wild.py).
+    constraints are those of the decode head at its own stride. Of a re-implementation: discriminator and
+    learning rates (configs/_base_/uda/fcns_in_the_wild.py), ``lambda_sizes`` and the ramp. There the last two
+    multiply the learning rate of an optimizer of their own; here, with one optimizer, they weigh losses.
 
     Args:
         model: The student segmentor.

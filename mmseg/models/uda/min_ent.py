@@ -1,7 +1,7 @@
 """MinEnt: direct entropy minimisation on the target.
 
 Vu, Jain, Bucher, Cord, Pérez, "ADVENT: Adversarial Entropy Minimization for Domain Adaptation in Semantic
-Segmentation", CVPR 2019, section 3.1; "ER" and "CP" are further parts of it.
+Segmentation", CVPR 2019; "ER" and "CP" are further parts of it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ class MinEnt(UDADecorator):
 
     Args:
         model: The student segmentor.
-        lambda_ent_target: Weight of the entropy (eq. 4) of the output ``main`` and of each auxiliary output,
+        lambda_ent_target: Weight of the entropy of the output ``main`` and of each auxiliary output,
             ``aux``.
         most_uncertain: Share of the pixels of each target image whose entropy counts, the most uncertain ones
             (the paper's "ER": 0.3).

@@ -22,7 +22,7 @@ from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.models.uda.uda_decorator import UDADecorator
 from mmseg.registry import MODELS
 
-SOURCE, TARGET = 1.0, 0.0  # what a domain classifier is to say
+IS_SOURCE, IS_TARGET = 1.0, 0.0  # what a domain classifier is to say
 
 
 @MODELS.register_module()
@@ -82,12 +82,12 @@ class ROAD(UDADecorator):
         """Source loss with the classifiers' source part, then distillation with their target part."""
         batch.show(source=batch.img, source_label=batch.gt_semantic_seg, target=batch.target_img)
         losses, features = self.model.forward_train(batch.img, batch.gt_semantic_seg, return_feat=True)
-        yield losses | {"spatial_src.loss": self.spatial_loss(features, SOURCE)}
+        yield losses | {"spatial_src.loss": self.spatial_loss(features, IS_SOURCE)}
 
         features = self.model.training_features(batch.target_img)
         yield {
             "distillation.loss": self.lambda_distillation * self.distance(batch.target_img, features),
-            "spatial_trg.loss": self.spatial_loss(features, TARGET),
+            "spatial_trg.loss": self.spatial_loss(features, IS_TARGET),
         }
 
     def distance(self, img: Tensor, features: Any) -> Tensor:

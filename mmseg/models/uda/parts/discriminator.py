@@ -1,4 +1,4 @@
-"""The fully convolutional discriminator of output space adaptation (Tsai et al., CVPR 2018, sec. 4.1)."""
+"""The fully convolutional discriminator of output space adaptation (Tsai et al., CVPR 2018)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -12,14 +12,14 @@ def self_information(logits: Tensor) -> Tensor:
         logits: (B, C, H, W).
 
     Returns:
-        (B, C, H, W); the sum over the classes is the entropy as a share of the largest possible one (eq. 2).
+        (B, C, H, W); the sum over the classes is the entropy as a share of the largest possible one.
     """
     log_probability = logits.log_softmax(dim=1)
     return log_probability.exp() * log_probability / -math.log(logits.shape[1])
 
 
 def mean_entropy(logits: Tensor, most_uncertain: float = 1.0) -> Tensor:
-    """Mean normalised entropy of a batch (eq. 3).
+    """Mean normalised entropy of a batch.
 
     Args:
         logits: (B, C, H, W).
