@@ -28,8 +28,9 @@ class ConfigRow:
         group: Title of the table that it belongs to, where an experiment has several.
         norm_images: Pattern of files, the images of the target without labels. The runs of a benchmark are
             tested a second time with their statistics in the batch norms.
-        startup_scale: So many times smaller are images and crops in start-up tests; above 1 these take a few
-            seconds on a CPU, and begin with random weights instead of files that need not be there.
+        startup: Dotted key -> value, what start-up tests change. None = nothing. Otherwise their images and
+            crops have an eighth of the published size, and weights are random, so that a CPU tries the row in
+            seconds and no files of weights need to be there.
     """
 
     path: str | Path
@@ -40,7 +41,7 @@ class ConfigRow:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     group: str = ""
     norm_images: str = ""
-    startup_scale: ClassVar[int] = 1
+    startup: ClassVar[None] = None
 
     @property
     def name(self) -> str:
@@ -66,7 +67,7 @@ class PartsRow:
         parts: Files below configs/_base_ without suffix; a later one changes what an earlier one has.
         settings: Dotted key -> value, what the runs change in them.
         title, meaning: For tables; by default the name.
-        start: See :class:`ConfigRow`.
+        start, startup: See :class:`ConfigRow`.
     """
 
     name: str
@@ -75,9 +76,9 @@ class PartsRow:
     title: str = ""
     meaning: str = ""
     start: str | None = None
+    startup: Mapping[str, Any] = field(default_factory=dict, hash=False)
     group: ClassVar[str] = ""
     norm_images: ClassVar[str] = ""
-    startup_scale: ClassVar[int] = 8
 
     @property
     def max_iters(self) -> int:

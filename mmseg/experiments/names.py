@@ -95,7 +95,7 @@ class Axes:
     group: ClassVar[str] = ""
     norm_images: ClassVar[str] = ""
     """Tables show the name."""
-    startup_scale: ClassVar[int] = 1
+    startup: ClassVar[None] = None
 
     @property
     def name(self) -> str:

@@ -34,6 +34,7 @@ def rows(
     images: str = "whole",
     schedule: str = "sgd_deeplabv2",
     start: str = "",
+    startup: Settings | None = None,
 ) -> list[PartsRow]:
     """Runs of a method, from each of the sources.
 
@@ -47,6 +48,7 @@ def rows(
         images: End of the names of the files in configs/_base_/datasets.
         schedule: File in configs/_base_/schedules.
         start: Name of the rows that they start from.
+        startup: What start-up tests change beside the sizes of images.
     """
     return [
         PartsRow(
@@ -59,6 +61,7 @@ def rows(
             ),
             {"train_cfg.max_iters": max_iters, **settings},
             start=f"{pair}_{start}" if start else None,
+            startup=startup or {},
         )
         for pair in of.split()
     ]
@@ -90,7 +93,7 @@ def of_papers(pair: str, data: str) -> list[PartsRow]:
     Networks, data and lengths that the papers leave open are named in docs/experiments.md.
     """
     adda: dict[str, Any] = dict(of=pair, schedule="sgd_adda")
-    wild: dict[str, Any] = dict(of=pair, schedule="adam_fcns_in_the_wild")
+    wild: dict[str, Any] = dict(of=pair, schedule="adam_fcns_in_the_wild", startup=SMALL_KERNEL)
     fcan: dict[str, Any] = dict(of=pair, schedule="sgd_fcan", images="512x512")
     six, eight = ({"train_dataloader.batch_size": size} for size in (6, 8))
     second = eight | {"optim_wrapper.optimizer.lr": 1e-4}
@@ -101,7 +104,7 @@ def of_papers(pair: str, data: str) -> list[PartsRow]:
     return [
         *rows(only + fcn, fcn, SUPERVISED, 100_000, slow, images="768x768", **adda),
         *rows(f"adda_{fcn}", fcn, "adda", 100_000, {}, images="768x768", **adda, start=only + fcn),
-        *rows(only + front, front, SUPERVISED, 150_000, VGG_SGD, of=pair),
+        *rows(only + front, front, SUPERVISED, 150_000, VGG_SGD, of=pair, startup=SMALL_KERNEL),
         *rows(f"fcnswild-global_{front}", front, "fcns_in_the_wild", 10_000, {}, **wild, start=only + front),
         *rows(f"fcnswild_{front}", front, "fcns_in_the_wild", 10_000, sizes, **wild, start=only + front),
         *rows(f"road_{dlv2}", VGG, "road", 150_000, VGG_SGD, of=pair),
@@ -122,6 +125,8 @@ def of_papers(pair: str, data: str) -> list[PartsRow]:
 
 
 SUPERVISED = "dacs_srconly"
+SMALL_KERNEL: Settings = {"model.backbone.fc6_kernel": 3}
+"""A dilated convolution of 7x7 takes minutes on a CPU."""
 PSP = "pspnet_r50-d8"
 RESNET101: Settings = {
     "model.pretrained": "open-mmlab://resnet101_v1c",

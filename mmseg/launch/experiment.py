@@ -40,10 +40,10 @@ SLURM_OPTIONS = ("time", "partition", "account", "qos", "mem", "gpus", "cpus")
 """Options of the command line that are settings of :mod:`mmseg.launch.slurm`."""
 
 
-def small_settings(cfg: Config, factor: int) -> dict[str, Any]:
-    """Random weights, and images and crops that are so many times smaller than those of a config."""
+def small_settings(cfg: Config) -> dict[str, Any]:
+    """Random weights, and images and crops of an eighth of the size that a config has."""
     sizes = {
-        f"{section}.{place}": [edge // factor for edge in value]
+        f"{section}.{place}": [edge // 8 for edge in value]
         for section, names in SIZES.items()
         for place, key, value in entries(cfg.get(section) or {})
         if key in names
@@ -52,7 +52,10 @@ def small_settings(cfg: Config, factor: int) -> dict[str, Any]:
 
 
 def mode_settings(
-    cfg: Config, args: argparse.Namespace, others_start_here: bool = False, startup_scale: int = 1
+    cfg: Config,
+    args: argparse.Namespace,
+    others_start_here: bool = False,
+    startup: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What ``--debug``, ``--startup-test`` and ``--cfg-options`` change, the last ones last.
 
@@ -60,7 +63,7 @@ def mode_settings(
         cfg: Config of a run.
         args: The command line.
         others_start_here: Other runs start from the weights of this one, so it keeps them.
-        startup_scale: See :class:`ConfigRow`.
+        startup: See :class:`ConfigRow`.
     """
     settings: dict[str, Any] = {}
     if args.debug:
@@ -70,8 +73,8 @@ def mode_settings(
                 settings[f"custom_hooks.{index}.interval"] = DEBUG_PICTURES
     if args.startup_test:
         settings |= STARTUP_TEST
-        if startup_scale > 1:
-            settings |= small_settings(cfg, startup_scale)
+        if startup is not None:
+            settings |= {**small_settings(cfg), **startup}
         if others_start_here:
             del settings["default_hooks.checkpoint.save_last"]
     return settings | (args.cfg_options or {})
@@ -118,7 +121,7 @@ class ExperimentLauncher:
         """
         cfg = run.config()
         others_start_here = any(other.start == run.name for other in self.runs)
-        override(cfg, mode_settings(cfg, self.args, others_start_here, run.row.startup_scale), Path(run.name))
+        override(cfg, mode_settings(cfg, self.args, others_start_here, run.row.startup), Path(run.name))
         return cfg
 
     def status(self, run: Run) -> Status:
