@@ -58,7 +58,8 @@ def dataset_of(folder, *steps, **options):
 
 
 def test_probabilities_are_those_of_crst(dataset):
-    predict = Predictor(OneConvolution(resize_once=True), dataset, scales=[0.9], flip=True)
+    network = OneConvolution(resize_once=True)
+    predict = Predictor(network, dataset, scales=[0.9], flip=True)
     maps = [predict(index) for index in range(8)]
     assert predict.names == list("01234567")
     assert np.abs(np.stack(maps[:2])[:, :, ::4, ::4] - STORED["prob_s4"]).max() < 2e-6
@@ -69,6 +70,14 @@ def test_probabilities_are_those_of_crst(dataset):
     for each in maps:
         survey.add("", each)
     assert np.abs(np.array(survey.thresholds(0.2)) - STORED["thresh_p20"]).max() < 2e-6
+
+
+def test_scales_are_averaged(dataset):
+    network = OneConvolution()
+    each = [Predictor(network, dataset, scales=[scale])(0) for scale in (0.5, 1.0)]
+    assert torch.allclose(
+        Predictor(network, dataset, scales=[0.5, 1.0])(0), (each[0] + each[1]) / 2, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(("scales", "key"), [([0.9, 1.0, 1.2], "test_ms_pred"), ([1.0], "test_ss_pred")])

@@ -351,6 +351,7 @@ def test_prior_fits_images_of_other_sizes():
     assert prior.largest == 2
     weighed = prior.weigh(torch.full((2, 1, 4), 0.5))
     assert torch.allclose(weighed, torch.tensor([[[0.25, 0.375, 0.625, 0.75]], [[1.0, 0.75, 0.25, 0.0]]]))
+    assert torch.equal(prior.weigh(torch.ones(2, 1, 2)), prior.values), "another size after the first"
     with pytest.raises(DataError, match="spatial prior of 2 classes for probabilities of 3"):
         prior.weigh(torch.ones(3, 1, 2))
 
