@@ -12,14 +12,11 @@ from mmseg.datasets.files import IMAGE_ENDINGS
 from mmseg.datasets.loaders import data_of
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.engine.label_pictures import draw_labels
-from mmseg.engine.prediction import Predictor, weights_digest
+from mmseg.engine.prediction import PREDICTION, Predictor, weights_digest
 from mmseg.errors import ConfigError
 from mmseg.labelling.label_folder import RoundLabels
 from mmseg.labelling.label_images import label_images
 from mmseg.registry import DATASETS, LABELLERS, check_arguments
-
-PREDICTION = ("scales", "flip", "average", "rescaling", "upsampling")
-"""Arguments of :class:`~mmseg.engine.prediction.Predictor` that ``rounds`` of a config may have."""
 
 
 def label_target(

@@ -17,6 +17,8 @@ from mmseg.models.layers.resize import resize
 from mmseg.models.segmentors.inference import Inference
 
 Size = tuple[int, int]
+PREDICTION = ("scales", "flip", "average", "rescaling", "upsampling")
+"""Arguments of a :class:`Predictor` that a config may set for its ``rounds``."""
 
 
 class Predictor:

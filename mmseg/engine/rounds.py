@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cv2
 from mmengine.dist import get_world_size
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
@@ -13,18 +12,16 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 
 from mmseg.checkpoints.weights import load_checkpoint
 from mmseg.datasets import SegmentationDataset
-from mmseg.datasets.transforms import LoadImage
-from mmseg.engine.prediction import Predictor, weights_digest
+from mmseg.engine.label_pictures import draw_labels
+from mmseg.engine.prediction import PREDICTION, Predictor, weights_digest
 from mmseg.engine.train_loop import SafeTrainLoop
 from mmseg.errors import CheckpointError, DataError
 from mmseg.labelling.label_folder import RoundLabels
 from mmseg.labelling.label_images import label_images
 from mmseg.labelling.labeller import Labeller
 from mmseg.labelling.rounds import Rounds
-from mmseg.labels import IGNORE_INDEX
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.registry import DATASETS, LABELLERS, LOOPS, MODELS
-from mmseg.visualization.grid import draw_comparison
 
 WEIGHTS = "weights_of_round"
 """Name of the digest of the weights that labelled the round, in the state of a run."""
@@ -116,12 +113,13 @@ class RoundsTrainLoop(SafeTrainLoop):
             self.runner.logger.info(
                 f"Round {round + 1} of {self.rounds.number}: labelling {len(self.images)} images"
             )
-            how = {key: getattr(self.rounds, key) for key in ("scales", "flip", "average", "upsampling")}
+            how = {key: getattr(self.rounds, key) for key in PREDICTION}
             predictor = Predictor(network.eval(), self.images, **how)
+            previous = RoundLabels.read(self.folder(round - 1)) if round else None
             with self._compiled(False):
                 labels = label_images(
                     self.labeller, round, predictor.names, predictor, folder, weights, self.images.classes,
-                    lambda partial: self._draw(partial, predictor),
+                    lambda labels: draw_labels(labels, predictor, self.rounds.pictures, previous),
                 )  # fmt: skip
         self.runner.model.train()
         return labels
@@ -160,34 +158,3 @@ class RoundsTrainLoop(SafeTrainLoop):
                 "an empty folder"
             )
         return labels
-
-    def _draw(self, labels: RoundLabels, predictor: Predictor) -> None:
-        """Some images with prediction, labels, and what is new among these since the last round."""
-        number, last = min(self.rounds.pictures, len(self.images)), None
-        if not number:
-            return
-        if labels.round:
-            last = RoundLabels.read(self.folder(labels.round - 1))
-        columns: dict[str, list] = {"prediction": [], "chosen labels": [], "added since the last round": []}
-        samples = [self.images.samples[len(self.images) * n // number] for n in range(number)]
-        load, pictures = LoadImage.of(self.images.transforms), []
-        for n, sample in enumerate(samples):
-            prediction = predictor(len(self.images) * n // number).argmax(dim=0).byte().cpu().numpy()
-            chosen = _label_map(labels, sample.name, prediction)
-            added = chosen.copy()
-            if last is not None:
-                before = _label_map(last, sample.name, prediction)
-                added[before != IGNORE_INDEX] = IGNORE_INDEX
-            pictures.append(load.read(sample.img_path))
-            for column, value in zip(columns.values(), (prediction, chosen, added), strict=True):
-                column.append(value)
-        draw_comparison(
-            pictures, columns, self.images.palette, labels.folder / "pictures.png",
-            names=[sample.name for sample in samples], classes=self.images.classes,
-        )  # fmt: skip
-
-
-def _label_map(labels: RoundLabels, name: str, like: Any) -> Any:
-    """(H, W) uint8 labels of an image, all 255 where the round has none for it."""
-    path = labels.folder / "labels" / f"{name}.png"
-    return cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else like * 0 + IGNORE_INDEX

@@ -51,7 +51,7 @@ def label_images(
     if not names:
         raise DataError(f"{folder}: there is no image to label; name a folder or split that holds some")
     folder = Path(folder)
-    if folder.exists() and not (folder / SUMMARY).is_file():
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / SUMMARY).is_file():
         raise DataError(
             f"{folder}: exists, but holds no {SUMMARY}; expected the labels of a round, which would be made "
             "again, or nothing: name another folder"

@@ -20,7 +20,7 @@ class Rounds:
         images: Config of the data set whose images are labelled, with the pipeline of a test; its labels are
             not read. Samples of the training data have the same names.
         flip: Predict the mirrored image as well.
-        scales, average, upsampling: Of :class:`~mmseg.engine.prediction.Predictor`.
+        scales, average, rescaling, upsampling: Of :class:`~mmseg.engine.prediction.Predictor`.
         checkpoint: Weights that label instead of those of the run.
         pictures: Images that are drawn with their labels.
         reset_optimizer: The state of the optimizers (momentum) starts anew in each round.
@@ -33,6 +33,7 @@ class Rounds:
     flip: bool = True
     scales: Sequence[float] = (1.0,)
     average: str = "probabilities"
+    rescaling: str = "image"
     upsampling: str = "logits"
     checkpoint: str | None = None
     pictures: int = 4

@@ -73,6 +73,7 @@ def test_images_of_the_config_are_split(label, source_run, capsys):
 
 
 def test_wrong_options_are_explained(label, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("not to be lost")
     for options, message in (
         ((), "has no rounds with a labeller; name one"),
         (("--labeller", "ClasBalanced"), "did you mean ClassBalanced"),
