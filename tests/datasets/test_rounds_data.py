@@ -200,6 +200,7 @@ def domains(tmp_path_factory):
     source = part(images_of(root / "source", 10, True), True, dict(type="RandomCrop", crop_size=16))
     source["pipeline"].insert(1, dict(type="LoadLabel"))
     target = part(images_of(root / "target", NUM, False), False, dict(type="MiningCrop", crop_size=16))
+    target["id_map"] = {7: 0, 8: 1, 9: 2}  # of the data's own labels
     return source, target
 
 
@@ -269,17 +270,26 @@ def test_a_sample_depends_on_seed_round_and_position_alone(domains, labels_of):
     assert torch.equal(one["gt_semantic_seg"], other["gt_semantic_seg"])
     for different in (sample(46), sample(45, seed=1)):
         assert not torch.equal(one["img"], different["img"])
+    orders = set()
+    for round in (0, 1):
+        dataset = SelfTrainingDataset(*copied(domains))
+        dataset.begin_round(labels_of(round), 0)
+        orders.add(tuple(names_of(dataset, 0, len(dataset))))
+    assert len(orders) == 2, "each round has an order of its own"
 
 
 def test_target_samples_have_the_labels_of_the_round(domains, labels_of):
     dataset = SelfTrainingDataset(*copied(domains), source_portions=0.0)
     for round in (0, 1):
         dataset.begin_round(labels_of(round), 0)
+        labelled = 0
         for position in range(NUM):
             sample = dataset[position]
             index = int(sample["img_metas"]["name"].removeprefix("town/"))
             assert set(sample["gt_semantic_seg"].unique().tolist()) <= {(index + round) % 3, 255}
+            labelled += int((sample["gt_semantic_seg"] != 255).sum())
             assert "soft_label" not in sample and sample["from_target"].dtype == torch.bool
+        assert labelled > 100
 
 
 def test_crops_look_for_the_rare_classes_of_the_round(domains, labels_of):
@@ -296,6 +306,7 @@ def test_crops_look_for_the_rare_classes_of_the_round(domains, labels_of):
         samples = [dataset[i] for i in of_class]
         shares[rare] = np.mean([bool((s["gt_semantic_seg"] == 1).any()) for s in samples])
     assert shares[()] < 0.7 and shares[1,] > 0.85
+    assert dataset.source.rare_classes == (1,), "of the source as well, if its pipeline looks for them"
 
 
 def dataset_name(dataset, position):

@@ -61,7 +61,7 @@ def same(found, expected) -> bool:
 
 def assert_same_end(work_dir: Path, run: Run) -> None:
     """Weights, optimizer and labels are those of the undisturbed run, to the last bit."""
-    found, expected = (read_checkpoint(folder / f"iter_{LAST}.pth") for folder in (work_dir, run.work_dir))
+    found, expected = map(read_checkpoint, (work_dir / run.checkpoint.name, run.checkpoint))
     for part in ("state_dict", "optimizer"):
         assert same(found[part], expected[part]), part
     for file in sorted((run.work_dir / "rounds").rglob("*.*")):
@@ -243,26 +243,23 @@ def test_killed_while_labelling(run, toy_data, tmp_path):
 
 
 @pytest.mark.slow
-def test_ten_kills_at_random_moments(run, toy_data, tmp_path):
-    """Some while labelling, some between two steps."""
-    draws, kills = random.Random(0), 0
-    moments = [("predict", draws.randint(1, 24)) for _ in range(6)] + [
-        ("step", draws.randint(1, 4)) for _ in range(6)
-    ]
-    draws.shuffle(moments)
-    options = {"default_hooks.checkpoint.interval": 2}
-    while kills < 10:
-        event, number = moments[kills % len(moments)]
-        if (tmp_path / f"run/iter_{LAST}.pth").exists():
-            shutil.rmtree(tmp_path / "run")
-        resume = {"resume": bool(list((tmp_path / "run").glob("iter_*.pth")))}
-        status = start(
-            rounds_config(toy_data, tmp_path / "run", options | resume), tmp_path / "config.py", event, number
-        )
-        assert status in (-signal.SIGKILL, 0)
-        kills += status != 0
+def test_ten_kills_while_labelling_and_between_steps(toy_data, tmp_path):
+    """One run of eight rounds; the moments are drawn, those of this seed end before the run does."""
+    options = {
+        "rounds.number": 8,
+        "train_cfg.max_iters": 8 * LENGTH,
+        "default_hooks.checkpoint.interval": LENGTH,
+    }
+    undisturbed = run_training(rounds_config(toy_data, tmp_path / "undisturbed", options))
+    draws = random.Random(2)
+    for number in range(10):
+        event, latest = (("predict", 24), ("step", 4))[number % 2]
+        cfg = rounds_config(toy_data, tmp_path / "run", options | {"resume": number > 0})
+        assert start(cfg, tmp_path / "config.py", event, draws.randint(1, latest)) == -signal.SIGKILL
+        unfinished = [path.name for path in (tmp_path / "run/rounds").glob(".*.tmp")]
+        assert bool(unfinished) == (event == "predict")
     run_training(rounds_config(toy_data, tmp_path / "run", options | {"resume": True}))
-    assert_same_end(tmp_path / "run", run)
+    assert_same_end(tmp_path / "run", undisturbed)
 
 
 # -------------------------------------------------------------------------------------------- what is refused
