@@ -13,6 +13,9 @@ from mmseg.config.load import TOP_LEVEL_KEYS, load_config, with_todays_names
 from mmseg.errors import ConfigError
 from mmseg.experiments.names import Axes
 
+BY_START = "start"
+"""As ``rounds.checkpoint``: the network of the run that a row starts from labels, the row's own is new."""
+
 
 @dataclass(frozen=True)
 class ConfigRow:

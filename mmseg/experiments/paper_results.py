@@ -19,6 +19,11 @@ CYCADA = "CyCADA (J. Hoffman et al., ICML 2018)"
 FCNS_WILD = "FCNs in the Wild (J. Hoffman et al., 2016)"
 ROAD = "ROAD (Chen et al., CVPR 2018)"
 FCAN = "FCAN (Zhang et al., CVPR 2018)"
+CBST = "CBST (Zou et al., ECCV 2018)"
+CRST = "CRST (Zou et al., ICCV 2019)"
+INTRADA = "IntraDA (Pan et al., CVPR 2020)"
+TPLD = "TPLD (Shin et al., ECCV 2020)"
+RESNET38 = "from the README of its code, with ResNet-38"
 FROM_MEMORY = "from memory; networks and training data of the paper may differ"
 UNCHECKED = "taken from notes on the paper, not checked there"
 
@@ -189,6 +194,37 @@ PAPER_RESULTS = (
         FCAN, "gta2cs", "mIoU", {"adda_pspnet_r101": 38.30, "fcnswild_pspnet_r101": 42.04},
         note="its comparison with previous methods",
     ),
+    *_survey(CBST, "gta2cs", "mIoU", {
+        "st_dlv2_r101": 41.5, "cbst_dlv2_r101": 45.2, "cbst-sp_dlv2_r101": 46.2,
+    }, note=RESNET38),
+    *_survey(
+        CBST, "syn2cs", "mIoU16", {"st_dlv2_r101": 32.2, "cbst_dlv2_r101": 42.5}, note=RESNET38,
+    ),
+    *_survey(
+        CRST, "gta2cs", "mIoU", {"source-only-crst_dlv2_r101": 33.35},
+        note="from the README of its code",
+    ),
+    *_survey(CRST, "gta2cs", "mIoU", {
+        "crst-cbst_dlv2_r101": 45.9, "crst-lrent_dlv2_r101": 45.9, "crst-mrkld_dlv2_r101": 47.1,
+    }, note="46.47, 46.51 and 47.39 for CBST, LRENT and MRKLD in the README of its code"),
+    *_survey(
+        CRST, "gta2cs", "mIoU", {"crst-mrl2_dlv2_r101": 46.0, "crst-mrent_dlv2_r101": 46.1},
+        note="from memory",
+    ),
+    *_survey(
+        CRST, "syn2cs", "mIoU16", {"crst-cbst_dlv2_r101": 42.6, "crst-lrent_dlv2_r101": 42.7}, note="",
+    ),
+    *_survey(
+        CRST, "syn2cs", "mIoU13", {"crst-cbst_dlv2_r101": 48.9, "crst-lrent_dlv2_r101": 48.7}, note="",
+    ),
+    *_survey(CRST, "syn2cs", "mIoU16", {"crst-mrkld_dlv2_r101": 43.8}, note="from memory"),
+    *_survey(CRST, "syn2cs", "mIoU13", {"crst-mrkld_dlv2_r101": 50.1}, note="from memory"),
+    *_survey(INTRADA, "gta2cs", "mIoU", {"intrada_dlv2_r101": 46.3, "intrada-norm_dlv2_r101": 47.0}),
+    *_survey(INTRADA, "syn2cs", "mIoU16", {"intrada_dlv2_r101": 41.7}),
+    *_survey(INTRADA, "syn2cs", "mIoU13", {"intrada_dlv2_r101": 48.9}),
+    *_survey(TPLD, "gta2cs", "mIoU", {"tpld_dlv2_r101": 51.2}, note=""),
+    *_survey(TPLD, "syn2cs", "mIoU16", {"tpld_dlv2_r101": 47.3}, note=""),
+    *_survey(TPLD, "syn2cs", "mIoU13", {"tpld_dlv2_r101": 53.5}, note=""),
 )  # fmt: skip
 
 

@@ -5,8 +5,8 @@ mmseg/experiments/make_config.py makes a config, or a config file; each row has 
 :func:`runs` lists. docs/experiments.md says what each ID is for, and how to add rows of one's own.
 
 IDs 1 to 8 belong to DAFormer (Hoyer et al., CVPR 2022), 40 to 49 to HRDA (ECCV 2022), 80 to 85 to MIC (CVPR
-2023), those from 201 on to methods before them (mmseg/experiments/survey.py); 0 is the toy benchmark, 10 the
-one on photographs, 100 and 101 are short tests that all networks and methods start.
+2023), those from 201 on to methods before them (survey.py and rounds.py beside this file); 0 is the toy
+benchmark, 10 the one on photographs, 100 and 101 are short tests that all networks and methods start.
 """
 
 import itertools
@@ -19,6 +19,7 @@ from mmseg.experiments.experiment import ConfigRow as ConfigRow  # for rows of o
 from mmseg.experiments.experiment import Experiment, Run, runs_of
 from mmseg.experiments.names import Axes, Detail, Masking, Optimization
 from mmseg.experiments.photos import PHOTOS
+from mmseg.experiments.rounds import ROUNDS
 from mmseg.experiments.survey import SURVEY
 from mmseg.experiments.toy import TOY
 
@@ -252,6 +253,7 @@ EXPERIMENTS: dict[int, Experiment] = {
         seeds=[0],
     ),
     **SURVEY,
+    **ROUNDS,
 }  # fmt: skip
 
 

@@ -38,7 +38,13 @@ EARLIER = [
     _row("dacs", "DACS", "self-training on mixed images"),
 ]
 """Methods that DAFormer is compared with, in the order of their papers."""
-ROWS = [SOURCE_ONLY, LONGER, *EARLIER, *DAFORMER, ORACLE]
+ROUNDS = [
+    _row("cbst", "CBST", "three rounds of class-balanced labels"),
+    _row("crst_mrkld", "CRST (MRKLD)", "CBST with a regulariser of the confidence"),
+    _row("intrada", "IntraDA", "AdvEnt, then easy and hard images of the target aligned", "toy_advent"),
+]
+"""Methods that label the target in rounds."""
+ROWS = [SOURCE_ONLY, LONGER, *EARLIER, *ROUNDS, *DAFORMER, ORACLE]
 
 
 def draw_scenes() -> None:
@@ -51,7 +57,7 @@ def draw_scenes() -> None:
 TOY = Experiment(
     "toy street scenes: every method of the papers in small, on two CPU cores",
     ROWS,
-    stages=[(MAIN, [0]), (EARLIER, [0]), (MAIN, [1, 2])],
+    stages=[(MAIN, [0]), (EARLIER, [0]), (ROUNDS, [0]), (MAIN, [1, 2])],
     prepare=draw_scenes,
     parallel=2,
     page=CONFIGS.parent / "docs" / "toy_benchmark.md",

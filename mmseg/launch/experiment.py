@@ -77,6 +77,8 @@ def mode_settings(
             settings |= {**small_settings(cfg), **startup}
         if others_start_here:
             del settings["default_hooks.checkpoint.save_last"]
+        if cfg.get("rounds"):
+            settings |= {"rounds.number": 1, "rounds.length": STARTUP_TEST["train_cfg.max_iters"]}
     return settings | (args.cfg_options or {})
 
 

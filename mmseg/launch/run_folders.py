@@ -103,6 +103,7 @@ def differing_sections(cfg: Config, stored: Path) -> list[str]:
 
 def _comparable(content: dict[str, Any]) -> dict[str, Any]:
     content = {key: value for key, value in content.items() if key not in IDENTITY}
-    if isinstance(content.get("model"), dict):
-        content["model"] = {key: value for key, value in content["model"].items() if key != "pretrained"}
+    for section, weights in (("model", "pretrained"), ("rounds", "checkpoint")):
+        if isinstance(content.get(section), dict):
+            content[section] = {key: x for key, x in content[section].items() if key != weights}
     return json.loads(json.dumps(content, default=repr))  # tuples are stored as tuples or lists

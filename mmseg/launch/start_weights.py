@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmseg.checkpoints.atomic import replacing
 from mmseg.checkpoints.files import find_checkpoint
 from mmseg.config.load import load_config
+from mmseg.experiments.experiment import BY_START
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,10 @@ def start_from(config: Path, finished: Path) -> None:
 
     cfg = load_config(config)
     weights = find_checkpoint(finished)
+    if (cfg.get("rounds") or {}).get("checkpoint") == BY_START:
+        cfg.rounds.checkpoint = str(weights)
+        cfg.dump(config)
+        return
     cfg.load_from = str(weights)
     if cfg.get("uda") and cfg.model.get("pretrained") is None:
         cfg.model.pretrained = str(weights)  # the feature distance holds on to them

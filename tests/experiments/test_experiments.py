@@ -25,7 +25,9 @@ COUNTS = {
 }  # fmt: skip
 
 
-SURVEY_COUNTS = {201: 45, 202: 30, 203: 12, 204: 78}
+SURVEY_COUNTS = {
+    201: 45, 202: 30, 203: 12, 204: 78, 211: 24, 212: 42, 213: 18, 214: 18,
+}  # fmt: skip
 PUBLISHED = published_settings()
 FIRST_SEEDS = [run for exp_id in COUNTS for run in runs(exp_id) if run.seed == 0]
 
@@ -34,7 +36,7 @@ FIRST_SEEDS = [run for exp_id in COUNTS for run in runs(exp_id) if run.seed == 0
 
 
 def test_ids_and_their_number_of_runs():
-    assert {exp_id: len(runs(exp_id)) for exp_id in EXPERIMENTS} == {0: 30, 10: 50, **COUNTS, **SURVEY_COUNTS}
+    assert {exp_id: len(runs(exp_id)) for exp_id in EXPERIMENTS} == {0: 33, 10: 50, **COUNTS, **SURVEY_COUNTS}
     assert sum(COUNTS.values()) == 416
 
 
@@ -45,7 +47,7 @@ def test_names_are_the_published_ones(exp_id):
 
 def test_no_two_runs_have_the_same_name():
     names = Counter((run.exp_id, run.name) for exp_id in EXPERIMENTS for run in runs(exp_id))
-    assert len(names) == 21 + 44 + sum((COUNTS | SURVEY_COUNTS).values())
+    assert len(names) == 33 + 50 + sum((COUNTS | SURVEY_COUNTS).values())
 
 
 def test_unknown_ids_are_refused():

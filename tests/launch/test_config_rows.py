@@ -24,7 +24,7 @@ from mmseg.config.checks import check_config
 from mmseg.errors import DataError
 from mmseg.experiments.experiment import ConfigRow, Experiment, Run
 from mmseg.experiments.names import Axes
-from mmseg.experiments.toy import EARLIER, MAIN, TOY
+from mmseg.experiments.toy import EARLIER, MAIN, ROUNDS, TOY
 from mmseg.launch.main import launch
 from mmseg.launch.start_weights import START, start_from
 from mmseg.registry import MODELS
@@ -106,8 +106,8 @@ def test_methods_of_the_survey_share_images_and_follow_the_student():
 def test_listing_and_dry_run_write_nothing(folder, capsys):
     assert run_experiments.main(["--list", "--exp", "0"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"0: {experiments.EXPERIMENTS[0].title} (30 runs, 0 finished)"
-    main, earlier = ([row.name for row in rows] for rows in (MAIN, EARLIER))
+    assert lines[0] == f"0: {experiments.EXPERIMENTS[0].title} (33 runs, 0 finished)"
+    main, earlier = ([row.name for row in rows] for rows in (MAIN, [*EARLIER, *ROUNDS]))
     seeds = [(name, "s0 s1 s2") for name in main] + [(name, "s0") for name in earlier]
     assert lines[1:] == [f"    {name}: open {found}" for name, found in seeds]
     assert run_experiments.main(["--exp", "0", "--dry-run"]) == 0

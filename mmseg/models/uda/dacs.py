@@ -22,6 +22,8 @@ from mmseg.registry import MODELS
 class DACS(UDADecorator):
     """Train on source images and on source classes pasted onto pseudo-labelled target images.
 
+    In a run with rounds, labels that a round has chosen stand before those of the teacher, with full trust.
+
     Args:
         model: The student segmentor.
         alpha: Upper limit of the teacher's EMA momentum (DAFormer eq. 5).
@@ -81,6 +83,8 @@ class DACS(UDADecorator):
         """Source cross entropy with feature distance, then cross entropy on mixed images."""
         yield self.source_objective(batch)
         pseudo = batch.labelled_by(self.teacher)
+        if batch.target_label is not None:
+            pseudo = pseudo.unless_chosen(batch.target_label)
         yield self.mixed_objective(batch, pseudo)
 
     def source_objective(self, batch: UDABatch) -> Losses:

@@ -17,7 +17,7 @@ from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
 from mmseg.errors import ConfigError
 from mmseg.labelling.label_folder import RoundLabels
 from mmseg.models.losses import CrossEntropyLoss, is_labelled
-from mmseg.models.uda import TPLD, SelfTraining, UDABatch, UDADecorator
+from mmseg.models.uda import DACS, TPLD, SelfTraining, UDABatch, UDADecorator
 from mmseg.models.uda.parts.bootstrapping import Bootstrapping
 from mmseg.models.uda.parts.confidence_regulariser import ConfidenceRegulariser
 from mmseg.registry import MODELS
@@ -182,6 +182,20 @@ def test_batch_norms_keep_their_statistics_unless_told_otherwise():
 def test_a_step_of_self_training_reads_nothing_back(data):
     method = tiny_method(SelfTraining, uda_steps.tiny(), **REGULARISED, beta=0.9)
     uda_steps.step_without_values(method, {name: x.to("meta") for name, x in data.items()})
+
+
+def test_dacs_trusts_labels_of_a_round_and_asks_its_teacher_for_the_others():
+    data = pairs()
+    data["target_label"][:, :32] = 255
+    method = tiny_method(DACS, uda_steps.tiny(), **uda_steps.NO_AUGMENTATION)
+    shown = UDABatch.from_dict(data | dict(wants_pictures=True))
+    with torch.no_grad():
+        *_, _ = method.objectives(shown)
+        own = method.teacher.label(data["target_img"])
+    found, weight = shown.pictures["pseudo_label"], shown.pictures["weight"]
+    assert torch.equal(found[:, 32:], data["target_label"][:, 32:])
+    assert torch.equal(found[:, :32], own.label[:, :32])
+    assert (weight[:, 32:] == 1).all() and (weight[:, :32] < 1).any()
 
 
 # ---------------------------------------------------------------------------------------------- TPLD

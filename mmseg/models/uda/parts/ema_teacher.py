@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
+from mmseg.labels import IGNORE_INDEX
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.models.uda.step_context import ONE_PROCESS, StepContext
 
@@ -23,6 +24,11 @@ class PseudoLabel:
 
     label: Tensor
     weight: Tensor
+
+    def unless_chosen(self, label: Tensor) -> "PseudoLabel":
+        """These labels where ``label`` (B, H, W) has none (255); its own have the weight 1."""
+        chosen = label != IGNORE_INDEX
+        return PseudoLabel(torch.where(chosen, label, self.label), self.weight.masked_fill(chosen, 1.0))
 
 
 class EMATeacher:

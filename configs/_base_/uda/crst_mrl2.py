@@ -1,0 +1,4 @@
+# CRST with MRL2 (Zou et al., ICCV 2019). Not in the published code for segmentation; the weight is from
+# memory.
+_base_ = ["self_training.py"]
+uda = dict(regulariser=dict(type="l2", alpha=0.025))
