@@ -29,13 +29,32 @@ WITHOUT_BATCH_STATISTICS = {
 MASKING = dict(
     mask_mode="separatetrgaug", mask_alpha=0.5, mask_generator=dict(mask_ratio=0.7, mask_block_size=16)
 )
+PRIOR = {
+    "uda.class_ratio_prior": dict(class_ratio=[1.0] * 19, relaxation=1.0, loss_weight=0.1),
+    "uda.most_uncertain": 0.3,
+}
+UNSHARED = {"uda.weights_shared": False, "uda.discriminate": "features", "uda.accuracy_threshold": 0.0}
 WITHOUT_DROPOUT = {"uda.discriminator_dropout": 0.0}
-UDA = ("advseg", "minent", "clan", "adda", "fcns_in_the_wild", "road", "fcan")  # configs/_base_/uda
+UDA = (
+    "advseg",
+    "minent",
+    "clan",
+    "adda",
+    "fcns_in_the_wild",
+    "road",
+    "fcan",
+    "adaptsegnet",
+    "advent",
+    "minent, prior",
+    "adda, a copy for the source, features",
+)  # of configs/_base_/uda
 METHODS = ("source_only", "daformer", "mic", *UDA)
 SIZES = dict(lower=[0.01] * 19, mean=[0.05] * 19, upper=[0.1] * 19)
 SETTINGS: dict[str, dict] = {
     "clan": {"uda.global_iters": 1, "uda.target_size": None, "model.sum_outputs": True, "load_from": None},
     "adda": WITHOUT_DROPOUT | {"uda.accuracy_threshold": 0.0},
+    "adda, a copy for the source, features": WITHOUT_DROPOUT | UNSHARED,
+    "minent, prior": PRIOR,
     "road": WITHOUT_DROPOUT | {"uda.regions": (2, 2)},
     "fcns_in_the_wild": WITHOUT_DROPOUT | {"uda.sizes": SIZES},
 }
@@ -96,6 +115,24 @@ for path in sys.argv[1:]:
     cfg = load_config(path)
     torch.save(train(cfg).state_dict(), f"{cfg.work_dir}/rank{get_rank()}.pt")
 """
+TRAIN_BETWEEN = f"""
+import torch
+from mmengine.dist import all_gather, get_rank
+from mmseg.models.uda import ADDA
+
+accuracy = ADDA.accuracy
+
+def between(self, scores, label, batch):
+    if get_rank() == 1:  # right in every fourth position
+        scores = scores.detach().clone()
+        scores[::4] = 10 * torch.nn.functional.one_hot(label[::4], 2).to(scores.dtype)
+    both = all_gather((scores.argmax(dim=1) == label).float().mean())
+    assert both[0] != both[1], both
+    self.accuracy_threshold = float(sum(both)) / 2 - 1e-6
+    return accuracy(self, scores, label, batch)
+
+ADDA.accuracy = between
+{TRAIN_ALL}"""
 TRAIN_ROUNDS = f"""
 import sys
 sys.path.insert(0, "{ROOT / "tests"}")
@@ -129,7 +166,7 @@ def config_of(name, data, work_dir, options, start):
     cfg = uda_config(data, work_dir, options)
     if name in UDA:
         cfg.pop("uda")
-        parts = Config.fromfile(ROOT / "configs" / "_base_" / "uda" / f"{name}.py")
+        parts = Config.fromfile(ROOT / "configs" / "_base_" / "uda" / f"{name.partition(',')[0]}.py")
         cfg.merge_from_dict({key: parts[key] for key in parts if key in ("uda", "other_networks")})
         cfg.merge_from_dict(SETTINGS.get(name, {}))
     if name == "clan":  # the weights to start from have one head
@@ -212,10 +249,28 @@ def test_two_processes_of_one_sample_equal_one_process_of_two(name, work_dirs):
 def test_all_processes_hold_the_same_networks(name, work_dirs):
     """Student, teacher, ImageNet encoder, discriminator: the same bits."""
     first, second = (torch.load(work_dirs[2] / name / f"rank{rank}.pt") for rank in (0, 1))
-    networks = {"daformer": "ema_model.", "mic": "mic.teacher.", "minent": "model."}
+    networks = {
+        "daformer": "ema_model.",
+        "mic": "mic.teacher.",
+        "minent": "model.",
+        "minent, prior": "model.",
+    }
     others = "model_D." if name in UDA else "backbone."
     assert any(key.startswith(networks.get(name, others)) for key in first)
     assert first.keys() == second.keys() and not [k for k in first if not torch.equal(first[k], second[k])]
+
+
+def test_two_processes_agree_whether_a_step_is_taken(data, start, tmp_path):
+    """ADDA's threshold lies between the accuracies of both, just below their mean: both step."""
+    options = WITHOUT_BATCH_STATISTICS | {"train_dataloader.batch_size": 1}
+    cfg = config_of("adda", data, tmp_path / "adda", options, start)
+    cfg.uda.window = 1
+    done = in_two_processes(TRAIN_BETWEEN, {"adda": cfg}, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (torch.load(tmp_path / "adda" / f"rank{rank}.pt") for rank in (0, 1))
+    assert_close(second, first, 0)
+    begin = read_checkpoint(start)["state_dict"]["decode_head.conv_seg.weight"]
+    assert not torch.equal(first["model.decode_head.conv_seg.weight"], begin)
 
 
 def test_evaluation_counts_each_image_once(work_dirs):

@@ -30,6 +30,8 @@ def advseg_config(data, work_dir, options: dict | None = None, method: str = "ad
     cfg.merge_from_dict(
         {name: part for name, part in Config.fromfile(UDA / f"{method}.py").items() if name in PARTS}
     )
+    if method == "clan":  # a second classifier
+        cfg.model.update(auxiliary_head=copy.deepcopy(cfg.model.decode_head), sum_outputs=True)
     cfg.merge_from_dict(options or {})
     return cfg
 
@@ -103,23 +105,35 @@ def test_student_can_be_tested_without_the_method(adv_run):
     assert torch.equal(model.decode_head.conv_seg.weight, adv_run.model.model.decode_head.conv_seg.weight)
 
 
+MASKING = dict(mask_mode="separatetrg", mask_generator=dict(mask_ratio=0.5, mask_block_size=16))
+PRIOR = {"uda.class_ratio_prior": dict(class_ratio=[1.0] * 19, loss_weight=0.1)}
+UNSHARED = {"uda.weights_shared": False, "uda.discriminate": "features", "uda.accuracy_threshold": 0.0}
 OF_METHODS = {
     "adda": {"uda.accuracy_threshold": 0.5},
+    "adda, a copy for the source, features": UNSHARED,
     "fcns_in_the_wild": {},
     "road": {"uda.regions": (2, 2)},
     "fcan": {},
+    "adaptsegnet": {},
+    "adaptsegnet, masks": {"uda.masking": MASKING},
+    "advent": {},
+    "minent, prior": PRIOR | {"uda.most_uncertain": 0.3},
+    "clan, the second phase begins after the resumption": {"uda.global_iters": 2, "uda.target_size": None},
 }
 
 
-@pytest.mark.parametrize("method", OF_METHODS)
-def test_methods_with_a_discriminator_resume_bit_by_bit(method, toy_data, tmp_path):
-    """Buffers (ADDA's accuracies), ramps and discriminators of either optimizer."""
-    kept = OF_METHODS[method] | {"default_hooks.checkpoint.max_keep_ckpts": 5}
+@pytest.mark.parametrize("case", OF_METHODS)
+def test_methods_of_the_survey_resume_bit_by_bit(case, toy_data, tmp_path):
+    """Buffers (ADDA's accuracies), ramps, phases, copies, and discriminators of either optimizer."""
+    method, _, _ = case.partition(",")
+    kept = OF_METHODS[case] | {"default_hooks.checkpoint.max_keep_ckpts": 5}
     whole = run_training(advseg_config(toy_data, tmp_path / "whole", kept, method))
     options = kept | {"resume": True, "load_from": str(tmp_path / "whole" / "iter_2.pth")}
     resumed = run_training(advseg_config(toy_data, tmp_path / "resumed", options, method))
     expected, found = read_checkpoint(whole.checkpoint), read_checkpoint(resumed.checkpoint)
-    assert any(name.startswith("model_D.") for name in expected["state_dict"])
+    assert any(name.startswith("model_D.") for name in expected["state_dict"]) == (method != "minent")
+    assert any(name.startswith("source_model.") for name in expected["state_dict"]) == ("copy" in case)
+    assert any(name.startswith("masked.") for name in log_entries(whole.work_dir)[-1]) == ("masks" in case)
     for part in ("state_dict", "optimizer"):
         assert_equal_trees(found[part], expected[part], part)
 
