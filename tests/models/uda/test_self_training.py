@@ -160,7 +160,7 @@ def test_soft_labels_that_are_certain_are_hard_labels():
     data["gt_semantic_seg"][:, :8] = 255
     label = data["gt_semantic_seg"]
     one_hot = torch.nn.functional.one_hot(label.where(label != 255, 0), 4).movedim(3, 1).float()
-    soft = data | dict(soft_label=one_hot * (label != 255).unsqueeze(1))
+    soft = data | dict(soft_label=one_hot * (label != 255).unsqueeze(1), gt_semantic_seg=label.flip(2))
     assert step(soft, **REGULARISED) == pytest.approx(step(data, **REGULARISED), rel=1e-6)
 
 
