@@ -192,6 +192,32 @@ def test_the_source_is_seen_as_it_was_when_the_training_began():
     assert torch.equal(resumed.source_model.decode_head.conv_seg.weight, start)
 
 
+def test_features_of_fcn8s_with_a_copy_for_the_source():
+    """The discriminator's first loss by hand; it moves the encoder alone, up to fc7."""
+    channels = {
+        "backbone.channels": 8,
+        "decode_head.channels": 8,
+        "decode_head.in_channels": (3, 256, 512, 8),
+    }
+    student = model_config("fcn8s_vgg16", changes=NORMALISED | channels)
+    settings = dict(weights_shared=False, discriminate="features", accuracy_threshold=0.0)
+    method = train_without_randomness(tiny_method(ADDA, student, **settings))
+    for weight in (p for p in (*method.model.parameters(), *method.model_D.parameters()) if p.ndim > 1):
+        nn.init.kaiming_normal_(weight)  # features that tell images apart
+    random = torch.Generator().manual_seed(0)
+    source, target = torch.randn(2, 1, 3, 32, 32, generator=random)
+    start = copy.deepcopy(method.model.state_dict())
+    with torch.no_grad():
+        scores = [method.model_D(method.model.backbone(img)[-1]) for img in (source, target)]
+    logs = [score.log_softmax(dim=1)[:, label] for score, label in zip(scores, (1, 0), strict=True)]
+    data = dict(img=source, target_img=target, gt_semantic_seg=torch.zeros(1, 32, 32, dtype=torch.long))
+    log = method.train_step(data, wrappers(method))
+    assert log["D.loss"].item() == pytest.approx(-torch.cat(logs).mean().item(), rel=1e-6)
+    moved = {name for name, value in method.model.state_dict().items() if not torch.equal(value, start[name])}
+    encoder = {name for name, _ in method.model.named_parameters() if name.startswith("backbone.")}
+    assert moved <= encoder and {"backbone.fc6.bias", "backbone.fc7.bias"} <= moved
+
+
 def test_the_mean_is_that_of_the_last_iterations():
     method, wrapper = tiny_method(ADDA, tiny(), window=3), None
     wrapper, single = wrappers(method), []

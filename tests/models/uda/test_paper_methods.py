@@ -9,7 +9,7 @@ from golden_data import gen, load
 from networks import assert_values
 from torch import Tensor, nn
 from torch.nn.functional import softplus
-from uda_steps import tiny, tiny_batch, tiny_method, wrappers
+from uda_steps import MIC, tiny, tiny_batch, tiny_method, wrappers
 
 from mmseg.errors import ConfigError
 from mmseg.models.uda import ADDA, FCAN, ROAD, FCNsInTheWild
@@ -270,16 +270,33 @@ def test_settings_of_paper_methods_out_of_range_are_refused(kind, settings, mess
         tiny_method(kind, tiny(), **settings)
 
 
-@pytest.mark.parametrize(
-    ("kind", "settings"),
-    [
-        (ADDA, dict(accuracy_threshold=0.0)),
-        (ADDA, dict(discriminate="features", weights_shared=False, accuracy_threshold=0.0)),
-        (FCNsInTheWild, dict(sizes=FOUR)),
-        (ROAD, dict(regions=(2, 2))),
-        (FCAN, {}),
-    ],
-)
+KINDS = [
+    (ADDA, dict(accuracy_threshold=0.0)),
+    (ADDA, dict(discriminate="features", weights_shared=False, accuracy_threshold=0.0)),
+    (FCNsInTheWild, dict(sizes=FOUR)),
+    (ROAD, dict(regions=(2, 2))),
+    (FCAN, {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "settings"), KINDS)
+@pytest.mark.parametrize(("hrda", "masking"), [(False, MIC), (True, None), (True, MIC)])
+def test_paper_methods_combine_with_hrda_and_masking(kind, settings, hrda, masking):
+    if kind is ROAD and hrda:
+        settings = dict(regions=(1, 1))  # the context has one position
+    method = tiny_method(kind, tiny(hrda=hrda), masking=masking, **settings)
+    wrapper = wrappers(method)
+    for _ in range(2):
+        log = method.train_step(tiny_batch() | dict(wants_pictures=True), wrapper)
+    assert all(torch.isfinite(value).all() for name, value in log.items() if name != "pictures")
+    assert ("masked.decode.loss_seg" in log) == (masking is not None)
+    supervised = settings.get("weights_shared", True)
+    assert ("decode.hr.loss_seg" in log) == (hrda and supervised)
+    learnt = (method.model_D.parameters(), method.model.decode_head.parameters() if supervised else ())
+    assert all(parameter.requires_grad for parameters in learnt for parameter in parameters)
+
+
+@pytest.mark.parametrize(("kind", "settings"), KINDS)
 def test_steps_in_bfloat16_have_losses_in_float32(kind, settings):
     """About those of single precision; discriminators learn."""
     logs = []
