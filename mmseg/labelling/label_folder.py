@@ -165,7 +165,7 @@ def write_label(folder: Path, name: str, chosen: ImageLabel) -> npt.NDArray[np.u
     if chosen.soft is not None:
         steps = (chosen.soft[:, chosen.label != IGNORE_INDEX].T * SOFT_STEPS).round().clamp(0, SOFT_STEPS)
         with replacing(folder / "soft" / f"{name}.npz") as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, soft=steps.int().cpu().numpy().astype(np.uint16))
+            np.savez(file, soft=steps.int().cpu().numpy().astype(np.uint16))
     return label
 
 

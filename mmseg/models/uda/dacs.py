@@ -82,10 +82,7 @@ class DACS(UDADecorator):
     def objectives(self, batch: UDABatch) -> Iterator[Losses]:
         """Source cross entropy with feature distance, then cross entropy on mixed images."""
         yield self.source_objective(batch)
-        pseudo = batch.labelled_by(self.teacher)
-        if batch.target_label is not None:
-            pseudo = pseudo.unless_chosen(batch.target_label)
-        yield self.mixed_objective(batch, pseudo)
+        yield self.mixed_objective(batch, batch.labelled_by(self.teacher))
 
     def source_objective(self, batch: UDABatch) -> Losses:
         """Supervised loss (DAFormer eq. 1) and feature distance (eq. 9) in one group: one backward pass for

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass, field, fields
 
-import torch
 from torch import Tensor
 
 from mmseg.errors import ConfigError
-from mmseg.models.losses import is_labelled
 from mmseg.models.uda.parts.ema_teacher import EMATeacher, PseudoLabel
 from mmseg.models.uda.step_context import NO_RUN, ONE_PROCESS, Progress, StepContext
 
@@ -85,11 +83,7 @@ class UDABatch:
         if teacher not in self._labels:
             pseudo = teacher.label(self.target_img, self.valid_pseudo_mask, self.context)
             if self.target_label is not None:
-                chosen = is_labelled(self.target_label)
-                pseudo = PseudoLabel(
-                    torch.where(chosen, self.target_label, pseudo.label),
-                    pseudo.weight.masked_fill(chosen, 1.0),
-                )
+                pseudo = pseudo.unless_chosen(self.target_label)
             self._labels[teacher] = pseudo
         return self._labels[teacher]
 
