@@ -12,7 +12,7 @@ from mmseg.engine.optim_wrapper import SegmentationOptimWrapper
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
 from mmseg.engine.rounds import RoundsTrainLoop
 from mmseg.engine.runner import SegmentationRunner
-from mmseg.engine.schedules import PolyWarmupLR
+from mmseg.engine.schedules import LinearToZeroLR, PolyWarmupLR
 from mmseg.engine.train_loop import SafeTrainLoop
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "GroupedOptimWrapperConstructor",
     "IterationRandomnessHook",
     "LegacySGD",
+    "LinearToZeroLR",
     "PolyWarmupLR",
     "PredictionArchiveHook",
     "PredictionWriterHook",

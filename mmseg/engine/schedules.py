@@ -3,11 +3,24 @@
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
 
+from mmseg.errors import ConfigError
 from mmseg.registry import PARAM_SCHEDULERS
 
 
+class ClosedFormLR(LRSchedulerMixin, _ParamScheduler):
+    """A schedule that is resumed by its number of iterations alone."""
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Restore where a run stands; the course is that of the config, so that a run can be prolonged."""
+        self.base_values, self._global_step = state_dict["base_values"], state_dict["_global_step"]
+        self.last_step = min(self._global_step, self.end - 1) - self.begin
+        self._last_value = self._get_value()
+        for group, value in zip(self.optimizer.param_groups, self._last_value, strict=True):
+            group[self.param_name] = value
+
+
 @PARAM_SCHEDULERS.register_module()
-class PolyWarmupLR(LRSchedulerMixin, _ParamScheduler):
+class PolyWarmupLR(ClosedFormLR):
     """Polynomial decay with a linear warm-up.
 
     mmengine's ``LinearLR`` and ``PolyLR`` together give the same rates; here ``end`` is filled in with the
@@ -61,10 +74,52 @@ class PolyWarmupLR(LRSchedulerMixin, _ParamScheduler):
             decay = decay if self.decay_in_warmup else 1.0
         return [((base - self.min_lr) * decay + self.min_lr) * factor for base in self.base_values]
 
-    def load_state_dict(self, state_dict: dict) -> None:
-        """Restore where a run stands; the course is that of the config, so that a run can be prolonged."""
-        self.base_values, self._global_step = state_dict["base_values"], state_dict["_global_step"]
-        self.last_step = min(self._global_step, self.end - 1) - self.begin
-        self._last_value = self._get_value()
-        for group, value in zip(self.optimizer.param_groups, self._last_value, strict=True):
-            group[self.param_name] = value
+
+@PARAM_SCHEDULERS.register_module()
+class LinearToZeroLR(ClosedFormLR):
+    """A constant rate, then a linear decay to 0, as CycleGAN (Zhu et al., ICCV 2017) trains.
+
+    With n periods of constant rate and m periods of decay, the factor of period e is
+    1 − max(0, e + 2 − n) / (m + 1). As published, the last constant period decays already, and the last
+    period has the rate 0.
+
+    Args:
+        optimizer: The optimizer (wrapper) to drive.
+        constant_iters: Iterations of the constant rate; None = half of all.
+        period: Iterations of a period: 1, or the length of an epoch in order to lower the rate after each.
+        end: Number of all iterations; the runner fills in the length of the run.
+        begin, by_epoch, last_step, verbose: As in mmengine; ``by_epoch`` has to be False.
+
+    Raises:
+        ConfigError: The constant part is longer than the run, or a period has no iteration.
+    """
+
+    def __init__(
+        self,
+        optimizer,
+        constant_iters: int | None = None,
+        period: int = 1,
+        begin: int = 0,
+        end: int = 200_000,
+        last_step: int = -1,
+        by_epoch: bool = False,
+        verbose: bool = False,
+    ) -> None:
+        total = end - begin
+        constant = total // 2 if constant_iters is None else constant_iters
+        if period < 1 or not 0 <= constant <= total:
+            raise ConfigError(
+                f"LinearToZeroLR: constant_iters={constant_iters}, period={period}; expected up to {total} "
+                "iterations, the length of the schedule, and a period of one iteration at least"
+            )
+        self.period = period
+        self.constant = constant / period
+        self.decay = (total - constant) / period
+        super().__init__(
+            optimizer, begin=begin, end=end, last_step=last_step, by_epoch=by_epoch, verbose=verbose
+        )
+
+    def _get_value(self) -> list[float]:
+        number = self.last_step // self.period
+        factor = 1 - max(0.0, number + 2 - self.constant) / (self.decay + 1)
+        return [base * max(0.0, factor) for base in self.base_values]

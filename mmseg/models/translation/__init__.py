@@ -1,5 +1,15 @@
 """Networks and operations that change how an image looks."""
 
+from mmseg.models.translation.generators import ResnetGenerator, UNetGenerator
+from mmseg.models.translation.image_discriminators import ColourDiscriminator, PatchDiscriminator
+from mmseg.models.translation.image_pool import ImagePool
 from mmseg.models.translation.style import AppearanceAdaptation
 
-__all__ = ["AppearanceAdaptation"]
+__all__ = [
+    "AppearanceAdaptation",
+    "ColourDiscriminator",
+    "ImagePool",
+    "PatchDiscriminator",
+    "ResnetGenerator",
+    "UNetGenerator",
+]

@@ -4,15 +4,13 @@ Tsai, Hung, Schulter, Sohn, Yang, Chandraker, "Learning to Adapt Structured Outp
 Segmentation", CVPR 2018.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
-from mmseg.models.layers.precision import full_precision
+from mmseg.models.losses import GAN_LOSSES, adversarial_loss
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
 from mmseg.models.uda.parts.class_ratio_prior import ClassRatioPrior, prior_losses
 from mmseg.models.uda.parts.discriminator import DISCRIMINATOR, SOURCE, TARGET, FCDiscriminator, frozen
@@ -20,11 +18,6 @@ from mmseg.models.uda.parts.output_weights import PUBLISHED_WEIGHTS, output_weig
 from mmseg.models.uda.uda_batch import UDABatch
 from mmseg.models.uda.uda_decorator import Objective, UDADecorator
 from mmseg.registry import MODELS
-
-GAN_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "LS": F.mse_loss,
-    "Vanilla": F.binary_cross_entropy_with_logits,
-}
 
 
 @MODELS.register_module()
@@ -64,7 +57,7 @@ class AdvSeg(UDADecorator):
             raise ConfigError(
                 f"uda: discriminator_type={discriminator_type!r} is unknown; expected 'LS' or 'Vanilla'"
             )
-        self.gan_loss = GAN_LOSSES[discriminator_type]
+        self.discriminator_type = discriminator_type
         self.weights = output_weights("lambda_adv_target", lambda_adv_target, self.model.output_names)
         classes = self.model.num_classes
         self.model_D = nn.ModuleDict({name: FCDiscriminator(classes) for name in self.model.output_names})
@@ -116,5 +109,4 @@ class AdvSeg(UDADecorator):
 
     def domain_loss(self, name: str, seen: Tensor, label: float) -> Tensor:
         """Loss of an output's discriminator on what it sees, (B, C, H, W), of a domain."""
-        score = full_precision(self.model_D[name](seen))
-        return self.gan_loss(score, torch.full_like(score, label))
+        return adversarial_loss(self.model_D[name](seen), label, self.discriminator_type)
