@@ -15,7 +15,7 @@ from mmseg.models.uda.parts.masking_consistency_module import MODES
 from mmseg.registry import MODELS
 
 LIMIT = 0.1
-METHODS = ("dacs", "daformer", "advseg", "minent", *MODES)
+METHODS = ("dacs", "daformer", "advseg", "minent", "fda", *MODES)
 CHECKPOINTED = ("daformer", "separateaug", "advseg", "minent")
 
 
@@ -32,7 +32,7 @@ def method_of(name: str, checkpointing: bool):
     torch.manual_seed(0)
     cfg = toy_config("daformer", Path("data"), Path("work"))
     cfg.model.backbone.with_cp = checkpointing
-    if name in ("advseg", "minent"):
+    if name in ("advseg", "minent", "fda"):
         uda = Config.fromfile(ROOT / "configs" / "_base_" / "uda" / f"{name}.py").uda
     else:
         uda = copy.deepcopy(cfg.uda)

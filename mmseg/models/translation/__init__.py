@@ -1,5 +1,6 @@
 """Networks and operations that change how an image looks."""
 
+from mmseg.models.translation.fourier import FourierTranslator
 from mmseg.models.translation.generators import ResnetGenerator, UNetGenerator
 from mmseg.models.translation.image_discriminators import ColourDiscriminator, PatchDiscriminator
 from mmseg.models.translation.image_pool import ImagePool
@@ -8,6 +9,7 @@ from mmseg.models.translation.style import AppearanceAdaptation
 __all__ = [
     "AppearanceAdaptation",
     "ColourDiscriminator",
+    "FourierTranslator",
     "ImagePool",
     "PatchDiscriminator",
     "ResnetGenerator",

@@ -53,7 +53,7 @@ class ADDA(UDADecorator):
             as published): there as many as the smaller domain has images, 2975 for Cityscapes; None = never.
         discriminator_channels: See :class:`PixelDiscriminator`; by default 512 for scores, 1024 for features.
         discriminator_dropout: Its probability of leaving out a channel.
-        masking: See :class:`UDADecorator`.
+        masking, translator: See :class:`UDADecorator`.
 
     Raises:
         ConfigError: An option is unknown or outside its range.
@@ -75,8 +75,9 @@ class ADDA(UDADecorator):
         discriminator_channels: int | None = None,
         discriminator_dropout: float = 0.5,
         masking: dict | None = None,
+        translator: dict | None = None,
     ) -> None:
-        super().__init__(model)
+        super().__init__(model, translator=translator)
         if discriminate not in INPUTS:
             raise ConfigError(f"uda: discriminate={discriminate!r} is unknown; expected one of {INPUTS}")
         numbers = dict(lambda_d=lambda_d, lambda_g=lambda_g, window=window, patience=patience or 0)

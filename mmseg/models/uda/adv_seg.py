@@ -37,7 +37,7 @@ class AdvSeg(UDADecorator):
         class_ratio_prior: Arguments of :class:`ClassRatioPrior`, a loss on each output; None = without.
         published_double_update: Let the student's optimizer train the discriminators, too, with the same
             gradients, as the code published with HRDA and MIC does.
-        masking: See :class:`UDADecorator`.
+        masking, translator: See :class:`UDADecorator`.
 
     Raises:
         ConfigError: An option is unknown or outside its range.
@@ -51,8 +51,9 @@ class AdvSeg(UDADecorator):
         class_ratio_prior: Mapping[str, Any] | None = None,
         published_double_update: bool = False,
         masking: dict | None = None,
+        translator: dict | None = None,
     ) -> None:
-        super().__init__(model)
+        super().__init__(model, translator=translator)
         if discriminator_type not in GAN_LOSSES:
             raise ConfigError(
                 f"uda: discriminator_type={discriminator_type!r} is unknown; expected 'LS' or 'Vanilla'"

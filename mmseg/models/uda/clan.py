@@ -38,7 +38,7 @@ class CLAN(UDADecorator):
         target_size: (height, width) at which target predictions are compared; None = that of the image. The
             published training changes the resolution of images at random, and compares at one size.
         global_iters: Iterations before the local weights are used; until then all pixels weigh 1.
-        masking: See :class:`UDADecorator`.
+        masking, translator: See :class:`UDADecorator`.
 
     Raises:
         ConfigError: The segmentor has no two heads of one type, or an option is negative.
@@ -54,8 +54,9 @@ class CLAN(UDADecorator):
         global_iters: int = 5000,
         target_size: Sequence[int] | None = None,
         masking: dict | None = None,
+        translator: dict | None = None,
     ) -> None:
-        super().__init__(model)
+        super().__init__(model, translator=translator)
         settings = dict(lambda_adv=lambda_adv, lambda_weight=lambda_weight, lambda_local=lambda_local,
                         epsilon=epsilon, global_iters=global_iters)  # fmt: skip
         if min(settings.values()) < 0:

@@ -37,6 +37,7 @@ class DACS(UDADecorator):
         color_jitter_strength: See :class:`StrongAugmentation`.
         color_jitter_probability: As published a threshold: jitter happens in ``1 - value`` of the iterations.
         masking: See :class:`UDADecorator`; masked images are jittered like mixed ones, as published.
+        translator: See :class:`UDADecorator`.
 
     Raises:
         ConfigError: An option is outside its range.
@@ -59,6 +60,7 @@ class DACS(UDADecorator):
         color_jitter_strength: float = 0.2,
         color_jitter_probability: float = 0.2,
         masking: dict | None = None,
+        translator: dict | None = None,
     ) -> None:
         jitter = dict(
             color_jitter_strength=color_jitter_strength, color_jitter_probability=color_jitter_probability
@@ -69,7 +71,7 @@ class DACS(UDADecorator):
             ignore_top=pseudo_weight_ignore_top,
             ignore_bottom=pseudo_weight_ignore_bottom,
         )
-        super().__init__(model, masking and {**jitter, **masking}, teacher)
+        super().__init__(model, masking and {**jitter, **masking}, teacher, translator)
         self.strong_augmentation = StrongAugmentation(**jitter, blur=blur)
         self.feature_distance = FeatureDistance(
             self.model,

@@ -38,7 +38,7 @@ class FCAN(UDADecorator):
         lambda_seg: λ.
         dilations: Of the discriminator's parallel convolutions.
         channels: Of each of them.
-        masking: See :class:`UDADecorator`.
+        masking, translator: See :class:`UDADecorator`.
 
     Raises:
         ConfigError: An option is outside its range.
@@ -51,8 +51,9 @@ class FCAN(UDADecorator):
         dilations: Sequence[int] = (1, 2, 3, 4),
         channels: int = 128,
         masking: dict | None = None,
+        translator: dict | None = None,
     ) -> None:
-        super().__init__(model)
+        super().__init__(model, translator=translator)
         if lambda_seg < 0 or channels < 1 or not dilations or min(dilations) < 1:
             raise ConfigError(
                 f"uda: FCAN has lambda_seg={lambda_seg}, dilations={dilations}, channels={channels}; "

@@ -46,7 +46,7 @@ class FCNsInTheWild(UDADecorator):
         slack: See :class:`CategorySizes`.
         discriminator_channels: See :class:`PixelDiscriminator`.
         discriminator_dropout: Its probability of leaving out a channel.
-        masking: See :class:`UDADecorator`.
+        masking, translator: See :class:`UDADecorator`.
 
     Raises:
         ConfigError: An option is outside its range.
@@ -63,8 +63,9 @@ class FCNsInTheWild(UDADecorator):
         discriminator_channels: int = 1024,
         discriminator_dropout: float = 0.5,
         masking: dict | None = None,
+        translator: dict | None = None,
     ) -> None:
-        super().__init__(model)
+        super().__init__(model, translator=translator)
         if min(lambda_adv, lambda_sizes, ramp_iters) < 0:
             raise ConfigError(
                 f"uda: FCNsInTheWild has lambda_adv={lambda_adv}, lambda_sizes={lambda_sizes}, "

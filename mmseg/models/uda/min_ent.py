@@ -29,7 +29,7 @@ class MinEnt(UDADecorator):
             (the paper's "ER": 0.3).
         class_ratio_prior: Arguments of :class:`ClassRatioPrior`, a loss on each output (the paper's "CP");
             None = without.
-        masking: See :class:`UDADecorator`.
+        masking, translator: See :class:`UDADecorator`.
 
     Raises:
         ConfigError: An option is outside its range.
@@ -42,8 +42,9 @@ class MinEnt(UDADecorator):
         most_uncertain: float = 1.0,
         class_ratio_prior: Mapping[str, Any] | None = None,
         masking: dict | None = None,
+        translator: dict | None = None,
     ) -> None:
-        super().__init__(model, masking)
+        super().__init__(model, masking, translator=translator)
         if not 0 < most_uncertain <= 1:
             raise ConfigError(
                 f"uda: most_uncertain={most_uncertain}; expected a share above 0, at most 1 for all pixels"

@@ -46,7 +46,7 @@ class ROAD(UDADecorator):
         regions: Rows and columns of regions.
         discriminator_channels: See :class:`PixelDiscriminator`.
         discriminator_dropout: Its probability of leaving out a channel.
-        masking: See :class:`UDADecorator`.
+        masking, translator: See :class:`UDADecorator`.
 
     Raises:
         ConfigError: An option is outside its range.
@@ -61,8 +61,9 @@ class ROAD(UDADecorator):
         discriminator_channels: int = 512,
         discriminator_dropout: float = 0.5,
         masking: dict | None = None,
+        translator: dict | None = None,
     ) -> None:
-        super().__init__(model)
+        super().__init__(model, translator=translator)
         if min(lambda_distillation, lambda_spatial) < 0 or len(regions) != 2 or min(regions) < 1:
             raise ConfigError(
                 f"uda: ROAD has lambda_distillation={lambda_distillation}, lambda_spatial={lambda_spatial}, "

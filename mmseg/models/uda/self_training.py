@@ -37,7 +37,7 @@ class SelfTraining(UDADecorator):
         beta: Share of the chosen label in TPLD's loss on the target, see :class:`Bootstrapping`; None =
             without this loss.
         norm_eval: Batch norms use their stored statistics, as published.
-        masking: See :class:`UDADecorator`.
+        masking, translator: See :class:`UDADecorator`.
 
     Raises:
         ConfigError: An option is outside its range.
@@ -50,8 +50,9 @@ class SelfTraining(UDADecorator):
         beta: float | None = None,
         norm_eval: bool = True,
         masking: dict | None = None,
+        translator: dict | None = None,
     ) -> None:
-        super().__init__(model, masking)
+        super().__init__(model, masking, translator=translator)
         self.regulariser = ConfidenceRegulariser.build(regulariser)
         self.bootstrapping = None if beta is None else Bootstrapping(self.model.num_classes, beta)
         self.norm_eval = norm_eval

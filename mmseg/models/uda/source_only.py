@@ -17,7 +17,7 @@ class SourceOnly(UDADecorator):
         imnet_feature_dist_lambda: Weight of the ImageNet feature distance, see :class:`FeatureDistance`.
         imnet_feature_dist_classes: Classes whose features are held; None = every pixel, labelled or not.
         imnet_feature_dist_scale_min_ratio: Share of a feature cell that one class has to cover.
-        masking: See :class:`UDADecorator`.
+        masking, translator: See :class:`UDADecorator`.
 
     Raises:
         ConfigError: An option is outside its range.
@@ -30,8 +30,9 @@ class SourceOnly(UDADecorator):
         imnet_feature_dist_classes: Sequence[int] | None = None,
         imnet_feature_dist_scale_min_ratio: float | None = None,
         masking: dict | None = None,
+        translator: dict | None = None,
     ) -> None:
-        super().__init__(model, masking)
+        super().__init__(model, masking, translator=translator)
         self.feature_distance = FeatureDistance(
             self.model,
             imnet_feature_dist_lambda,

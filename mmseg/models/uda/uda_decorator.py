@@ -13,7 +13,7 @@ discriminator), each group says whose optimizer it belongs to.
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -30,7 +30,7 @@ from mmseg.models.uda.parts.ema_teacher import EMATeacher
 from mmseg.models.uda.parts.masking_consistency_module import MaskingConsistencyModule, build_masking
 from mmseg.models.uda.step_context import Progress, StepContext
 from mmseg.models.uda.uda_batch import UDABatch
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, TRANSLATORS
 
 STUDENT = "student"
 GROUPS = "an Objective or a Step in each yield (see docs/add_a_method.md)"
@@ -75,6 +75,9 @@ class UDADecorator(BaseModel):
         masking: Arguments of :class:`MaskingConsistencyModule` (MIC), which adds masked images to the
             objectives of any method; None = without.
         teacher: Arguments of :class:`EMATeacher`, for a method that labels target images; None = without.
+        translator: What changes the look of the source images before anything else sees them, such as
+            ``dict(type="FDA", beta=0.01)``; the target image in the same place of the batch is the example.
+            None = nothing.
 
     Attributes:
         model: The student; the only network that is tested and (unless a method adds one) optimised.
@@ -96,6 +99,7 @@ class UDADecorator(BaseModel):
         model: dict | EncoderDecoder,
         masking: dict | None = None,
         teacher: Mapping[str, Any] | None = None,
+        translator: Mapping[str, Any] | None = None,
     ) -> None:
         student: EncoderDecoder = MODELS.build(model) if isinstance(model, dict) else model
         super().__init__(student.data_preprocessor)
@@ -112,6 +116,9 @@ class UDADecorator(BaseModel):
             self.teacher = EMATeacher(self.ema_model, **teacher)
             self.teachers.append(self.teacher)
         self.mic: MaskingConsistencyModule | None = None
+        self.translator: nn.Module | None = None
+        if translator is not None:
+            self.translator = TRANSLATORS.build(dict(translator))
         self.add_masking(masking)
 
     def add_masking(self, masking: dict | None) -> None:
@@ -224,6 +231,7 @@ class UDADecorator(BaseModel):
             context or StepContext.of_step(self.seed, self.iteration),
             Progress(self.iteration, self.max_iters),
         )
+        batch = self.translated(batch)
         several = isinstance(optim_wrapper, OptimWrapperDict)
         wrappers = dict(optim_wrapper.items()) if several else {STUDENT: optim_wrapper}
         steps_done = {name: wrapper.begin_iteration() for name, wrapper in wrappers.items()}[STUDENT]
@@ -254,6 +262,23 @@ class UDADecorator(BaseModel):
             wrapper.end_iteration()
         self.iteration += 1
         return {**log, **batch.trusted(), "pictures": batch.pictures}
+
+    def translated(self, batch: UDABatch) -> UDABatch:
+        """The batch with its source images in the look of the target, if there is a translator.
+
+        Raises:
+            ConfigError: Source and target share the images of a mixed batch.
+        """
+        if self.translator is None:
+            return batch
+        if batch.from_target is not None:
+            raise ConfigError(
+                f"{type(self).__name__}: translator needs source images apart from the target's; expected "
+                "train_dataloader.dataset of type 'UDADataset', or no translator"
+            )
+        colours = (self.data_preprocessor.denormalize(img) for img in (batch.img, batch.target_img))
+        batch.show(source_original=batch.img)
+        return replace(batch, img=self.data_preprocessor.normalize01(self.translator(*colours)))
 
     def _groups(self, batch: UDABatch, wrapper: OptimWrapper) -> Iterator[Losses | Objective | Step]:
         """What the method yields, then masked images; autocast covers these forward passes only."""

@@ -25,6 +25,7 @@ from mmseg.models.uda import (
     CLAN,
     DACS,
     FCAN,
+    FDA,
     ROAD,
     AdvEnt,
     AdvSeg,
@@ -63,6 +64,9 @@ METHODS = {
     "FCNs in the Wild(HRDA) MIC": (FCNsInTheWild, True, dict(sizes=SIZES, masking=MIC)),
     "ROAD": (ROAD, False, dict(regions=(2, 2))),
     "ROAD(HRDA) MIC": (ROAD, True, dict(regions=(1, 1), masking=MIC)),
+    "FDA": (FDA, False, {}),
+    "FDA(HRDA) MIC": (FDA, True, dict(masking=MIC)),
+    "DACS translated": (DACS, False, dict(translator=dict(type="FDA", beta=0.1))),
     "FCAN": (FCAN, False, {}),
     "FCAN(HRDA) MIC": (FCAN, True, dict(masking=MIC)),
 }

@@ -34,3 +34,23 @@ def mean_entropy(logits: Tensor, most_uncertain: float = 1.0) -> Tensor:
         number = max(1, int(most_uncertain * entropy.shape[1]))
         entropy, _ = entropy.topk(number, dim=1, sorted=False)
     return entropy.mean()
+
+
+def charbonnier_entropy(
+    logits: Tensor, exponent: float = 2.0, largest_entropy: float | None = None
+) -> Tensor:
+    """Mean of (h² + 1e-8)^η over pixels of normalised entropy h: with η above ½, the larger it is the more a
+    pixel counts (Yang, Soatto, "FDA", CVPR 2020).
+
+    Args:
+        logits: (B, C, H, W).
+        exponent: η.
+        largest_entropy: What entropies are divided by; None = log C.
+
+    Returns:
+        Shape ().
+    """
+    entropy = self_information(logits).sum(dim=1)
+    if largest_entropy is not None:
+        entropy = entropy * (math.log(logits.shape[1]) / largest_entropy)
+    return (entropy.square() + 1e-8).pow(exponent).mean()
