@@ -74,6 +74,7 @@ def cbst(source: str, name: str, labeller: str, **options: Any) -> PartsRow:
     falling = dict(type="MultiStepLR", by_epoch=False, milestones=ends, gamma=0.5**0.5)
     settings = in_rounds(lengths, labeller, portion=CBST_PORTIONS[source], published_zeros=True, **options)
     settings["param_scheduler"] = [falling]
+    settings["model.test_cfg.augmentation"] = dict(scales=[1.0], flip=True)
     images = f"rounds_{source}_to_cityscapes_cbst"
     return row(source, f"{name}_dlv2_r101", images, "self_training", settings, SOURCE_ONLY)
 

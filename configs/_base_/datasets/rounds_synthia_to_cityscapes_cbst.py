@@ -1,4 +1,5 @@
-# Self-training in rounds from Synthia to Cityscapes with the images of CBST: mining in the source as well.
+# Self-training in rounds from Synthia to Cityscapes with the images of CBST: mining in the source as well,
+# whose images keep their size of 1280x760.
 _base_ = ["./parts/rounds.py"]
 crop = (504, 504)
 crop_and_flip = [
@@ -13,7 +14,6 @@ train_dataloader = dict(
             _base_.synthia,
             pipeline=[
                 *_base_.labelled,
-                _base_.synthia_size,
                 dict(type="RandomScale", low=0.7, high=1.3),
                 dict(type="MiningCrop", crop_size=crop, probability=0.8),
                 *crop_and_flip,
