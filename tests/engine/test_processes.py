@@ -47,6 +47,7 @@ UDA = (
     "advent",
     "minent, prior",
     "adda, a copy for the source, features",
+    "fda",
 )  # of configs/_base_/uda
 METHODS = ("source_only", "daformer", "mic", *UDA)
 SIZES = dict(lower=[0.01] * 19, mean=[0.05] * 19, upper=[0.1] * 19)
@@ -54,6 +55,7 @@ SETTINGS: dict[str, dict] = {
     "clan": {"uda.global_iters": 1, "uda.target_size": None, "model.sum_outputs": True, "load_from": None},
     "adda": WITHOUT_DROPOUT | {"uda.accuracy_threshold": 0.0},
     "adda, a copy for the source, features": WITHOUT_DROPOUT | UNSHARED,
+    "fda": {"uda.translator.beta": 0.05},
     "minent, prior": PRIOR,
     "road": WITHOUT_DROPOUT | {"uda.regions": (2, 2)},
     "fcns_in_the_wild": WITHOUT_DROPOUT | {"uda.sizes": SIZES},
@@ -254,6 +256,7 @@ def test_all_processes_hold_the_same_networks(name, work_dirs):
         "mic": "mic.teacher.",
         "minent": "model.",
         "minent, prior": "model.",
+        "fda": "model.",
     }
     others = "model_D." if name in UDA else "backbone."
     assert any(key.startswith(networks.get(name, others)) for key in first)
