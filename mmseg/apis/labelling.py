@@ -78,6 +78,7 @@ def label_target(
         weights_digest(model),
         dataset.classes,
         lambda labels: draw_labels(labels, predictor, pictures, earlier),
+        how,
     )
 
 

@@ -1,6 +1,7 @@
 """Training in rounds: the network labels the target, trains on these labels, labels it again."""
 
 import copy
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from mmseg.registry import DATASETS, LABELLERS, LOOPS, MODELS
 
 WEIGHTS = "weights_of_round"
 """Name of the digest of the weights that labelled the round, in the state of a run."""
+LENGTHS = "lengths_of_rounds"
+"""Name of the lengths of the rounds, in the state of a run."""
 
 
 @LOOPS.register_module()
@@ -56,6 +59,11 @@ class RoundsTrainLoop(SafeTrainLoop):
         self.labeller: Labeller = LABELLERS.build(dict(self.rounds.labeller))
         settings = {**self.rounds.images, "load_labels": False, "test_mode": True}
         self.images: SegmentationDataset = DATASETS.build(settings)
+        names = [self.rounds.images, [sample.name for sample in self.images.samples]]
+        self.prediction = {
+            **{key: getattr(self.rounds, key) for key in PREDICTION},
+            "images": hashlib.sha256(json.dumps(names, default=str).encode()).hexdigest(),
+        }
         self.round: int | None = None
 
     def folder(self, round: int) -> Path:
@@ -71,6 +79,7 @@ class RoundsTrainLoop(SafeTrainLoop):
     def _begin_round(self, round: int) -> None:
         """Label the images, or on a resume inside the round read their labels, and hand them out."""
         first = self.rounds.first_iteration(round)
+        self._check_lengths(round + (self._iter > first))
         self.dataloader_iterator = None  # its workers hold the data of the round before
         labels = self._labelled(round) if self._iter == first else self._read(round)
         share = labels.summary["labelled_share"]
@@ -92,7 +101,24 @@ class RoundsTrainLoop(SafeTrainLoop):
             for each in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]:
                 each.optimizer.state.clear()
         self.runner.message_hub.update_info(WEIGHTS, labels.weights)
+        self.runner.message_hub.update_info(LENGTHS, self.rounds.lengths)
         self.round = round
+
+    def _check_lengths(self, begun: int) -> None:
+        """Rounds that have begun keep their length in a resumed run.
+
+        Raises:
+            CheckpointError: They have another one.
+        """
+        lengths = self.rounds.lengths
+        before = self.runner.message_hub.get_info(LENGTHS, lengths)
+        if before[:begun] != lengths[:begun]:
+            raise CheckpointError(
+                f"{self.runner.work_dir}: the run was started with rounds of {before} iterations, the config "
+                f"now says {lengths}; it goes on at iteration {self._iter}, so expected the same lengths of "
+                "the rounds that have begun: restore rounds.number and rounds.length, or start again in an "
+                "empty folder"
+            )
 
     @property
     def _method(self) -> Any:
@@ -105,21 +131,19 @@ class RoundsTrainLoop(SafeTrainLoop):
             hook.save(self.runner, self._iter)
         network = self._network()
         weights, folder = weights_digest(network), self.folder(round)
-        try:
-            labels = RoundLabels.read(folder)
-        except DataError:
-            labels = None  # there are none yet
+        labels = self._found(round)
         if labels is None or not self._fits(labels, weights):
             self.runner.logger.info(
                 f"Round {round + 1} of {self.rounds.number}: labelling {len(self.images)} images"
             )
-            how = {key: getattr(self.rounds, key) for key in PREDICTION}
+            how = {key: self.prediction[key] for key in PREDICTION}
             predictor = Predictor(network.eval(), self.images, **how)
-            previous = RoundLabels.read(self.folder(round - 1)) if round else None
+            previous = self._found(round - 1)  # for the picture alone
             with self._compiled(False):
                 labels = label_images(
                     self.labeller, round, predictor.names, predictor, folder, weights, self.images.classes,
                     lambda labels: draw_labels(labels, predictor, self.rounds.pictures, previous),
+                    self.prediction,
                 )  # fmt: skip
         self.runner.model.train()
         return labels
@@ -133,9 +157,20 @@ class RoundsTrainLoop(SafeTrainLoop):
         load_checkpoint(network, self.rounds.checkpoint)
         return network.to(next(student.parameters()).device)
 
+    def _found(self, round: int) -> RoundLabels | None:
+        """Labels that are there already, whole."""
+        try:
+            return RoundLabels.read(self.folder(round))
+        except DataError:
+            return None
+
     def _fits(self, labels: RoundLabels, weights: str) -> bool:
-        settings = json.loads(json.dumps(self.labeller.settings))
-        return labels.weights == weights and labels.summary["labeller"] == settings
+        """Whether the same weights, settings and images have made the labels."""
+        expected = json.loads(
+            json.dumps({"labeller": self.labeller.settings, "prediction": self.prediction}, default=str)
+        )
+        found = {key: labels.summary.get(key) for key in expected}
+        return labels.weights == weights and found == expected
 
     def _read(self, round: int) -> RoundLabels:
         """The labels of a round that has begun before the run was interrupted.

@@ -73,6 +73,7 @@ class ThresholdLabeller(Labeller):
         self.portion, self.stride, self.prior, self.rare_share = portion, stride, prior, rare_share
         self.published_zeros, self.exact = published_zeros, exact
         self._prior = SpatialPrior.read(prior) if prior is not None else None
+        self.prior_digest = self._prior.digest if self._prior else None
 
     def choose(self, round: int, num_classes: int) -> Generator[Survey, None, Choice]:
         confidences = Confidences(num_classes, self.stride, self._prior, self.exact)

@@ -65,6 +65,8 @@ class RoundLabels:
         path = Path(folder) / SUMMARY
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))
+            if (found := _number_of_files(Path(folder) / "labels")) < summary["labelled_images"]:
+                raise ValueError(f"labels of {summary['labelled_images']} images, but found {found} files")
             splits = {name: _lines(Path(folder) / f"{name}.txt") for name in summary["splits"]}
             return cls(
                 Path(folder),
@@ -108,8 +110,8 @@ class RoundLabels:
         if not path.is_file():
             raise DataError(
                 f"{path}: is missing; found labels of {self.summary['labelled_images']} images, expected "
-                f"some of {name!r}; name the folder that belongs to these images, or label them again with "
-                "tools/label_target.py"
+                f"some of {name!r}; restore it, name the folder that belongs to these images, or label them "
+                "again: a run in rounds does so at the start of a round, else tools/label_target.py"
             )
         return path
 
@@ -174,6 +176,10 @@ def write_summary(folder: Path, summary: dict[str, Any], splits: dict[str, list[
     for name, images in splits.items():
         write_text(folder / f"{name}.txt", "".join(f"{image}\n" for image in images))
     write_text(folder / SUMMARY, json.dumps({**summary, "splits": list(splits)}, indent=1) + "\n")
+
+
+def _number_of_files(folder: Path) -> int:
+    return sum(1 for _ in folder.rglob("*.png"))
 
 
 def _lines(path: Path) -> list[str]:

@@ -3,9 +3,10 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, barrier, get_rank, get_world_size, is_main_process
@@ -29,6 +30,7 @@ def label_images(
     weights: str,
     classes: Sequence[str],
     draw: Callable[[RoundLabels], None] | None = None,
+    prediction: Mapping[str, Any] | None = None,
 ) -> RoundLabels:
     """Label images and write the folder of a round, which appears when it is complete.
 
@@ -44,6 +46,7 @@ def label_images(
         weights: Digest of the weights that predict.
         classes: Names of the K classes.
         draw: Called in the main process when all labels are written, to add pictures of them.
+        prediction: Settings of the prediction, for the summary.
 
     Raises:
         DataError: There is no image, or the folder holds something else than labels.
@@ -84,6 +87,7 @@ def label_images(
     summary = {
         "round": round,
         "labeller": labeller.settings,
+        "prediction": dict(prediction or {}),
         "weights": weights,
         "classes": list(classes),
         "images": len(names),

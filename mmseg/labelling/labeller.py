@@ -72,7 +72,8 @@ class Choice(ABC):
 class Labeller(ABC):
     """A short program that yields what it wants to know about all images and returns their labelling.
 
-    Arguments are kept as attributes of the same name, which describe the labels of a round.
+    Arguments are kept as attributes of the same name, which describe the labels of a round; so do other
+    public attributes.
     """
 
     @abstractmethod
@@ -86,7 +87,7 @@ class Labeller(ABC):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Type and arguments."""
+        """Type and public attributes."""
         public = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         return {"type": type(self).__name__, **public}
 

@@ -5,6 +5,7 @@ smoothed by a Gaussian of 70 x 70 pixels. The published file and script cannot b
 frequencies are scaled and the width of the Gaussian in its window are not known to be the published ones.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -37,6 +38,11 @@ class SpatialPrior:
     def largest(self) -> float:
         """The largest factor."""
         return self.values.max().item()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the values."""
+        return hashlib.sha256(self.values.numpy().tobytes()).hexdigest()
 
     def weigh(self, probabilities: Tensor) -> Tensor:
         """Probabilities (K, H, W) times the prior; not normalised again.

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rounds_run import LAST, LENGTH, NUMBER, rounds_config
+from rounds_run import LAST, LENGTH, LOAD, NUMBER, rounds_config
 from toy_run import NUM_TRAIN, ROOT, Run, copy_data, run_training, write_config
 
 from mmseg.checkpoints.weights import read_checkpoint
@@ -194,7 +194,7 @@ def test_resumed_at_the_start_of_a_round_and_inside(iteration, rounds, run, toy_
 
 
 def test_labels_of_other_weights_or_settings_are_made_again(run, toy_data, tmp_path):
-    for number, change in enumerate((dict(weights="0"), dict(labeller={}), None)):
+    for number, change in enumerate((dict(weights="0"), dict(labeller={}), dict(prediction={}), None)):
         work_dir = tmp_path / str(number)
         options = interrupted(run, work_dir, 2, 2)
         summary = work_dir / "rounds/1/summary.json"
@@ -202,16 +202,59 @@ def test_labels_of_other_weights_or_settings_are_made_again(run, toy_data, tmp_p
             summary.write_text("{")
         else:
             summary.write_text(json.dumps({**json.loads(summary.read_text()), **change}))
-        shutil.rmtree(work_dir / "rounds/1/labels")
+        for label in (work_dir / "rounds/1/labels").rglob("*.png"):
+            label.write_bytes(b"other labels")
         run_training(rounds_config(toy_data, work_dir, options))
         assert_same_end(work_dir, run)
 
 
-@pytest.mark.parametrize("damage", ["missing", "others"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rounds.flip": True},
+        {"rounds.scales": [0.5, 1.0]},
+        {"rounds.images.pipeline": [*LOAD, dict(type="Resize", scale=(64, 32)), dict(type="PackInputs")]},
+    ],
+)
+def test_labels_predicted_otherwise_are_made_again(options, run, toy_data, tmp_path):
+    """A new run in the same folder begins with the same weights."""
+    work_dir = tmp_path / "run"
+    shutil.copytree(run.work_dir / "rounds/0", work_dir / "rounds/0")
+    one = {"rounds.number": 1, "rounds.length": 1, "train_cfg.max_iters": 1}
+    run_training(rounds_config(toy_data, work_dir, one | options))
+    found, before = (RoundLabels.read(folder / "rounds/0") for folder in (work_dir, run.work_dir))
+    assert found.weights == before.weights and found.thresholds != before.thresholds
+
+
+def test_label_that_was_deleted_is_made_again_at_the_start_of_its_round(run, toy_data, tmp_path):
+    """And an earlier round that was deleted is not needed."""
+    options = interrupted(run, tmp_path / "run", 2, 2)
+    shutil.rmtree(tmp_path / "run/rounds/0")
+    next((tmp_path / "run/rounds/1/labels").rglob("*.png")).unlink()
+    run_training(rounds_config(toy_data, tmp_path / "run", options))
+    expected = run.work_dir / "rounds/1/labels"
+    for file in expected.rglob("*.png"):
+        other = tmp_path / "run/rounds/1/labels" / file.relative_to(expected)
+        assert other.read_bytes() == file.read_bytes()
+    assert (tmp_path / "run/rounds/1/pictures.png").is_file()
+
+
+def test_lengths_of_rounds_that_have_begun_stay(run, toy_data, tmp_path):
+    options = interrupted(run, tmp_path / "run", 3, 2) | {"rounds.length": [1, 2, 3]}
+    with pytest.raises(
+        CheckpointError, match=r"rounds of \[2, 2, 2\] iterations, the config now says \[1, 2, 3\].*restore"
+    ):
+        run_training(rounds_config(toy_data, tmp_path / "run", options))
+
+
+@pytest.mark.parametrize("damage", ["missing", "others", "one label"])
 def test_resume_inside_a_round_needs_its_labels(damage, run, toy_data, tmp_path):
     options = interrupted(run, tmp_path / "run", 3, 2)
     folder = tmp_path / "run/rounds/1"
-    shutil.rmtree(folder)
+    if damage == "one label":
+        next((folder / "labels").rglob("*.png")).unlink()
+    else:
+        shutil.rmtree(folder)
     message = r"rounds/1.*summary\.json: cannot be read.*iteration 3, inside round 1.*restore"
     if damage == "others":
         shutil.copytree(run.work_dir / "rounds/0", folder)

@@ -307,7 +307,7 @@ def test_portion_of_a_round(maps):
     assert portions == [0.2, 0.35, 0.35]
     assert labeller.settings == {
         "type": "ClassBalanced", "portion": [0.2, 0.35], "stride": 4, "prior": None, "rare_share": 1e-3,
-        "published_zeros": False, "exact": False,
+        "published_zeros": False, "exact": False, "prior_digest": None,
     }  # fmt: skip
 
 
