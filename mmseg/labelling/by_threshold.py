@@ -70,6 +70,8 @@ class ThresholdLabeller(Labeller):
         check_shares(type(self).__name__, "portion", portion)
         if stride < 1:
             raise ConfigError(f"{type(self).__name__}: stride={stride}; expected a whole number from 1 on")
+        if not 0 <= rare_share <= 1:
+            raise ConfigError(f"{type(self).__name__}: rare_share={rare_share}; expected a share in [0, 1]")
         self.portion, self.stride, self.prior, self.rare_share = portion, stride, prior, rare_share
         self.published_zeros, self.exact = published_zeros, exact
         self._prior = SpatialPrior.read(prior) if prior is not None else None

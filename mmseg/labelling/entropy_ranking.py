@@ -10,6 +10,7 @@ from collections.abc import Generator, Sequence
 import torch
 from torch import Tensor
 
+from mmseg.errors import ConfigError
 from mmseg.labelling.by_threshold import check_shares
 from mmseg.labelling.image_scores import ImageScores
 from mmseg.labelling.labeller import Choice, ImageLabel, Labeller, Survey, of_round
@@ -60,6 +61,10 @@ class EntropyRanking(Labeller):
         rare_classes: Sequence[int] = RARE_CLASSES,
     ) -> None:
         check_shares("EntropyRanking", "easy_share", easy_share)
+        if normalize and (not rare_classes or min(rare_classes) < 0):
+            raise ConfigError(
+                f"EntropyRanking: normalize with rare_classes={list(rare_classes)}; expected classes"
+            )
         self.easy_share, self.normalize, self.rare_classes = easy_share, normalize, list(rare_classes)
 
     def choose(self, round: int, num_classes: int) -> Generator[Survey, None, Choice]:

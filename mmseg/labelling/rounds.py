@@ -68,6 +68,8 @@ class Rounds:
                 f"config: rounds.number={rounds.number} with rounds.length={rounds.length}; expected one or "
                 "more rounds, and one length of at least 1, or a list of one for each round"
             )
+        if rounds.pictures < 0:
+            raise ConfigError(f"config: rounds.pictures={rounds.pictures}; expected a number from 0 on")
         if sum(rounds.lengths) != max_iters:
             raise ConfigError(
                 f"config: the {rounds.number} rounds have {sum(rounds.lengths)} iterations (rounds.length="

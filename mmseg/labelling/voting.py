@@ -92,7 +92,7 @@ class Voting(ClassBalanced):
         **kwargs: See :class:`~mmseg.labelling.by_threshold.ThresholdLabeller`.
 
     Raises:
-        ConfigError: The window is even, or the weight is not in [0, 1].
+        ConfigError: The window is even, the weight is not in [0, 1], or there are fewer than 0 passes.
     """
 
     def __init__(
@@ -109,6 +109,8 @@ class Voting(ClassBalanced):
                 f"Voting: window={window}, pooling={pooling!r}, own_weight={own_weight}; expected an "
                 "odd number, 'mean' or 'max', and a number in [0, 1]"
             )
+        if passes < 0:
+            raise ConfigError(f"Voting: passes={passes}; expected a whole number from 0 on")
         self.window, self.pooling, self.own_weight, self.passes = window, pooling, own_weight, passes
 
     def choice(

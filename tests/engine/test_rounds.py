@@ -316,6 +316,7 @@ def test_ten_kills_while_labelling_and_between_steps(toy_data, tmp_path):
         ({"rounds.length": 3}, r"3 rounds have 9 iterations \(.*, but train_cfg\.max_iters=6"),
         ({"rounds.length": [2, 4]}, r"rounds\.number=3 with rounds\.length=\[2, 4\].*one for each round"),
         ({"rounds.length": "2"}, r"rounds\.length='2'"),
+        ({"rounds.pictures": -1}, r"rounds\.pictures=-1; expected"),
         ({"rounds.lengths": 2}, "lengths is unknown; expected number, length, labeller, images"),
         (ACCUMULATION | {"rounds.length": [1, 3, 2]}, "ends with a whole step"),
         ({"uda.type": "EncoderDecoder"}, "rounds with uda 'EncoderDecoder'"),

@@ -320,6 +320,9 @@ def test_portion_of_a_round(maps):
         (dict(type="EasyHard", easy_share=2.0), r"EasyHard: easy_share=2.0"),
         (dict(type="ClassBalanced", stride=0), "stride=0; expected a whole number from 1 on"),
         (dict(type="SoftClassBalanced", alpha=0.0), r"alpha=0.0; expected a positive number"),
+        (dict(type="ClassBalanced", rare_share=2.0), r"rare_share=2\.0; expected a share"),
+        (dict(type="Voting", passes=-1), r"passes=-1; expected"),
+        (dict(type="EntropyRanking", normalize=True, rare_classes=[]), r"rare_classes=\[\]; expected"),
         (dict(type="Voting", window=4), r"window=4.*expected an odd"),
         (dict(type="ClassBalanced", portoin=0.2), r"has no argument 'portoin'; did you mean 'portion'\?"),
         (
