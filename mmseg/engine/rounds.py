@@ -62,7 +62,7 @@ class RoundsTrainLoop(SafeTrainLoop):
         names = [self.rounds.images, [sample.name for sample in self.images.samples]]
         self.prediction = {
             **{key: getattr(self.rounds, key) for key in PREDICTION},
-            "images": hashlib.sha256(json.dumps(names, default=str).encode()).hexdigest(),
+            "images": hashlib.sha256(json.dumps(names, default=str, sort_keys=True).encode()).hexdigest(),
         }
         self.round: int | None = None
 
