@@ -59,6 +59,8 @@ class SelfTrainingDataset(UDADataset):
             of range.
     """
 
+    soft_targets = True
+
     def __init__(
         self,
         source: dict | SegmentationDataset,

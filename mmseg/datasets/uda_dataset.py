@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -59,6 +59,8 @@ class UDADataset(Dataset):
 
     recrops = 10
     """How often a source crop that shows too little of the drawn class is drawn again."""
+    soft_targets: ClassVar[bool] = False
+    """Whether target images may have soft labels."""
 
     def __init__(
         self,
@@ -113,8 +115,15 @@ class UDADataset(Dataset):
             first_position: Position of the first sample of the round.
 
         Raises:
+            ConfigError: The labels are soft, and the samples cannot hold soft labels of the target.
             DataError: Labels are missing, or number other classes.
         """
+        if labels.has_soft and not self.soft_targets:
+            raise ConfigError(
+                f"config: rounds.labeller gives soft labels ({labels.folder}), and the pairs of "
+                f"{type(self).__name__} hold hard ones of the target; expected train_dataloader.dataset of "
+                "type 'SelfTrainingDataset', or a labeller of hard labels such as ClassBalanced"
+            )
         self.target = self.target.with_labels(labels)
 
     def __getitem__(self, position: int) -> Results:

@@ -90,24 +90,20 @@ class ThresholdLabeller(Labeller):
             "rarest_classes": confidences.rarest_classes(3),
         }
         thresholds = self.thresholds(confidences, portion)
-        return (yield from self.choice(thresholds, summary, round))
+        return self.choice(thresholds, summary)
 
     @abstractmethod
     def thresholds(self, confidences: Confidences, portion: float) -> list[float]:
         """Threshold of each class."""
 
-    def choice(
-        self, thresholds: list[float], summary: dict[str, Any], round: int
-    ) -> Generator[Survey, None, Choice]:
-        """What becomes of the thresholds; further surveys may come before.
+    def choice(self, thresholds: list[float], summary: dict[str, Any]) -> Choice:
+        """How images are labelled by thresholds.
 
         Args:
             thresholds: Of each class.
             summary: What was found besides.
-            round: Counts from 0.
         """
         return ByThreshold(thresholds, self._prior, summary)
-        yield  # a generator without a survey
 
 
 def check_shares(owner: str, name: str, shares: float | Sequence[float]) -> None:

@@ -15,7 +15,7 @@ from mmseg.labelling.labeller import Survey
 from mmseg.labelling.spatial_prior import SpatialPrior
 
 NUM_BINS = 65536
-"""Bins of a histogram, from 0 to the smallest power of two that no confidence exceeds."""
+"""Bins of a histogram, from 0 to the smallest power of two that no probability times the prior exceeds."""
 
 
 class Confidences(Survey):
@@ -23,7 +23,8 @@ class Confidences(Survey):
 
     They are counted in fixed bins, and a threshold is the lower edge of the bin of the exact one: it is lower
     by less than ``bin_width``, 1 / 65536 without a prior, and so selects the portion and what shares its last
-    bin. In the lowest bin it is ``bin_width``, since nothing can be divided by 0.
+    bin. In the lowest bin it is ``bin_width``, since nothing can be divided by 0. Confidences above the bins
+    (an interpolation can leave probabilities above 1) count as their upper edge, which is then the threshold.
 
     Args:
         num_classes: Number of classes K.

@@ -50,8 +50,7 @@ class Densified(ByThreshold):
         return self.full(probabilities) if name in self._easy else None
 
     def full(self, probabilities: Tensor) -> ImageLabel:
-        """Labels of every pixel of an easy image; the soft ones sum up to less than 1 where no class is
-        sure."""
+        """Labels of every pixel of an easy image; soft ones do not sum up to 1 where no class is sure."""
         ratios = self.ratios(probabilities)
         best, label = ratios.max(dim=0)
         one_hot = torch.nn.functional.one_hot(label, len(ratios)).permute(2, 0, 1)
@@ -81,9 +80,9 @@ class EasyHard(ClassBalanced):
         check_shares("EasyHard", "easy_share", easy_share)
         self.easy_share, self.gamma = easy_share, gamma
 
-    def choice(
-        self, thresholds: list[float], summary: dict[str, Any], round: int
-    ) -> Generator[Survey, None, Choice]:
+    def choose(self, round: int, num_classes: int) -> Generator[Survey, None, Choice]:
+        summary = (yield from super().choose(round, num_classes)).summary
+        thresholds = summary["thresholds"]
         limits = torch.tensor(thresholds)
 
         def score(probabilities: Tensor) -> Tensor:

@@ -31,12 +31,12 @@ def mean_entropy(probabilities: Tensor) -> Tensor:
 class EasyAsPredicted(Choice):
     """Easy images get the predicted class of every pixel, however uncertain; hard ones get no labels."""
 
-    def label(self, name: str, probabilities: Tensor) -> ImageLabel | None:
-        return ImageLabel(probabilities.argmax(dim=0).byte()) if name in self._easy else None
-
     def __init__(self, easy_share: float, splits: dict[str, list[str]]) -> None:
         super().__init__({"easy_share": easy_share}, splits)
         self._easy = set(splits["easy"])
+
+    def label(self, name: str, probabilities: Tensor) -> ImageLabel | None:
+        return ImageLabel(probabilities.argmax(dim=0).byte()) if name in self._easy else None
 
 
 @LABELLERS.register_module()

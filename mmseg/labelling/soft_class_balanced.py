@@ -3,7 +3,7 @@
 Zou, Yu, Liu, Kumar, Wang, "Confidence Regularized Self-Training", ICCV 2019.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from mmseg.errors import ConfigError
 from mmseg.labelling.by_threshold import ByThreshold
 from mmseg.labelling.class_balanced import ClassBalanced
-from mmseg.labelling.labeller import Choice, ImageLabel, Survey
+from mmseg.labelling.labeller import Choice, ImageLabel
 from mmseg.labelling.spatial_prior import SpatialPrior
 from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import LABELLERS
@@ -64,8 +64,5 @@ class SoftClassBalanced(ClassBalanced):
             raise ConfigError(f"SoftClassBalanced: alpha={alpha}; expected a positive number")
         self.alpha = alpha
 
-    def choice(
-        self, thresholds: list[float], summary: dict[str, Any], round: int
-    ) -> Generator[Survey, None, Choice]:
+    def choice(self, thresholds: list[float], summary: dict[str, Any]) -> Choice:
         return SoftByThreshold(self.alpha, thresholds, self._prior, summary)
-        yield  # a generator without a survey

@@ -6,7 +6,7 @@ happens at borders, whether the weight 0.7 is that of the pixel or of its neighb
 were voted for vote in the next pass.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -16,7 +16,7 @@ from torch.nn.functional import avg_pool2d, max_pool2d
 from mmseg.errors import ConfigError
 from mmseg.labelling.by_threshold import ByThreshold
 from mmseg.labelling.class_balanced import ClassBalanced
-from mmseg.labelling.labeller import Choice, ImageLabel, Survey
+from mmseg.labelling.labeller import Choice, ImageLabel
 from mmseg.labelling.spatial_prior import SpatialPrior
 from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import LABELLERS
@@ -113,10 +113,7 @@ class Voting(ClassBalanced):
             raise ConfigError(f"Voting: passes={passes}; expected a whole number from 0 on")
         self.window, self.pooling, self.own_weight, self.passes = window, pooling, own_weight, passes
 
-    def choice(
-        self, thresholds: list[float], summary: dict[str, Any], round: int
-    ) -> Generator[Survey, None, Choice]:
+    def choice(self, thresholds: list[float], summary: dict[str, Any]) -> Choice:
         return ByVoting(
             self.passes, self.window, self.pooling, self.own_weight, thresholds, self._prior, summary
         )
-        yield  # a generator without a survey

@@ -322,7 +322,7 @@ def test_soft_labels_reach_the_batch(domains, labels_of):
     batch = UDABatch.from_dict(SegDataPreprocessor()(seg_collate(samples), training=True))
     assert batch.from_target.shape == (11,) and batch.from_target.sum() == NUM
     assert batch.soft_label.shape == (11, 3, 16, 16) and batch.target_img is batch.img
-    assert batch.gt_semantic_seg.dtype == torch.int64 and batch.target_label is None
+    assert batch.gt_semantic_seg.dtype == torch.int64 and batch.target_label is batch.gt_semantic_seg
     labelled = batch.gt_semantic_seg != 255
     torch.testing.assert_close(batch.soft_label.sum(1), labelled.float())
     largest = batch.soft_label.max(dim=1)
@@ -343,6 +343,13 @@ def test_pairs_carry_labels_of_the_round_and_streams_stay(domains, labels_of):
     batch = UDABatch.from_dict(SegDataPreprocessor()(seg_collate([rounds[0], rounds[1]]), training=True))
     assert batch.target_label.shape == (2, 16, 16) and batch.target_label.dtype == torch.int64
     assert batch.from_target is None
+
+
+def test_soft_labels_of_pairs_are_refused(domains, labels_of):
+    with pytest.raises(
+        ConfigError, match=r"gives soft labels \(.*pairs of UDADataset.*'SelfTrainingDataset'"
+    ):
+        UDADataset(*copied(domains)).begin_round(labels_of(0, soft=True), 0)
 
 
 def test_easy_images_are_the_source_of_hard_ones(domains, labels_of):

@@ -43,6 +43,8 @@ class SelfTraining(UDADecorator):
         ConfigError: An option is outside its range.
     """
 
+    takes_mixed_batches = True
+
     def __init__(
         self,
         model: dict | EncoderDecoder,

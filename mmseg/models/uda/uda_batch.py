@@ -22,7 +22,7 @@ class UDABatch:
         target_img: (B, 3, H, W) normalised target crops; ``img`` itself in a mixed batch.
         valid_pseudo_mask: (B, H, W) bool, where target pseudo-labels may be trusted; None = everywhere.
         target_label: (B, H, W) int64 labels of ``target_img`` that a round chose, 255 = ignore; None =
-            without.
+            without. ``gt_semantic_seg`` itself in a mixed batch.
         from_target: (B,) bool, which images of a mixed batch are of the target; None = not a mixed one.
         soft_label: (B, C, H, W) labels of ``img`` as probabilities, all 0 where there is none; None = only
             hard ones.
@@ -55,7 +55,7 @@ class UDABatch:
             ConfigError: There are no images of a target.
         """
         if "from_target" in data:
-            data = {"target_img": data.get("img"), **data}
+            data = {**data, "target_img": data.get("img"), "target_label": data.get("gt_semantic_seg")}
         missing = [key for key in ("img", "gt_semantic_seg", "target_img") if key not in data]
         if missing:
             raise ConfigError(

@@ -93,6 +93,8 @@ class UDADecorator(BaseModel):
     data_preprocessor: SegDataPreprocessor
     needs_equal_crops: ClassVar[bool] = False
     """Whether parts of source images are put into target images, which then have to be of the same size."""
+    takes_mixed_batches: ClassVar[bool] = False
+    """Whether a batch may be a mixed one, see :class:`UDABatch`, instead of pairs of source and target."""
 
     def __init__(
         self,
@@ -224,7 +226,8 @@ class UDADecorator(BaseModel):
             and ``pictures`` (see :class:`UDABatch`).
 
         Raises:
-            ConfigError: A group has no loss, or names an optimizer that does not exist.
+            ConfigError: A group has no loss, or names an optimizer that does not exist; or the method takes
+                no mixed batches and this is one.
         """
         batch = UDABatch.from_dict(
             self.data_preprocessor(data, training=True),
@@ -232,6 +235,11 @@ class UDADecorator(BaseModel):
             Progress(self.iteration, self.max_iters),
         )
         batch = self.translated(batch)
+        if batch.from_target is not None and not self.takes_mixed_batches:
+            raise ConfigError(
+                f"{type(self).__name__}: source and target are apart in this method, found a mixed batch; "
+                "expected train_dataloader.dataset of type 'UDADataset', or a method such as SelfTraining"
+            )
         several = isinstance(optim_wrapper, OptimWrapperDict)
         wrappers = dict(optim_wrapper.items()) if several else {STUDENT: optim_wrapper}
         steps_done = {name: wrapper.begin_iteration() for name, wrapper in wrappers.items()}[STUDENT]

@@ -17,7 +17,7 @@ from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
 from mmseg.errors import ConfigError
 from mmseg.labelling.label_folder import RoundLabels
 from mmseg.models.losses import CrossEntropyLoss, is_labelled
-from mmseg.models.uda import DACS, TPLD, SelfTraining, UDABatch, UDADecorator
+from mmseg.models.uda import DACS, TPLD, SelfTraining, SourceOnly, UDABatch, UDADecorator
 from mmseg.models.uda.parts.bootstrapping import Bootstrapping
 from mmseg.models.uda.parts.confidence_regulariser import ConfidenceRegulariser
 from mmseg.registry import MODELS
@@ -123,7 +123,7 @@ def test_images_of_a_mixed_batch_are_target_images_as_well():
     data = dict(img=img, gt_semantic_seg=label, from_target=torch.tensor([True, False]), img_metas=[{}, {}])
     batch = UDABatch.from_dict(data)
     assert batch.target_img is img and batch.from_target is data["from_target"]
-    assert batch.soft_label is None and batch.target_label is None
+    assert batch.soft_label is None and batch.target_label is label
     assert data.keys() == {"img", "gt_semantic_seg", "from_target", "img_metas"}
 
 
@@ -155,6 +155,22 @@ def test_pairs_are_trained_on_as_a_mixed_batch():
     assert log["regulariser.loss"] > 0.1  # log 4 at least, times the weight
 
 
+def test_losses_of_a_step_are_those_of_its_logits():
+    """With those of the published losses, whose numbers are stored, this is the published step."""
+    data = mixed(pairs())
+    method = tiny_method(
+        SelfTraining, uda_steps.tiny(), regulariser=dict(type="kld", alpha=0.1, target_weight=0.1)
+    )
+    label, from_target = data["gt_semantic_seg"], data["from_target"]
+    with torch.no_grad():
+        logits, _ = method.model.forward_outputs(data["img"], size=label.shape[1:])
+        (losses,) = method.objectives(UDABatch.from_dict(data))
+    labelled, main = is_labelled(label), logits["main"]
+    expected = CrossEntropyLoss(avg_non_ignore=True)(main, label)
+    torch.testing.assert_close(losses["decode.loss_seg"], expected)
+    torch.testing.assert_close(losses["regulariser.loss"], MRKLD(main, labelled, from_target))
+
+
 def test_soft_labels_that_are_certain_are_hard_labels():
     data = mixed(pairs())
     data["gt_semantic_seg"][:, :8] = 255
@@ -176,6 +192,30 @@ def test_batch_norms_keep_their_statistics_unless_told_otherwise():
         method.train_step(pairs(), wrappers(method))
         after = dict(method.named_buffers())
         assert before and all(torch.equal(x, after[name]) == norm_eval for name, x in before.items())
+
+
+@pytest.mark.parametrize("mode", ["separate", "separatetrg"])
+def test_masked_images_of_a_mixed_batch_keep_their_labels(mode):
+    """The teacher labels what has no label, with its own trust."""
+    data = mixed(pairs())
+    data["gt_semantic_seg"][:, :8] = 255
+    masking = dict(mask_mode=mode, mask_generator=dict(mask_ratio=0.5, mask_block_size=8))
+    method = tiny_method(SelfTraining, uda_steps.tiny(), masking=masking)
+    with torch.no_grad():
+        masked = method.mic.compose(UDABatch.from_dict(data))
+        own = method.mic.labeller.label(data["img"])
+    assert torch.equal(masked.img, data["img"])
+    assert (
+        torch.equal(masked.label[:, 8:], data["gt_semantic_seg"][:, 8:]) and (masked.weight[:, 8:] == 1).all()
+    )
+    assert torch.equal(masked.label[:, :8], own.label[:, :8]) and (masked.weight[:, :8] < 1).any()
+
+
+@pytest.mark.parametrize("method", [DACS, SourceOnly])
+def test_methods_of_pairs_refuse_mixed_batches(method):
+    built = tiny_method(method, uda_steps.tiny())
+    with pytest.raises(ConfigError, match=rf"{method.__name__}: .*mixed batch.*'UDADataset'"):
+        built.train_step(mixed(pairs()), wrappers(built))
 
 
 @pytest.mark.parametrize("data", [pairs(), mixed(pairs())], ids=["pairs", "mixed"])
@@ -306,7 +346,8 @@ def assert_norms(found: dict[str, np.ndarray], names: np.ndarray, stored: np.nda
     np.testing.assert_allclose(sizes, norm(stored), rtol=rtol)
 
 
-@pytest.mark.parametrize("variant", ["published", pytest.param("once", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["published", "once"])
 def test_two_steps_of_crst_equal_the_published_ones(variant):
     golden = load("survey/rounds/crst_step_mrkld")
     student = MODELS.build(model_config("deeplabv2_crst_r101", changes=NORMALISED))

@@ -129,7 +129,7 @@ class MaskingConsistencyModule(nn.Module):
             return MaskedBatch(batch.img, batch.gt_semantic_seg, None)
         assert self.labeller is not None  # the module's own, or shared
         pseudo = batch.labelled_by(self.labeller)
-        if not self.source:
+        if not self.source or batch.from_target is not None:  # a mixed batch holds both domains already
             return MaskedBatch(batch.target_img, pseudo.label, pseudo.weight)
         size = len(batch.img)
         if size < 2:
