@@ -198,7 +198,9 @@ def test_no_optimizer_takes_a_step_that_is_forbidden(kind, duplicated):
 
 @pytest.mark.parametrize("option", ["fused", "foreach", "nesterov", "dampening", "maximize"])
 def test_legacy_sgd_refuses_what_it_does_not_do(option):
-    with pytest.raises(ConfigError, match=f"LegacySGD has no argument '{option}'; known: decay_in_gradient, lr, momentum"):
+    with pytest.raises(
+        ConfigError, match=f"LegacySGD has no argument '{option}'; known: decay_in_gradient, lr, momentum"
+    ):
         registry.OPTIMIZERS.build(dict(type="LegacySGD", params=[nn.Parameter(torch.ones(1))], **{option: 1}))
 
 
