@@ -49,6 +49,8 @@ class TinyEncoder(nn.Module):
 class TinySelfTraining(UDADecorator):
     """Cross entropy on the labels of both domains; notes which rounds have begun."""
 
+    takes_mixed_batches = True
+
     def __init__(self, model) -> None:
         super().__init__(model)
         self.begun: list[int] = []
