@@ -30,6 +30,7 @@ from mmseg.registry import (
     DATA_SAMPLERS,
     DATASETS,
     HOOKS,
+    LABELLERS,
     LOOPS,
     METRICS,
     MODELS,
@@ -160,16 +161,46 @@ def check_rounds(cfg: Config) -> None:
             f"config: rounds.length={rounds.length} with optim_wrapper.accumulative_counts={counts}; "
             "expected multiples of it, so that a round ends with a whole step"
         )
-    data = cfg.train_dataloader.dataset.type
-    for place, name, registry, expected in (
-        ("uda", (cfg.get("uda") or {}).get("type"), MODELS, "a UDA method, as dict(type='SelfTraining')"),
-        ("train_dataloader.dataset", data, DATASETS, "SelfTrainingDataset, EasyHardDataset or UDADataset"),
+    method_type, data_type = (cfg.get("uda") or {}).get("type"), cfg.train_dataloader.dataset.type
+    method, data, labeller = (
+        registry.get(name) if isinstance(name, str) else name
+        for name, registry in (
+            (method_type, MODELS), (data_type, DATASETS), (rounds.labeller["type"], LABELLERS)
+        )
+    )  # fmt: skip
+    for place, name, part, expected in (
+        ("uda", method_type, method, "a UDA method, as dict(type='SelfTraining')"),
+        ("train_dataloader.dataset", data_type, data, "SelfTrainingDataset, EasyHardDataset or UDADataset"),
     ):
-        if not hasattr(registry.get(name) if isinstance(name, str) else name, "begin_round"):
+        if not hasattr(part, "begin_round"):
             raise ConfigError(
                 f"config: rounds with {place} {name!r}, which cannot use the labels of a round (no "
                 f"begin_round); expected {expected}"
             )
+    _check_parts_of_rounds(method, data, labeller)
+
+
+def _check_parts_of_rounds(method: Any, data: Any, labeller: Any) -> None:
+    """Refuse a method, a data set and a labeller (classes) that do not go together, before anything is
+    labelled."""
+    names = f"{method.__name__}, {data.__name__} and {labeller.__name__}"
+    problem = ""
+    if labeller.splits_images and not data.splits_images:
+        problem = "the labeller labels easy images alone; expected train_dataloader.dataset EasyHardDataset"
+    elif data.splits_images and not labeller.splits_images:
+        problem = "the data set needs easy and hard images; expected the labeller EntropyRanking or EasyHard"
+    elif labeller.soft_labels and not data.soft_targets:
+        problem = (
+            "the labeller gives soft labels, the pairs of the data set hold hard ones; expected "
+            "train_dataloader.dataset SelfTrainingDataset, or the labeller ClassBalanced"
+        )
+    elif data.mixed_batches and not method.takes_mixed_batches:
+        problem = (
+            "the data set mixes both domains, which are apart in the method; expected "
+            "train_dataloader.dataset UDADataset, or the method SelfTraining"
+        )
+    if problem:
+        raise ConfigError(f"config: {names} do not go together in rounds: {problem}")
 
 
 def _check_images_of_rounds(parts: Sequence[Part]) -> None:

@@ -22,6 +22,9 @@ class EasyHardDataset(UDADataset):
         seed: Seed of everything that is drawn.
     """
 
+    soft_targets = True
+    splits_images = True
+
     def __init__(self, target: dict | SegmentationDataset, seed: int = 0) -> None:
         images = DATASETS.build({**target, "load_labels": False}) if isinstance(target, dict) else target
         self.images = self.source = self.target = images.without_labels()

@@ -60,6 +60,7 @@ class SelfTrainingDataset(UDADataset):
     """
 
     soft_targets = True
+    mixed_batches = True
 
     def __init__(
         self,

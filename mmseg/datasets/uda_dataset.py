@@ -61,6 +61,10 @@ class UDADataset(Dataset):
     """How often a source crop that shows too little of the drawn class is drawn again."""
     soft_targets: ClassVar[bool] = False
     """Whether target images may have soft labels."""
+    mixed_batches: ClassVar[bool] = False
+    """Whether a sample is an image of either domain instead of a pair."""
+    splits_images: ClassVar[bool] = False
+    """Whether a round has to tell easy images from hard ones."""
 
     def __init__(
         self,

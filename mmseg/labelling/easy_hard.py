@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmseg.errors import ConfigError
 from mmseg.labelling.by_threshold import ByThreshold, check_shares
 from mmseg.labelling.class_balanced import ClassBalanced
 from mmseg.labelling.image_scores import ImageScores
@@ -70,14 +71,19 @@ class EasyHard(ClassBalanced):
         **kwargs: See :class:`~mmseg.labelling.by_threshold.ThresholdLabeller`.
 
     Raises:
-        ConfigError: A share is out of range.
+        ConfigError: A share is out of range, or γ is not positive.
     """
+
+    soft_labels = True
+    splits_images = True
 
     def __init__(
         self, easy_share: float | Sequence[float] = (0.3, 0.35, 0.4), gamma: float = 2.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         check_shares("EasyHard", "easy_share", easy_share)
+        if gamma <= 0:
+            raise ConfigError(f"EasyHard: gamma={gamma}; expected a positive number")
         self.easy_share, self.gamma = easy_share, gamma
 
     def choose(self, round: int, num_classes: int) -> Generator[Survey, None, Choice]:

@@ -54,6 +54,8 @@ class EntropyRanking(Labeller):
         ConfigError: A share is out of range.
     """
 
+    splits_images = True
+
     def __init__(
         self,
         easy_share: float | Sequence[float] = 0.67,

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -75,6 +75,11 @@ class Labeller(ABC):
     Arguments are kept as attributes of the same name, which describe the labels of a round; so do other
     public attributes.
     """
+
+    soft_labels: ClassVar[bool] = False
+    """Whether labels may be soft."""
+    splits_images: ClassVar[bool] = False
+    """Whether it labels easy images alone, and tells them from hard ones."""
 
     @abstractmethod
     def choose(self, round: int, num_classes: int) -> Generator[Survey, None, Choice]:

@@ -58,6 +58,8 @@ class SoftClassBalanced(ClassBalanced):
         ConfigError: α is not positive.
     """
 
+    soft_labels = True
+
     def __init__(self, alpha: float = 0.25, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if alpha <= 0:

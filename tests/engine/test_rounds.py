@@ -308,6 +308,14 @@ def test_ten_kills_while_labelling_and_between_steps(toy_data, tmp_path):
 # -------------------------------------------------------------------------------------------- what is refused
 
 
+PAIRS = {"train_dataloader.dataset.type": "UDADataset"}
+EASY_HARD = {"train_dataloader.dataset.type": "EasyHardDataset"}
+
+
+def labeller(name: str) -> dict:
+    return {"rounds.labeller": dict(_delete_=True, type=name)}
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -321,6 +329,10 @@ def test_ten_kills_while_labelling_and_between_steps(toy_data, tmp_path):
         (ACCUMULATION | {"rounds.length": [1, 3, 2]}, "ends with a whole step"),
         ({"uda.type": "EncoderDecoder"}, "rounds with uda 'EncoderDecoder'"),
         ({"train_dataloader.dataset.type": "GTADataset"}, "train_dataloader.dataset 'GTADataset'"),
+        (labeller("EntropyRanking"), "labels easy images alone; expected train_dataloader.dataset EasyHard"),
+        (EASY_HARD, "needs easy and hard images; expected the labeller EntropyRanking or EasyHard"),
+        (labeller("SoftClassBalanced") | PAIRS, "gives soft labels, the pairs of the data set hold hard"),
+        ({"uda.type": "MinEnt"}, "MinEnt, SelfTrainingDataset and ClassBalanced do not go .* UDADataset, or"),
     ],
 )  # fmt: skip
 def test_rounds_that_do_not_fit(options, message, toy_data, tmp_path):

@@ -318,6 +318,7 @@ def test_portion_of_a_round(maps):
         (dict(type="GlobalThreshold", portion=[0.2, 1.5]), r"GlobalThreshold: portion=\[0.2, 1.5\]"),
         (dict(type="EntropyRanking", easy_share=[]), r"EntropyRanking: easy_share=\[\]; expected a share"),
         (dict(type="EasyHard", easy_share=2.0), r"EasyHard: easy_share=2.0"),
+        (dict(type="EasyHard", gamma=-1.0), r"EasyHard: gamma=-1.0; expected a positive number"),
         (dict(type="ClassBalanced", stride=0), "stride=0; expected a whole number from 1 on"),
         (dict(type="SoftClassBalanced", alpha=0.0), r"alpha=0.0; expected a positive number"),
         (dict(type="ClassBalanced", rare_share=2.0), r"rare_share=2\.0; expected a share"),

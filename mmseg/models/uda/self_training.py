@@ -96,8 +96,9 @@ def labelled_images(batch: UDABatch) -> tuple[Tensor, Tensor, Tensor]:
         return batch.img, label, batch.from_target
     if batch.target_label is None:
         raise ConfigError(
-            "training batch: target images have no labels; a run with SelfTraining needs rounds in its "
-            "config, and train_dataloader.dataset of type 'SelfTrainingDataset' (see configs/cbst)"
+            "training batch: target images have no labels; SelfTraining needs rounds in the config, and "
+            "train_dataloader.dataset of type 'SelfTrainingDataset' (see configs/cbst) or 'UDADataset'; the "
+            "pairs of 'EasyHardDataset' are for AdvEnt and TPLD"
         )
     batch.show(
         source=batch.img, source_label=batch.gt_semantic_seg, target=batch.target_img,

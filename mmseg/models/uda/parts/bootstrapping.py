@@ -18,7 +18,7 @@ class Bootstrapping(nn.Module):
 
     Args:
         num_classes: Number of classes.
-        beta: β; **not published**. Where the loss comes from (Reed et al., 2015) it is 0.95.
+        beta: β; **not published**. Where the loss comes from (Reed et al., 2015) it is 0.95, from memory.
 
     Raises:
         ConfigError: β is no share.
