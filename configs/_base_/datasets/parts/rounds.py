@@ -14,6 +14,14 @@ cityscapes_target = dict(
 labelled = [dict(type="LoadImage"), dict(type="LoadLabel")]
 gta_size = dict(type="Resize", scale=(1914, 1052), keep_ratio=False)
 synthia_size = dict(type="Resize", scale=(2048, 1024), keep_ratio=False)
+# Of source-only training.
+crops_500 = [
+    dict(type="RandomScale", low=0.5, high=1.5),
+    dict(type="RandomCrop", crop_size=(500, 500)),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="Pad", size=(500, 500)),
+    dict(type="PackInputs"),
+]
 # The images that a round labels; their predictions have the size of the file.
 cityscapes_images = dict(
     type="CityscapesDataset",
