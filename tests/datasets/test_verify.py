@@ -600,7 +600,7 @@ def test_published_resizing_and_cropping(name):
 def test_every_dataset_config_is_tested():
     small = {path.name for path in CONFIGS.glob("*_512x512.py")}
     assert small == {f"{name}_512x512.py" for name in EXPECTED}
-    others = {*HIGH_RESOLUTION, *WHOLE_IMAGES, *FULL_RESOLUTION}
+    others = {*HIGH_RESOLUTION, *WHOLE_IMAGES, *FULL_RESOLUTION, *ROUNDS}
     assert {path.name for path in CONFIGS.glob("*.py")} - small == others
 
 
@@ -647,6 +647,61 @@ def test_images_of_the_alignment_methods_are_resized_and_not_cropped(name):
         assert [step.type for step in steps] == expected
         (resize,) = [step for step in steps if "scale" in step]
         assert (resize.scale, resize.interpolation, resize.backend) == (size, "bicubic", "pillow")
+
+
+# file: (crop, least and greatest factor, share of mined crops) of the source, of the target, shares of the
+# source in the rounds and how they are chosen
+ROUNDS = {
+    "rounds_gta_to_cityscapes_cbst.py": (
+        ((504, 504), (0.7, 1.3), 0.8),
+        ((504, 504), (0.7, 1.3), 0.8),
+        ([0.03, 0.0325, 0.035, 0.0375, 0.04, 0.0425], "cumulative"),
+    ),
+    "rounds_synthia_to_cityscapes_cbst.py": (
+        ((504, 504), (0.7, 1.3), 0.8),
+        ((504, 504), (0.7, 1.3), 0.8),
+        ([0.02, 0.0225, 0.025, 0.0275, 0.03, 0.0325], "cumulative"),
+    ),
+    "rounds_gta_to_cityscapes_crst.py": (
+        ((512, 1024), (0.5, 1.5), None),
+        ((512, 1024), (0.5, 1.5), 0.8),
+        ([0.03, 0.0325, 0.035, 0.0375, 0.04, 0.0425], "anew"),
+    ),
+    "rounds_synthia_to_cityscapes_crst.py": (
+        ((600, 900), (0.8, 1.2), None),
+        ((600, 900), (0.6, 1.5), 0.8),
+        ([0.02, 0.0225, 0.025, 0.0275], "anew"),
+    ),
+    "uda_gta_to_cityscapes_crst.py": (((500, 500), (0.5, 1.5), None), ((500, 500), (0.5, 1.5), None), None),
+    "uda_synthia_to_cityscapes_crst.py": (
+        ((500, 500), (0.5, 1.5), None),
+        ((500, 500), (0.5, 1.5), None),
+        None,
+    ),
+    "easy_hard_cityscapes_crst.py": (None, ((512, 1024), (0.5, 1.5), None), None),
+    "easy_hard_cityscapes_whole.py": (None, None, None),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+def test_images_of_self_training_in_rounds_are_scaled_and_cropped(name):
+    cfg = Config.fromfile(CONFIGS / name)
+    data = cfg.train_dataloader.dataset
+    *sides, portions = ROUNDS[name]
+    for part, expected in zip((data.get("source"), data.target), sides, strict=True):
+        steps = {step.type: step for step in part.pipeline} if part else {}
+        crops = [step for key, step in steps.items() if "Crop" in key]
+        if expected is None:
+            assert not crops and "RandomScale" not in steps
+            continue
+        (crop,) = crops
+        scale = steps["RandomScale"]
+        assert (tuple(crop.crop_size), (scale.low, scale.high), crop.get("probability")) == expected
+        assert tuple(steps["Pad"].size) == expected[0] and steps["RandomFlip"].prob == 0.5
+    assert not data.target.load_labels
+    if portions is not None:
+        assert (data.type, data.source_portions, data.source_choice) == ("SelfTrainingDataset", *portions)
+    assert ("rounds" in cfg) == (data.type != "UDADataset")
 
 
 HIGH_RESOLUTION = {

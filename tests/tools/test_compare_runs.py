@@ -22,8 +22,9 @@ FIRST, SECOND = 3, 13
 
 @pytest.fixture
 def run_dir(source_run, tmp_path) -> Path:
-    """A copy of a finished run, to be changed."""
-    return Path(shutil.copytree(source_run.work_dir, tmp_path / "mine"))
+    """A copy of a finished run, to be changed; without what other tests may have tested."""
+    untested = shutil.ignore_patterns("test", "preds")
+    return Path(shutil.copytree(source_run.work_dir, tmp_path / "mine", ignore=untested))
 
 
 @pytest.fixture
