@@ -82,6 +82,17 @@ def prepared(model: EncoderDecoder, pipeline: Sequence[dict], img: Image) -> tup
     Raises:
         DataError: The file is missing or is not an image, or the image is too thin.
     """
+    resized, size = scaled(pipeline, img)
+    batch = model.data_preprocessor({"img": torch.from_numpy(resized).permute(2, 0, 1)[None]})
+    return batch["img"], size
+
+
+def scaled(pipeline: Sequence[dict], img: Image) -> tuple[np.ndarray, tuple[int, int]]:
+    """An image at the size it is tested with, (h, w, 3) uint8 RGB, and its (height, width) before.
+
+    Raises:
+        DataError: The file is missing or is not an image, or the image is too thin.
+    """
     rgb = LoadImage.of(pipeline).read(str(img)) if isinstance(img, str | Path) else _checked(img)[..., ::-1]
     height, width = rgb.shape[:2]
     results = {"img": np.ascontiguousarray(rgb)}
@@ -90,13 +101,12 @@ def prepared(model: EncoderDecoder, pipeline: Sequence[dict], img: Image) -> tup
             results = TRANSFORMS.build(transform)(results)
     resized = results["img"]
     if min(resized.shape[:2]) < MIN_SIDE:
-        name, scaled = "image array" if isinstance(img, np.ndarray) else img, resized.shape
+        name, shape = "image array" if isinstance(img, np.ndarray) else img, resized.shape
         raise DataError(
-            f"{name}: {width}x{height} pixels are scaled to {scaled[1]}x{scaled[0]}, expected at least "
+            f"{name}: {width}x{height} pixels are scaled to {shape[1]}x{shape[0]}, expected at least "
             f"{MIN_SIDE} on each side; crop the image or raise the scale of Resize in the test pipeline"
         )
-    batch = model.data_preprocessor({"img": torch.from_numpy(resized).permute(2, 0, 1)[None]})
-    return batch["img"], (height, width)
+    return resized, (height, width)
 
 
 def _checked(img: np.ndarray) -> np.ndarray:

@@ -66,8 +66,12 @@ class SegDataPreprocessor(BaseDataPreprocessor):
                 batch[key] = batch[key].long()
         return batch
 
+    def normalize(self, img: Tensor) -> Tensor:
+        """RGB values (B, 3, H, W) in 0…255, of any type, to the network's input."""
+        return torch.sub(self._ordered(img), self.mean).div_(self.std)
+
     def _normalise_batch(self, img: Tensor, metas: Sequence[Mapping[str, Any]] | None) -> Tensor:
-        normalised = torch.sub(self._ordered(img), self.mean).div_(self.std)
+        normalised = self.normalize(img)
         for sample, meta in zip(normalised, metas or (), strict=False):
             height, width = meta["img_shape"][:2]
             if (height, width) != tuple(img.shape[2:]):

@@ -31,7 +31,7 @@ class LinearEmbedding(nn.Module):
 
         Channels-last, the order of tokens, would multiply the time of dilated depthwise convolutions.
         """
-        pixels, weight = feature_map.flatten(2), self.proj.weight.expand(len(feature_map), -1, -1)
+        pixels, weight = feature_map.flatten(2), self.proj.weight.expand(feature_map.shape[0], -1, -1)
         return torch.baddbmm(self.proj.bias[:, None], weight, pixels).unflatten(2, feature_map.shape[2:])
 
 

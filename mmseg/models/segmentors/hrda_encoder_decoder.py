@@ -304,7 +304,8 @@ class HRDAEncoderDecoder(EncoderDecoder):
         for start in range(0, len(windows), at_once):
             chunk = windows[start : start + at_once]
             levels = super().extract_feat(torch.cat([window.of(img) for window in chunk]))
-            logits.update(zip(chunk, self.decode_head.head(levels).split(len(img)), strict=True))
+            of_crops = self.decode_head.head(levels).unflatten(0, (len(chunk), -1))
+            logits.update(zip(chunk, of_crops, strict=True))
         return logits
 
     def _sample(self, scores: Tensor, probabilities: bool = False) -> dict[str, Tensor]:
