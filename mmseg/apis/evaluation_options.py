@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from mmengine.config import Config, ConfigDict
 
 from mmseg.datasets.classes import CITYSCAPES_CLASSES
+from mmseg.datasets.domains import domain_configs
 from mmseg.datasets.files import as_suffixes, find_files
 from mmseg.datasets.folders import Folder, resolve_folders
 from mmseg.errors import ConfigError
@@ -258,7 +259,10 @@ def _shows_iou(metric: ConfigDict) -> bool:
 
 
 def _subsets_of_source(cfg: Config) -> tuple[str, ...]:
-    """The class subsets that belong to the data set a network was trained on."""
-    dataset = (cfg.get("train_dataloader") or {}).get("dataset") or {}
-    source = (dataset.get("source") or dataset).get("type")
-    return getattr(DATASETS.get(source), "class_subsets", ()) if source else ()
+    """The class subsets that belong to the data sets a network was trained on, all of them."""
+    dataset = (cfg.get("train_dataloader") or {}).get("dataset")
+    if not dataset:
+        return ()
+    sources = domain_configs("source", dataset.get("source") or dataset)
+    subsets = [getattr(DATASETS.get(each.dataset.type), "class_subsets", ()) for each in sources]
+    return tuple(name for name in subsets[0] if all(name in others for others in subsets))

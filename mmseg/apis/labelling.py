@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmseg.apis.inference import init_segmentor, test_pipeline
+from mmseg.datasets.domains import check_one_target, domain_configs
 from mmseg.datasets.files import IMAGE_ENDINGS
 from mmseg.datasets.loaders import data_of
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
@@ -93,7 +94,9 @@ def _images(cfg: Config, folder: str | Path | None, model: Any) -> SegmentationD
     if named := (cfg.get("rounds") or {}).get("images"):
         dataset = named
     elif isinstance(training.get("target"), Mapping):
-        dataset = {**training["target"], "pipeline": test_pipeline(cfg), "prepared": None}
+        targets = domain_configs("target", training["target"])
+        check_one_target([target.name for target in targets])
+        dataset = {**targets[0].dataset, "pipeline": test_pipeline(cfg), "prepared": None}
     else:
         dataset = data_of(cfg, "test_dataloader") or data_of(cfg, "val_dataloader")
     if not dataset:

@@ -53,12 +53,15 @@ def source_sets(cfg: Mapping[str, Any], name: str) -> "list[SegmentationDataset]
     Raises:
         ConfigError, DataError: There is none, or labels are missing.
     """
+    from mmseg.datasets.domains import domain_configs
     from mmseg.datasets.loaders import data_of
     from mmseg.registry import DATASETS
 
     training = data_of(cfg, "train_dataloader") or {}
-    source = training.get("source", training)
-    sources = source if isinstance(source, list) else [source]
+    source = training.get("source", training) or [None]
+    sources = (
+        source if isinstance(source, list) else [each.dataset for each in domain_configs("source", source)]
+    )
     datasets = [DATASETS.build(dict(each)) for each in sources if each]
     if not datasets or not all(dataset.has_labels for dataset in datasets):
         raise ConfigError(f"{name}: names no source data with labels; name the config of a training")

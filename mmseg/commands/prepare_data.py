@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmseg.cli import add_cfg_options, command
 from mmseg.config.load import load_config
 from mmseg.datasets import SegmentationDataset
-from mmseg.datasets.loaders import domains_of
+from mmseg.datasets.domains import domains_of
 from mmseg.datasets.prepared.write import check_pipeline, check_space, gigabytes, plan_preparation, prepare
 from mmseg.errors import ConfigError
 from mmseg.registry import DATASETS, check_part
@@ -46,7 +46,7 @@ def training_sets(cfg: Config) -> dict[str, dict]:
     if not dataset:
         raise ConfigError(f"{cfg.filename}: {place} is missing; name the config of a run")
     check_part(dataset, DATASETS, place)
-    domains = {f"{place}.{name}": images for name, images in domains_of(dataset).items()}
+    domains = {f"{place}.{domain.place}": domain.dataset for domain in domains_of(dataset)}
     for name, images in domains.items():
         check_part(images, DATASETS, name)
     return domains or {place: dataset}

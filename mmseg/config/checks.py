@@ -5,7 +5,7 @@ import inspect
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from itertools import combinations, zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from mmseg.checkpoints.weights import TIMM_WEIGHTS, require_file
 from mmseg.config.load import TOP_LEVEL_KEYS, closest_hint, num_classes
 from mmseg.config.options import held_at
 from mmseg.config.work_dir import work_dir_of
+from mmseg.datasets.domains import check_one_target, domain_configs
 from mmseg.datasets.loaders import LOADERS, data_of
 from mmseg.datasets.transforms import RandomCrop
 from mmseg.datasets.verify import Part, quick_check
@@ -178,6 +179,8 @@ def check_rounds(cfg: Config) -> None:
                 f"begin_round); expected {expected}"
             )
     _check_parts_of_rounds(method, data, labeller)
+    targets = domain_configs("target", cfg.train_dataloader.dataset.get("target"))
+    check_one_target([target.name for target in targets])
 
 
 def _check_parts_of_rounds(method: Any, data: Any, labeller: Any) -> None:
@@ -205,8 +208,8 @@ def _check_parts_of_rounds(method: Any, data: Any, labeller: Any) -> None:
 
 def _check_images_of_rounds(parts: Sequence[Part]) -> None:
     """Every target image of the training data is labelled in a round."""
-    images = {part.name: part.dataset for part in parts}
-    target, labelled = images.get("train target"), images.get("rounds.images")
+    target = next((part.dataset for part in parts if part.role == "target"), None)
+    labelled = next((part.dataset for part in parts if part.name == "rounds.images"), None)
     if target is None or labelled is None:
         return
     names = {sample.name for sample in labelled.samples}
@@ -260,20 +263,19 @@ def check_crops(cfg: Config, parts: Sequence[Part]) -> Iterator[str]:
         ConfigError: A setting is of a wrong type, or leaves nothing to learn.
     """
     check_part(cfg.uda, MODELS, "uda")
-    crops = {}
-    for part in parts:
-        steps = part.dataset.transforms if part.dataset is not None else ()
-        crops[part.name] = next((step.crop_size for step in steps if isinstance(step, RandomCrop)), None)
-    crop, source = crops.get("train target"), crops.get("train source")
+    crops = {
+        part.name.removeprefix("train "): step.crop_size
+        for part in parts
+        if part.dataset is not None and part.role
+        for step in [step for step in part.dataset.transforms if isinstance(step, RandomCrop)][:1]
+    }
+    joined = str((cfg.uda.get("masking") or {}).get("mask_mode")) in ("separate", "separateaug")
+    _check_equal_crops(
+        crops, cfg.uda.type, joined or getattr(MODELS.get(cfg.uda.type), "needs_equal_crops", False)
+    )
+    crop = next((size for title, size in crops.items() if title.startswith("target")), None)
     if crop is None:
         return
-    joined = str((cfg.uda.get("masking") or {}).get("mask_mode")) in ("separate", "separateaug")
-    mixes = joined or getattr(MODELS.get(cfg.uda.type), "needs_equal_crops", False)
-    if mixes and source not in (None, crop):
-        raise ConfigError(
-            f"config: crops of {source[1]}x{source[0]} pixels from the source and {crop[1]}x{crop[0]} from "
-            f"the target; {cfg.uda.type} mixes them, expected the same crop_size in both pipelines"
-        )
     (height, width), uda = crop, cfg.uda
     margins = [uda.get(f"pseudo_weight_ignore_{side}", 0) for side in ("top", "bottom")]
     if sum(margins) >= height:
@@ -297,6 +299,22 @@ def check_crops(cfg: Config, parts: Sequence[Part]) -> Iterator[str]:
             f"crops of {width}x{height} pixels are no multiples of {STRIDE}, the encoder's stride: in the "
             "feature distance the cells of the label lie beside those of the features by up to one cell"
         )
+
+
+def _check_equal_crops(crops: dict[str, tuple[int, int]], method: str, mixes: bool) -> None:
+    """Refuse crops of different sizes that form a batch, or are mixed by the method.
+
+    Args:
+        crops: (height, width) by the title of the domain, as ``source gta``.
+    """
+    for (first, size), (other, found) in combinations(crops.items(), 2):
+        same_role = first.split()[0] == other.split()[0]
+        if found != size and (mixes or same_role):
+            reason = "they form a batch" if same_role else f"{method} mixes them"
+            raise ConfigError(
+                f"config: crops of {size[1]}x{size[0]} pixels from the {first} and {found[1]}x{found[0]} "
+                f"from the {other}; {reason}, expected the same crop_size in both pipelines"
+            )
 
 
 def checkpoint_to_resume(cfg: Config) -> Path:

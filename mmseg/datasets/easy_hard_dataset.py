@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from mmseg.datasets.domains import Domain
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.datasets.transforms.base import Results
 from mmseg.datasets.uda_dataset import UDADataset
@@ -27,8 +28,9 @@ class EasyHardDataset(UDADataset):
 
     def __init__(self, target: dict | SegmentationDataset, seed: int = 0) -> None:
         images = DATASETS.build({**target, "load_labels": False}) if isinstance(target, dict) else target
-        self.images = self.source = self.target = images.without_labels()
-        self.sync_crop_size = self.rcs = None
+        self.images = images.without_labels()
+        self.sources = self.targets = [Domain(self.images)]
+        self.sync_crop_size, self.mode = None, "mixed"
         self.labels: RoundLabels | None = None
         self.seed = seed
 
@@ -45,7 +47,8 @@ class EasyHardDataset(UDADataset):
                 "labeller that splits the images, as EntropyRanking"
             )
         easy, hard = (self.images.subset(labels.splits[name]) for name in SPLITS)
-        self.source, self.target, self.labels = easy.with_labels(labels), hard, labels
+        self.sources, self.targets = [Domain(easy.with_labels(labels))], [Domain(hard)]
+        self.labels = labels
 
     def __getitem__(self, position: int) -> Results:
         """Pair ``position`` of a run, a pure function of seed and position.

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mmseg.registry import DATASETS, accepted_arguments
-
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
@@ -13,14 +11,3 @@ def data_of(cfg: Mapping[str, Any], loader: str) -> Any:
     ``configs/_base_/datasets/parts/loaders.py``."""
     section = cfg.get(loader)
     return (section.get("dataset") or None) if isinstance(section, Mapping) else None
-
-
-def domains_of(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Configs of ``source`` and ``target`` of a data set for adaptation, as far as its type has them, without
-    labels of the target; empty for other data sets."""
-    kind = dataset.get("type")
-    known = accepted_arguments(DATASETS.get(kind) if isinstance(kind, str) else kind)[0]
-    domains: dict[str, Any] = {name: dataset.get(name) for name in ("source", "target") if name in known}
-    if isinstance(target := domains.get("target"), Mapping):
-        domains["target"] = {**target, "load_labels": False}
-    return domains

@@ -71,6 +71,12 @@ class SelfTrainingDataset(UDADataset):
         seed: int = 0,
     ) -> None:
         super().__init__(source, target, seed=seed)
+        if len(self.sources) > 1 or len(self.targets) > 1:
+            raise ConfigError(
+                "config: SelfTrainingDataset shuffles one source and one target, found "
+                f"{len(self.sources)} sources and {len(self.targets)} targets; expected one of each: folders "
+                "with the same endings form one data set with lists in data_root, img_dir and ann_dir"
+            )
         shares = [source_portions] if isinstance(source_portions, int | float) else list(source_portions)
         if not shares or not all(0 <= share <= 1 for share in shares) or source_choice not in CHOICES:
             raise ConfigError(
@@ -83,7 +89,8 @@ class SelfTrainingDataset(UDADataset):
     def begin_round(self, labels: RoundLabels, first_position: int) -> None:
         """Use the labels of a round from now on; see the base class."""
         super().begin_round(labels, first_position)
-        self.source = self.source.with_rare_classes(labels.rare_classes)
+        preferring = self.source.with_rare_classes(labels.rare_classes)
+        self.sources = [self.sources[0].with_images(preferring)]
         seed = self.seed + (0 if self.source_choice == "cumulative" else 1 + labels.round)
         portion = of_round(self.source_portions, labels.round)
         self.chosen = choose_source(len(self.source), portion, seed)

@@ -1,13 +1,23 @@
-"""Pairs of a labelled source sample and an unlabelled target sample."""
+"""Labelled source samples beside unlabelled target samples."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
+from mmseg.datasets.collate import seg_collate
+from mmseg.datasets.domains import (
+    Domain,
+    build_domain,
+    check_one_target,
+    check_same_classes,
+    domain_configs,
+    draw_domain,
+)
 from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, keyed_random_state
 from mmseg.datasets.sampling.rare_class_sampling import RareClassSampling
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
@@ -15,46 +25,39 @@ from mmseg.datasets.transforms.base import PIXEL_KEYS, Results
 from mmseg.datasets.transforms.geometry import draw_crop
 from mmseg.errors import ConfigError
 from mmseg.labelling.label_folder import RoundLabels
-from mmseg.registry import DATASETS, check_arguments
+from mmseg.registry import DATASETS
 
-RCS_ARGUMENTS = ("min_pixels", "class_temp", "min_crop_ratio", "statistics_dir")
-
-
-def _build(dataset: dict | SegmentationDataset) -> SegmentationDataset:
-    return DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
-
-
-def build_rcs(source: SegmentationDataset, arguments: dict) -> RareClassSampling:
-    """Rare class sampling from its part of the config.
-
-    Raises:
-        ConfigError: An argument is unknown or of a wrong type.
-    """
-    unknown = sorted(set(arguments) - set(RCS_ARGUMENTS))
-    if unknown:
-        raise ConfigError(f"config: rare_class_sampling has no {unknown}; known: {', '.join(RCS_ARGUMENTS)}")
-    check_arguments(RareClassSampling, arguments, "config: rare_class_sampling.")
-    return RareClassSampling(source, **arguments)
+SOURCE_KEYS = ("img", "gt_semantic_seg", "soft_label", "source_domain", "img_metas")
 
 
 @DATASETS.register_module()
 class UDADataset(Dataset):
-    """Source and target of unsupervised domain adaptation.
+    """Source and target of unsupervised domain adaptation, one or several of each.
 
     Sample ``i`` is a function of ``(seed, i)`` alone. Source and target are drawn uniformly and
     independently, or the source by rare class sampling. Target labels are never looked for; in a run with
     rounds the samples hold the labels that the round has chosen for the target.
 
+    Several domains have names, as ``source=dict(gta=dict(dataset=...), synthia=dict(dataset=...))``. Beside
+    its ``dataset`` a domain has a ``weight`` (1, or ``'files'``: its number of images) and a source its own
+    ``rare_class_sampling``, from its own statistics.
+
     Args:
-        source: Labelled data set, or its config.
-        target: Data set, or its config.
+        source: Labelled data set, or its config; or several by name.
+        target: Data set, or its config; or several by name.
         rare_class_sampling: ``dict(min_pixels=3000, class_temp=0.01, min_crop_ratio=0.5)``, see
-            :class:`~mmseg.datasets.RareClassSampling`; None draws files uniformly.
-        sync_crop_size: (height, width) of a further crop at the same place in both samples.
+            :class:`~mmseg.datasets.RareClassSampling`; None draws files uniformly. Of several sources, it is
+            that of those which say nothing of their own.
+        sync_crop_size: (height, width) of a further crop at the same place in all images of a sample.
+        mode: Of several sources. ``'mixed'``: a sample is of one of them, drawn by weight. ``'joint'``: a
+            sample has an image of each. A target is drawn by weight in both.
         seed: Seed of everything that is drawn.
 
+    Attributes:
+        sources, targets: The domains, in the order of the config.
+
     Raises:
-        ConfigError: Source and target have different classes, or the source has no labels.
+        ConfigError: Domains have different classes, or a source has no labels.
     """
 
     recrops = 10
@@ -68,38 +71,45 @@ class UDADataset(Dataset):
 
     def __init__(
         self,
-        source: dict | SegmentationDataset,
-        target: dict | SegmentationDataset,
+        source: Mapping | SegmentationDataset,
+        target: Mapping | SegmentationDataset,
         rare_class_sampling: dict | None = None,
         sync_crop_size: Sequence[int] | None = None,
+        mode: Literal["mixed", "joint"] = "mixed",
         seed: int = 0,
     ) -> None:
-        self.source = _build(source)
-        self.target = _build(
-            {**target, "load_labels": False} if isinstance(target, dict) else target.without_labels()
+        sources, targets = (
+            domain_configs("source", source, rare_class_sampling),
+            domain_configs("target", target),
         )
+        self.sources, self.targets = list(map(build_domain, sources)), list(map(build_domain, targets))
+        domains = zip([*sources, *targets], [*self.sources, *self.targets], strict=True)
+        check_same_classes({config.title: domain.images for config, domain in domains})
         self.sync_crop_size = None if sync_crop_size is None else (sync_crop_size[0], sync_crop_size[1])
+        self.mode = mode
         self.seed = seed
-        self._check()
-        self.rcs = None if rare_class_sampling is None else build_rcs(self.source, rare_class_sampling)
-        if self.rcs is not None:
-            self.rcs.log()
+        for each in self.sources:
+            if each.rcs is not None:
+                each.rcs.log(each.name)
 
-    def _check(self) -> None:
-        if not self.source.has_labels:
-            raise ConfigError(
-                "config: the source of UDADataset has no labels; set ann_dir (and load_labels=True)"
-            )
-        if self.source.classes != self.target.classes:
-            differing = sorted(set(self.source.classes) ^ set(self.target.classes)) or "their order"
-            raise ConfigError(
-                f"config: source ({self.source.num_classes}) and target ({self.target.num_classes}) need the "
-                f"same classes in the same order; they differ in {differing}"
-            )
+    @property
+    def source(self) -> SegmentationDataset:
+        """Images of the (first) source."""
+        return self.sources[0].images
+
+    @property
+    def target(self) -> SegmentationDataset:
+        """Images of the (first) target."""
+        return self.targets[0].images
+
+    @property
+    def rcs(self) -> RareClassSampling | None:
+        """How the (first) source draws its files; None = all alike."""
+        return self.sources[0].rcs
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """Classes and palette of the source, which the target shares."""
+        """Classes and palette of the source, which all domains share."""
         return self.source.metainfo
 
     @property
@@ -109,7 +119,8 @@ class UDADataset(Dataset):
 
     def __len__(self) -> int:
         """Number of different pairs; positions may be larger."""
-        return len(self.source) * len(self.target)
+        sources, targets = (sum(len(each.images) for each in of) for of in (self.sources, self.targets))
+        return sources * targets
 
     def begin_round(self, labels: RoundLabels, first_position: int) -> None:
         """Use the labels of a round from now on; in a resumed run called again.
@@ -119,62 +130,86 @@ class UDADataset(Dataset):
             first_position: Position of the first sample of the round.
 
         Raises:
-            ConfigError: The labels are soft, and the samples cannot hold soft labels of the target.
+            ConfigError: The labels are soft, and the samples cannot hold soft labels of the target; or there
+                are several targets.
             DataError: Labels are missing, or number other classes.
         """
+        check_one_target([each.name for each in self.targets])
         if labels.has_soft and not self.soft_targets:
             raise ConfigError(
                 f"config: rounds.labeller gives soft labels ({labels.folder}), and the pairs of "
                 f"{type(self).__name__} hold hard ones of the target; expected train_dataloader.dataset of "
                 "type 'SelfTrainingDataset', or a labeller of hard labels such as ClassBalanced"
             )
-        self.target = self.target.with_labels(labels)
+        self.targets = [self.targets[0].with_images(self.target.with_labels(labels))]
 
     def __getitem__(self, position: int) -> Results:
-        """Pair ``position`` of a run, a pure function of seed and position."""
+        """Sample ``position`` of a run, a pure function of seed and position."""
         return self.draw(keyed_random_state(self.seed, SAMPLE_STREAM, position))
 
     def draw(self, rng: np.random.RandomState) -> Results:
-        """Draw a pair: source file, its crop, target file, its crop, in this order.
+        """Draw a sample: the domains where there are several, then source file, its crop (in joint mode of
+        each source), target file, its crop, in this order.
 
         Returns:
             ``img``, ``gt_semantic_seg``, ``img_metas`` of the source, and ``soft_label`` if it has some;
             ``target_img``, ``target_img_metas`` and, with pseudo margins, ``valid_pseudo_mask`` of the
-            target; in rounds ``target_label``.
+            target; in rounds ``target_label``. With several sources or targets ``source_domain`` or
+            ``target_domain``, (), int64. In joint mode what belongs to the source has a further first
+            dimension K, for the K sources, and ``img_metas`` is a list.
         """
-        source = self._draw_source(rng)
-        target = self.target.get(int(rng.choice(len(self.target))), rng)
+        is_joint = self.mode == "joint" and len(self.sources) > 1
+        numbers = range(len(self.sources)) if is_joint else [draw_domain(self.sources, rng)]
+        target_number = draw_domain(self.targets, rng)
+        sources = [self._draw_source(number, rng) for number in numbers]
+        target = self._draw_target(target_number, rng)
         if self.sync_crop_size is not None:
-            self._crop_both(source, target, self.sync_crop_size, rng)
-        keys = ("img", "gt_semantic_seg", "soft_label", "img_metas")
-        pair = {key: source[key] for key in keys if key in source}
-        pair.update(target_img=target["img"], target_img_metas=target["img_metas"])
+            self._crop_all([*sources, target], self.sync_crop_size, rng)
+        sample = seg_collate(sources) if is_joint else sources[0]
+        sample = {key: sample[key] for key in SOURCE_KEYS if key in sample}
+        sample.update(target_img=target["img"], target_img_metas=target["img_metas"])
         if "valid_pseudo_mask" in target:
-            pair["valid_pseudo_mask"] = target["valid_pseudo_mask"]
+            sample["valid_pseudo_mask"] = target["valid_pseudo_mask"]
         if "gt_semantic_seg" in target:
-            pair["target_label"] = target["gt_semantic_seg"]
-        return pair
+            sample["target_label"] = target["gt_semantic_seg"]
+        if "target_domain" in target:
+            sample["target_domain"] = target["target_domain"]
+        return sample
 
-    def _draw_source(self, rng: np.random.RandomState) -> Results:
-        if self.rcs is None:
-            return self.source.get(int(rng.choice(len(self.source))), rng)
-        drawn, index = self.rcs.draw(rng)
-        loaded = self.source.load(index)  # decoded once, however many crops follow
-        sample = self.source.augment(loaded, rng)
-        for _ in range(self.recrops):
-            if self.rcs.accepts(sample["gt_semantic_seg"], drawn):
-                break
-            sample = self.source.augment(loaded, rng)
-        return self.source.pack(sample)
+    def _draw_source(self, number: int, rng: np.random.RandomState) -> Results:
+        domain = self.sources[number]
+        images, rcs = domain.images, domain.rcs
+        if rcs is None:
+            sample = images.get(int(rng.choice(len(images))), rng)
+        else:
+            drawn, index = rcs.draw(rng)
+            loaded = images.load(index)  # decoded once, however many crops follow
+            sample = images.augment(loaded, rng)
+            for _ in range(self.recrops):
+                if rcs.accepts(sample["gt_semantic_seg"], drawn):
+                    break
+                sample = images.augment(loaded, rng)
+            sample = images.pack(sample)
+            sample["img_metas"] = {**sample["img_metas"], "drawn_class": drawn}
+        return sample if len(self.sources) == 1 else _named(sample, "source_domain", number, domain)
+
+    def _draw_target(self, number: int, rng: np.random.RandomState) -> Results:
+        domain = self.targets[number]
+        sample = domain.images.get(int(rng.choice(len(domain.images))), rng)
+        if len(self.targets) == 1:
+            return sample
+        if any(each.images.pseudo_margins is not None for each in self.targets):
+            # one target has margins, and all samples of a batch hold the same
+            everywhere = torch.ones(sample["img"].shape[-2:], dtype=torch.bool)
+            sample.setdefault("valid_pseudo_mask", everywhere)
+        return _named(sample, "target_domain", number, domain)
 
     @staticmethod
-    def _crop_both(
-        source: Results, target: Results, crop_size: tuple[int, int], rng: np.random.RandomState
-    ) -> None:
-        """Cut the same box out of both samples."""
-        height, width = source["img"].shape[-2:]
+    def _crop_all(samples: Sequence[Results], crop_size: tuple[int, int], rng: np.random.RandomState) -> None:
+        """Cut the same box out of all samples."""
+        height, width = samples[0]["img"].shape[-2:]
         rows, columns = draw_crop((height, width), crop_size, rng)
-        for sample in (source, target):
+        for sample in samples:
             for key in PIXEL_KEYS:
                 if key in sample:
                     sample[key] = sample[key][..., rows, columns].contiguous()
@@ -183,3 +218,9 @@ class UDADataset(Dataset):
                 for extent, part in zip(sample["img_metas"]["img_shape"], (rows, columns), strict=True)
             )
             sample["img_metas"] = {**sample["img_metas"], "img_shape": tuple(valid)}
+
+
+def _named(sample: Results, key: str, number: int, domain: Domain) -> Results:
+    """A sample that says which of several domains it is of."""
+    metas = {**sample["img_metas"], "domain": domain.name}
+    return {**sample, key: torch.tensor(number), "img_metas": metas}

@@ -19,7 +19,8 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from rich.progress import track
 
-from mmseg.datasets.loaders import LOADERS, data_of, domains_of
+from mmseg.datasets.domains import build_rcs, check_same_classes, domains_of
+from mmseg.datasets.loaders import LOADERS, data_of
 from mmseg.datasets.parallel import map_in_processes
 from mmseg.datasets.sampling.class_statistics import (
     Counted,
@@ -42,7 +43,6 @@ from mmseg.datasets.transforms import (
     Resize,
 )
 from mmseg.datasets.transforms.base import Results, Transform
-from mmseg.datasets.uda_dataset import UDADataset, build_rcs
 from mmseg.errors import DataError
 from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import DATASETS
@@ -62,9 +62,11 @@ class Part:
     """One data set of a config and what was found out about it.
 
     Attributes:
-        name: Where the config uses it: train, train source, train target, val, test, rounds.images.
+        name: Where the config uses it: train, train source, train target, val, test, rounds.images; with
+            its own name where there are several, as train source gta.
         cfg: Its config.
         rcs: Arguments of rare class sampling, for a source that is sampled so.
+        role: ``source`` or ``target`` of an adaptation, otherwise empty.
         dataset: The data set, once it could be opened.
         problems: What has to be mended.
         warnings: What may be intended.
@@ -73,11 +75,17 @@ class Part:
 
     name: str
     cfg: dict
-    rcs: dict | None = None
+    rcs: Mapping[str, Any] | None = None
+    role: str = ""
     dataset: SegmentationDataset | None = None
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     files: list[FileCheck] = field(default_factory=list)
+
+    @property
+    def is_trained_on(self) -> bool:
+        """Whether training needs its labels."""
+        return self.name == "train" or self.role == "source"
 
 
 @dataclass(frozen=True)
@@ -143,7 +151,7 @@ def verify(cfg: Config, nproc: int = 4, write_statistics: bool = False) -> list[
         _judge_ignored(part, part.dataset, part.files)
         _warn_of_absent_classes(part, part.dataset)
         _judge_sizes(part, part.dataset)
-        if write_statistics and part.name in ("train", "train source") and not part.problems:
+        if write_statistics and part.is_trained_on and not part.problems:
             _write_statistics(part, part.dataset)
         _check_statistics(part)
         if part.rcs is not None and not part.problems:
@@ -174,10 +182,13 @@ def open_parts(cfg: Config, loaders: Sequence[str] = LOADERS, sampled: bool = Tr
             part.problems.append(str(error))
         if sampled:
             _check_statistics(part)
-    by_name = {part.name: part.dataset for part in parts}
-    source, target = by_name.get("train source"), by_name.get("train target")
-    if source is not None and target is not None:
-        UDADataset(source, target)  # raises where classes do not fit
+    domains = {
+        part.name.removeprefix("train "): part.dataset
+        for part in parts
+        if part.role and part.dataset is not None
+    }
+    if domains:
+        check_same_classes(domains)
     return parts
 
 
@@ -190,9 +201,8 @@ def parts_of(cfg: Config, loaders: Sequence[str]) -> list[Part]:
         if dataset is None:
             continue
         domains = domains_of(dataset)
-        for domain, images in domains.items():
-            rcs = dataset.get("rare_class_sampling") if domain == "source" else None
-            parts.append(Part(f"{name} {domain}", images, rcs))
+        for each in domains:
+            parts.append(Part(f"{name} {each.title}", each.dataset, each.rare_class_sampling, each.role))
         if domains:
             continue
         if not any(part.cfg == dataset for part in parts):  # validation and test are often the same
@@ -204,7 +214,7 @@ def parts_of(cfg: Config, loaders: Sequence[str]) -> list[Part]:
 
 def _check_first_sample(part: Part, dataset: SegmentationDataset) -> None:
     """Run the pipeline once and compare its crop with the image it cuts from."""
-    if part.name in ("train", "train source") and not dataset.has_labels:
+    if part.is_trained_on and not dataset.has_labels:
         part.problems.append(
             f"{dataset.img_dir}: training needs labels, and none are read; set ann_dir (and load_labels=True)"
         )

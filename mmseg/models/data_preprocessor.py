@@ -11,6 +11,8 @@ from mmseg.registry import MODELS
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
+OF_SOURCES = {"img", "gt_semantic_seg", "soft_label", "source_domain"}
+"""What a batch holds of each of several sources where it has an image of each."""
 
 
 @MODELS.register_module()
@@ -51,13 +53,18 @@ class SegDataPreprocessor(BaseDataPreprocessor):
 
         ``img`` and ``target_img`` (B, 3, H, W), RGB, become normalised float32; what lies beyond the
         ``img_shape`` of their metas (padding at the right and bottom) becomes 0, the mean colour.
-        ``gt_semantic_seg`` and ``target_label`` become int64. Everything else keeps its type.
+        ``gt_semantic_seg`` and ``target_label`` become int64. Everything else keeps its type. What has an
+        entry for each of K sources, as ``img`` (B, K, 3, H, W), becomes one batch of B · K entries, those of
+        a sample behind each other.
         """
         device = self.mean.device
         batch: dict[str, Any] = {
             key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
             for key, value in data.items()
         }
+        if isinstance(batch.get("img"), Tensor) and batch["img"].dim() == 5:
+            for key in OF_SOURCES & batch.keys():
+                batch[key] = batch[key].flatten(0, 1)
         for key in ("img", "target_img"):
             if key in batch:
                 batch[key] = self._normalise_batch(batch[key], batch.get(f"{key}_metas"))

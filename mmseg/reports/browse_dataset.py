@@ -9,7 +9,6 @@ import numpy as np
 from mmengine.config import Config
 from torch import Tensor
 
-from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, keyed_random_state
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.datasets.uda_dataset import UDADataset
 from mmseg.errors import ConfigError
@@ -39,37 +38,34 @@ def training_set(cfg: Config, seed: int | None = None) -> TrainingSet:
     return DATASETS.build(dataset)
 
 
-def drawn_class(dataset: UDADataset, position: int) -> int | None:
-    """The class that rare class sampling draws for a position, or None without rare class sampling.
-
-    It is the first thing that is drawn from the random numbers of a position.
-    """
-    if dataset.rcs is None:
-        return None
-    return dataset.rcs.draw(keyed_random_state(dataset.seed, SAMPLE_STREAM, position))[0]
-
-
 def tiles_of(dataset: TrainingSet, position: int) -> list[Tile]:
-    """Image and label of a position, for adaptation also the target image and where its pseudo-labels count.
+    """Image and label of a position (of each source in joint mode), for adaptation also the target image and
+    where its pseudo-labels count.
 
     Pixels are those of the transformed sample, before what the training step does on the device
     (normalisation, mixing, strong augmentation, masking).
     """
     sample = dataset[position]
-    adapts = isinstance(dataset, UDADataset)
-    source = "source " if adapts else ""
-    tiles = [Tile(_rgb(sample["img"]), (f"{source}image, sample {position}", _file(sample["img_metas"])))]
-    if "gt_semantic_seg" in sample:
-        label = sample["gt_semantic_seg"].numpy()
-        drawn = drawn_class(dataset, position) if isinstance(dataset, UDADataset) else None
-        caption = [f"{source}label"]
-        if drawn is not None:
-            name = dataset.metainfo["classes"][drawn]
-            caption.append(f"RCS drew {name}: {(label == drawn).sum()} pixels")
-        tiles.append(Tile(colorize(label, dataset.metainfo["palette"]), caption))
+    source = "source " if isinstance(dataset, UDADataset) else ""
+    metas, images = sample["img_metas"], sample["img"]
+    labels: Any = sample.get("gt_semantic_seg")
+    if isinstance(metas, dict):
+        metas, images, labels = [metas], [images], [labels]
+    tiles = []
+    for meta, image, encoded in zip(metas, images, labels, strict=True):
+        place = f"{source}{_domain(meta)}image, sample {position}"
+        tiles.append(Tile(_rgb(image), (place, _file(meta))))
+        if encoded is not None:
+            label = encoded.numpy()
+            caption = [f"{source}label"]
+            if (drawn := meta.get("drawn_class")) is not None:
+                name = dataset.metainfo["classes"][drawn]
+                caption.append(f"RCS drew {name}: {(label == drawn).sum()} pixels")
+            tiles.append(Tile(colorize(label, dataset.metainfo["palette"]), caption))
     if "target_img" in sample:
         metas = sample["target_img_metas"]
-        tiles.append(Tile(_rgb(sample["target_img"]), ("target image", _file(metas))))
+        caption = [f"target {_domain(metas)}image", _file(metas)]
+        tiles.append(Tile(_rgb(sample["target_img"]), caption))
     if "valid_pseudo_mask" in sample:
         valid = np.repeat(sample["valid_pseudo_mask"].numpy()[..., None], 3, axis=2)
         share = f"white: pseudo-labels count, {valid.mean():.0%}"
@@ -98,6 +94,11 @@ def write_pictures(dataset: TrainingSet, positions: Sequence[int], out_dir: Path
 
 def _rgb(image: Tensor) -> Pixels:
     return image.permute(1, 2, 0).numpy()
+
+
+def _domain(metas: dict[str, Any]) -> str:
+    """Name of one of several domains."""
+    return f"{metas['domain']} " if "domain" in metas else ""
 
 
 def _file(metas: dict[str, Any]) -> str:

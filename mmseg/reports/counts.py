@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg import models  # noqa: F401  (fill the registry)
+from mmseg.datasets.domains import domain_configs
 from mmseg.errors import ConfigError
 from mmseg.registry import MODELS
 
@@ -67,7 +68,9 @@ def training_crop(cfg: Config) -> tuple[int, int]:
         ConfigError: The config has no training data, or the data have no fixed size.
     """
     dataset = (cfg.get("train_dataloader") or {}).get("dataset") or {}
-    pipeline = dataset.get("source", dataset).get("pipeline", [])
+    trained = dataset.get("source") or dataset
+    first = domain_configs("source", trained)[0].dataset if trained else {}
+    pipeline = first.get("pipeline", [])
     sizes = [step["crop_size"] for step in pipeline if step["type"] == "RandomCrop"]
     if dataset.get("sync_crop_size"):
         sizes.append(dataset["sync_crop_size"])

@@ -132,11 +132,13 @@ class RareClassSampling:
             c: self._find_candidates(c, statistics.files_of_class, lookup, source) for c in self.classes
         }
 
-    def log(self) -> None:
-        """Write the classes and their probabilities to the log of the run."""
+    def log(self, source: str = "") -> None:
+        """Write the classes and their probabilities to the log of the run; of several sources with its
+        name."""
+        of = f" of {source}" if source else ""
         named = ", ".join(f"{c} {name}" for c, name in zip(self.classes, self.names, strict=True))
-        print_log(f"RCS Classes: {named}", logger="current")
-        print_log(f"RCS ClassProb: {[round(float(p), 6) for p in self.probabilities]}", logger="current")
+        print_log(f"RCS Classes{of}: {named}", logger="current")
+        print_log(f"RCS ClassProb{of}: {[round(float(p), 6) for p in self.probabilities]}", logger="current")
 
     def draw(self, rng: np.random.RandomState) -> tuple[int, int]:
         """Draw (class, file index)."""

@@ -104,6 +104,6 @@ def labelled_images(batch: UDABatch) -> tuple[Tensor, Tensor, Tensor]:
         source=batch.img, source_label=batch.gt_semantic_seg, target=batch.target_img,
         target_label=batch.target_label,
     )  # fmt: skip
-    from_target = torch.arange(2 * len(batch.img), device=batch.img.device) >= len(batch.img)
     img = torch.cat([batch.img, batch.target_img])
+    from_target = torch.arange(len(img), device=img.device) >= len(batch.img)
     return img, torch.cat([batch.gt_semantic_seg, batch.target_label]), from_target

@@ -1,10 +1,11 @@
 """What a UDA method works on."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from torch import Tensor
 
 from mmseg.errors import ConfigError
+from mmseg.models.data_preprocessor import OF_SOURCES
 from mmseg.models.uda.parts.ema_teacher import EMATeacher, PseudoLabel
 from mmseg.models.uda.step_context import NO_RUN, ONE_PROCESS, Progress, StepContext
 
@@ -13,7 +14,10 @@ from mmseg.models.uda.step_context import NO_RUN, ONE_PROCESS, Progress, StepCon
 class UDABatch:
     """One source and one target mini-batch on the device, and what a step knows beside them.
 
-    The mini-batch may also be a mixed one, whose images are of both domains: it has ``from_target``.
+    The mini-batch may also be a mixed one, whose images are of both domains: it has ``from_target``. With
+    several sources or targets it says which of them an image is of. If it has images of each of K sources
+    (``mode="joint"`` of the data), there are K times as many source images as target images: those of place b
+    are ``img[b * K]`` … ``img[b * K + K - 1]``, in the order of the config.
 
     Attributes:
         img: (B, 3, H, W) normalised source crops; of both domains in a mixed batch.
@@ -26,6 +30,8 @@ class UDABatch:
         from_target: (B,) bool, which images of a mixed batch are of the target; None = not a mixed one.
         soft_label: (B, C, H, W) labels of ``img`` as probabilities, all 0 where there is none; None = only
             hard ones.
+        source_domain: (B,) int64, number of the source of each image; None = there is one source.
+        target_domain: (B,) int64, number of the target of each target image; None = there is one target.
         context: Random numbers and sums of all processes.
         progress: Iteration and length of the run.
         wants_pictures: Whether the pictures of this step are going to be drawn.
@@ -39,6 +45,8 @@ class UDABatch:
     target_label: Tensor | None = None
     from_target: Tensor | None = None
     soft_label: Tensor | None = None
+    source_domain: Tensor | None = None
+    target_domain: Tensor | None = None
     context: StepContext = ONE_PROCESS
     progress: Progress = NO_RUN
     wants_pictures: bool = False
@@ -64,6 +72,32 @@ class UDABatch:
             )
         given = {each.name: data[each.name] for each in fields(cls) if each.name in data}
         return cls(**{**given, "context": context, "progress": progress})
+
+    @property
+    def joint_sources(self) -> int:
+        """How many sources each place of the batch has an image of, K; otherwise 1."""
+        return len(self.img) // len(self.target_img)
+
+    def of_source(self, number: int) -> "UDABatch":
+        """The part of one source, with all target images; nothing waits for the device.
+
+        Args:
+            number: Of the source, from 0 on, in the order of the config.
+
+        Raises:
+            ConfigError: The batch has images of each source only by chance, or there are fewer sources.
+        """
+        sources = self.joint_sources
+        if number >= sources:
+            raise ConfigError(
+                f"training batch: images of source {number} are needed in every batch, found images of "
+                f"{sources} source{'s' if sources > 1 else ''} at each place; expected several sources in "
+                "train_dataloader.dataset, and mode='joint'"
+            )
+        parts = {name: getattr(self, name) for name in OF_SOURCES}
+        return replace(
+            self, **{name: part[number::sources] for name, part in parts.items() if part is not None}
+        )
 
     def show(self, **pictures: Tensor) -> None:
         """Have pictures drawn, if this is a step that is drawn; otherwise nothing is kept.

@@ -227,7 +227,8 @@ class UDADecorator(BaseModel):
 
         Raises:
             ConfigError: A group has no loss, or names an optimizer that does not exist; or the method takes
-                no mixed batches and this is one.
+                no mixed batches and this is one; or it pairs images, and there are those of several sources
+                for each target image.
         """
         batch = UDABatch.from_dict(
             self.data_preprocessor(data, training=True),
@@ -239,6 +240,12 @@ class UDADecorator(BaseModel):
             raise ConfigError(
                 f"{type(self).__name__}: source and target are apart in this method, found a mixed batch; "
                 "expected train_dataloader.dataset of type 'UDADataset', or a method such as SelfTraining"
+            )
+        if batch.joint_sources > 1 and self.needs_equal_crops:
+            raise ConfigError(
+                f"{type(self).__name__}: each source image has its target image in this method, found images "
+                f"of {batch.joint_sources} sources beside each target image; expected mode='mixed' in "
+                "train_dataloader.dataset"
             )
         several = isinstance(optim_wrapper, OptimWrapperDict)
         wrappers = dict(optim_wrapper.items()) if several else {STUDENT: optim_wrapper}
@@ -284,7 +291,8 @@ class UDADecorator(BaseModel):
                 f"{type(self).__name__}: translator needs source images apart from the target's; expected "
                 "train_dataloader.dataset of type 'UDADataset', or no translator"
             )
-        colours = (self.data_preprocessor.denormalize(img) for img in (batch.img, batch.target_img))
+        example = batch.target_img.repeat_interleave(batch.joint_sources, dim=0)
+        colours = (self.data_preprocessor.denormalize(img) for img in (batch.img, example))
         batch.show(source_original=batch.img)
         return replace(batch, img=self.data_preprocessor.normalize01(self.translator(*colours)))
 

@@ -91,6 +91,22 @@ def test_a_step_reads_nothing_back(name):
     step_without_values(method_named(name), tiny_batch(), steps=4)
 
 
+JOINT = [name for name in METHODS if not name.endswith(("HRDA) MIC", "own teacher")) and name != "CLAN MIC"]
+
+
+@pytest.mark.parametrize("name", JOINT)
+def test_images_of_each_source_beside_each_target_image(name):
+    """A method need not know of several sources; one that pairs images says so."""
+    data = tiny_batch() | dict(source_domain=torch.tensor([0, 1] * 2))
+    data |= {key: torch.cat([data[key]] * 2) for key in ("img", "gt_semantic_seg")}
+    method = method_named(name)
+    if method.needs_equal_crops:
+        with pytest.raises(ConfigError, match=r"images of 2 sources .*; expected mode='mixed'"):
+            step_without_values(method, data)
+    else:
+        step_without_values(method, data)
+
+
 READS = {
     "item": lambda x: x.detach().item(),
     "float": lambda x: float(x.detach()),

@@ -131,7 +131,7 @@ class MaskingConsistencyModule(nn.Module):
         pseudo = batch.labelled_by(self.labeller)
         if not self.source or batch.from_target is not None:  # a mixed batch holds both domains already
             return MaskedBatch(batch.target_img, pseudo.label, pseudo.weight)
-        size = len(batch.img)
+        size = len(batch.target_img)  # images of several sources may be more
         if size < 2:
             raise ConfigError(
                 f"masking: mask_mode 'separate' takes half of the batch from each domain; found a batch of "
