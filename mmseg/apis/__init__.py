@@ -9,14 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmseg.apis.inference import inference_segmentor, init_segmentor
+    from mmseg.apis.pretrained import from_pretrained, push_to_hub, save_pretrained
     from mmseg.apis.testing import test
     from mmseg.apis.training import train
 
-__all__ = ["inference_segmentor", "init_segmentor", "test", "train"]
+__all__ = [
+    "from_pretrained",
+    "inference_segmentor",
+    "init_segmentor",
+    "push_to_hub",
+    "save_pretrained",
+    "test",
+    "train",
+]
 
 MODULES = {
+    "from_pretrained": "pretrained",
     "inference_segmentor": "inference",
     "init_segmentor": "inference",
+    "push_to_hub": "pretrained",
+    "save_pretrained": "pretrained",
     "test": "testing",
     "train": "training",
 }

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from mmseg.apis.inference import Image, Prediction, scaled
 from mmseg.errors import CheckpointError, ConfigError
 
 METADATA = "mmseg_uda.json"
@@ -48,6 +49,21 @@ class ExportedSegmentor:
         self.palette = [tuple(colour) for colour in content["palette"]]
         self.pipeline: list[dict[str, Any]] = content["pipeline"]
         self.size = None if content["size"] is None else tuple(content["size"])
+
+    def segment(self, img: Image, probabilities: bool = False) -> Prediction:
+        """Segment an image of any size, which is scaled first; see :func:`~mmseg.apis.inference.segment`.
+
+        Raises:
+            DataError: It cannot be read.
+            ConfigError: Probabilities of a file that gives none, or another size than the file takes.
+        """
+        pixels, size = scaled(self.pipeline, img)
+        classes, found = self.predict(pixels, size)
+        if probabilities and found is None:
+            raise ConfigError(
+                f"{self.path}: gives classes alone; export the network with --probabilities to have them"
+            )
+        return Prediction(classes, found if probabilities else None)
 
     def predict(self, image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
         """Segment an image.

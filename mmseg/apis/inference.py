@@ -1,6 +1,7 @@
 """Predictions on one's own images."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.datasets.loaders import data_of
 from mmseg.datasets.transforms.loading import LoadImage
 from mmseg.errors import ConfigError, DataError
+from mmseg.models.layers.sliding_window import sliding_windows
 from mmseg.models.normalization import without_pretrained
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.models.segmentors.test_time_augmentation import MIN_SIDE
@@ -30,7 +32,8 @@ def init_segmentor(
     """Build the network of a config and load weights for inference.
 
     Args:
-        config: A config file or a loaded config; of a UDA config the student is built.
+        config: A config file or a loaded config; of a UDA config the student is built. Or a folder that
+            holds a network (see :func:`~mmseg.apis.from_pretrained`).
         checkpoint: Weights; None leaves them random.
         device: ``'cpu'``, ``'cuda:0'``…; None takes a GPU when there is one.
 
@@ -67,13 +70,76 @@ def inference_segmentor(model: EncoderDecoder, imgs: Image | Sequence[Image]) ->
     Raises:
         DataError: A file is missing or is not an image, an array is none of these, or an image is too thin.
     """
-    return [_segment(model, img) for img in ([imgs] if isinstance(imgs, str | Path | np.ndarray) else imgs)]
+    return [
+        segment(model, img).classes for img in ([imgs] if isinstance(imgs, str | Path | np.ndarray) else imgs)
+    ]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of an image.
+
+    Attributes:
+        classes: (H, W) uint8 train ids.
+        probabilities: (C, H, W) float32, or None where they were not asked for or are not known.
+    """
+
+    classes: np.ndarray
+    probabilities: np.ndarray | None = None
 
 
 @torch.inference_mode()
-def _segment(model: EncoderDecoder, img: Image) -> np.ndarray:
-    image, size = prepared(model, test_pipeline(model.cfg), img)
-    return model.predict(image, size=size)[0].argmax(0).byte().cpu().numpy()
+def segment(
+    model: EncoderDecoder,
+    img: Image,
+    probabilities: bool = False,
+    tile: tuple[int, int] | None = None,
+) -> Prediction:
+    """Segment an image of any size.
+
+    Args:
+        model: Made by :func:`init_segmentor`.
+        img: A file, or an (H, W, 3) uint8 BGR array as OpenCV reads them.
+        probabilities: Give the probability of every class, too: 4 · C bytes for each pixel.
+        tile: (height, width) of the parts that a huge image is predicted in, at its own resolution. Parts
+            overlap by a quarter, which is split in the middle: no logits of the whole image are kept.
+
+    Raises:
+        DataError: A file is missing or is not an image, an array is none of these, or an image is too thin.
+        ConfigError: ``tile`` with ``probabilities``, or one that is too small.
+    """
+    pipeline = test_pipeline(model.cfg)
+    if tile is None:
+        image, size = prepared(model, pipeline, img)
+        logits = model.predict(image, size=size)[0]
+        scores = logits.softmax(dim=0).cpu().numpy() if probabilities else None
+        return Prediction(logits.argmax(0).byte().cpu().numpy(), scores)
+    if probabilities or min(tile) < MIN_SIDE:
+        raise ConfigError(
+            f"tile {tuple(tile)} with probabilities={probabilities}: expected at least {MIN_SIDE} on each "
+            "side, and classes alone, since probabilities of a huge image fill the memory"
+        )
+    unscaled = [step for step in pipeline if step["type"] != "Resize"]
+    rgb, _ = scaled(unscaled, img)
+    return Prediction(_in_tiles(model, rgb, tile))
+
+
+def _in_tiles(model: EncoderDecoder, rgb: np.ndarray, tile: tuple[int, int]) -> np.ndarray:
+    """Classes (H, W) of an image (H, W, 3), a part at a time."""
+    size = rgb.shape[:2]
+    classes = np.empty(size, np.uint8)
+    stride = [max(1, length * 3 // 4) for length in tile]
+    for window in sliding_windows(size, tile, stride):
+        pixels = np.ascontiguousarray(rgb[window.top : window.bottom, window.left : window.right])
+        image = model.data_preprocessor({"img": torch.from_numpy(pixels).permute(2, 0, 1)[None]})["img"]
+        predicted = model.predict(image)[0].argmax(0).byte().cpu().numpy()
+        # windows come row by row: what one shares with those before it is split in the middle
+        top = window.top and window.top + (tile[0] - stride[0]) // 2
+        left = window.left and window.left + (tile[1] - stride[1]) // 2
+        classes[top : window.bottom, left : window.right] = predicted[
+            top - window.top :, left - window.left :
+        ]
+    return classes
 
 
 def prepared(model: EncoderDecoder, pipeline: Sequence[dict], img: Image) -> tuple[Tensor, tuple[int, int]]:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from mmseg.checkpoints.atomic import claim
 from mmseg.checkpoints.download import download
+from mmseg.checkpoints.model_folder import HUB, WEIGHTS, find_model, is_model_folder, meta_beside
 from mmseg.checkpoints.networks import find_network, split_networks
 from mmseg.checkpoints.packaged import PACKAGED_WEIGHTS
 from mmseg.errors import CheckpointError, ConfigError
@@ -84,9 +85,11 @@ def require_file(path: str | Path) -> Path:
     """The path of a weight file that exists.
 
     Args:
-        path: Of the file, or a name in :data:`~mmseg.checkpoints.packaged.PACKAGED_WEIGHTS` for the file in
-            an installed package, or ``open-mmlab://<name>`` for OpenMMLab's weights of this name in
-            ``pretrained/``, or an address (``https://…``) to download to ``pretrained/`` once. The file is
+        path: Of the file, or a folder that holds a network (also ``hf://owner/name`` on the hub), see
+            :mod:`~mmseg.checkpoints.model_folder`, or a name in
+            :data:`~mmseg.checkpoints.packaged.PACKAGED_WEIGHTS` for the file in an installed package, or
+            ``open-mmlab://<name>`` for OpenMMLab's weights of this name in ``pretrained/``, or an address
+            (``https://…``) to download to ``pretrained/`` once. The file is
             checked against ``#sha256=<digits>`` at the end of the address, or the digits that OpenMMLab,
             torch and timm write in the file's name (``…-e67eebb6.pth``).
 
@@ -99,6 +102,8 @@ def require_file(path: str | Path) -> Path:
         return _open_mmlab_file(str(path).removeprefix(OPEN_MMLAB))
     if str(path).startswith(("http://", "https://")):
         return _downloaded(str(path))
+    if str(path).startswith(HUB) or is_model_folder(path):
+        return find_model(path) / WEIGHTS
     path, remedy = Path(path), "check the path"
     if path.is_file():
         return path
@@ -521,9 +526,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     path = require_file(path)
     try:
         if path.suffix == ".safetensors":
-            return dict(load_safetensors(path))
+            state, meta = load_safetensors(path), meta_beside(path)
+            return {"state_dict": state, "meta": meta} if meta else dict(state)
         with torch.serialization.safe_globals(_checkpoint_types()):
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except Exception as error:  # neither format has a common error type for damaged files
         forbidden = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it holds a {forbidden[1]}, which weights do not need" if forbidden else "it is damaged"

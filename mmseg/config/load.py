@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg.checkpoints.model_folder import CONFIG, HUB, find_model, is_model_folder
 from mmseg.config.base import CONFIGS, base
 from mmseg.config.options import held_at, typed
 from mmseg.config.work_dir import work_dir_of_continuation
@@ -42,6 +43,7 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
 
     Args:
         path: A Python (or JSON, YAML) config; ``mmseg::hrda/gtaHR2csHR_hrda.py`` is one of the package's.
+            Of a folder that holds a network, or ``hf://owner/name`` on the hub, the config in it.
         options: Dotted key -> value, as given by ``--cfg-options``. With an old config, names of its own
             sections (``data.test.data_root``) are understood, too.
 
@@ -50,7 +52,10 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
             not exist, or a JSON config names something to import.
     """
     shipped = str(path).removeprefix(SHIPPED)
-    path, options = Path(path) if shipped == str(path) else CONFIGS / shipped, options or {}
+    path, options = path if shipped == str(path) else CONFIGS / shipped, options or {}
+    if str(path).startswith(HUB) or is_model_folder(path):
+        path = find_model(path) / CONFIG
+    path = Path(path)
     if not path.is_file():
         raise ConfigError(f"{path}: no such config file")
     load_plugins()
