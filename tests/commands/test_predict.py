@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 from mmseg.apis import inference_segmentor, init_segmentor, save_pretrained
@@ -18,6 +19,11 @@ from mmseg.errors import ConfigError
 from mmseg.visualization.palette_image import blend
 
 SIZE = (48, 72)  # images are scaled to it
+SMALL = dict(
+    type="EncoderDecoder",
+    backbone=dict(type="TimmBackbone", name="resnet10t", out_indices=(1, 2)),
+    decode_head=dict(type="FCNHead", channels=8, num_convs=1, num_classes=19, in_index=1),
+)
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +117,12 @@ def test_tiles_are_joined_in_the_middle_of_what_they_share(model):
 @pytest.mark.parametrize("probabilities", [False, True])
 def test_exported_networks(model, photos, tmp_path, probabilities, capsys):
     path = tmp_path / "net.pt2"
-    export(model, path, size=SIZE, probabilities=probabilities)
+    small = init_segmentor(Config(dict(model=SMALL, test_dataloader=model.cfg.test_dataloader)), device="cpu")
+    export(small, path, size=SIZE, probabilities=probabilities)
     assert main([str(photos / "a.png"), str(path), "--save", "ids"]) == 0
     ids = np.array(Image.open(photos / "a_ids.png"))
-    (expected,) = inference_segmentor(model, photos / "a.png")
-    assert ids.shape == expected.shape and (ids == expected).mean() > (0.99 if probabilities else 0.9)
+    (expected,) = inference_segmentor(small, photos / "a.png")
+    assert ids.shape == expected.shape and (ids == expected).mean() > (0.99 if probabilities else 0.7)
     status = main([str(photos / "a.png"), str(path), "--save", "probabilities"])
     assert status == (0 if probabilities else 1)
     if not probabilities:
