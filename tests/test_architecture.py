@@ -10,8 +10,9 @@ import torch
 from mmengine.config import Config
 
 from mmseg import datasets, engine, evaluation, models  # noqa: F401  (fill the registries)
-from mmseg.config.checks import check_config
+from mmseg.config.checks import check_config, trains_student
 from mmseg.datasets import UDADataset
+from mmseg.datasets.loaders import data_of
 from mmseg.models.backbones.mix_transformer import ARCHITECTURES
 from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 
@@ -196,7 +197,8 @@ def test_config_of_a_run_is_complete(path):
     dataset = cfg.train_dataloader.dataset
     pairs = issubclass(DATASETS.get(dataset.type), UDADataset)
     assert pairs == bool(cfg.get("uda")), "methods and data of two domains belong together"
-    for part in (dataset, cfg.val_dataloader.dataset):
+    assert bool(data_of(cfg, "val_dataloader")) == trains_student(cfg)
+    for part in filter(None, (dataset, data_of(cfg, "val_dataloader"))):
         assert DATASETS.get(part.type)
     for hook in ("checkpoint", "logger", "results", "runtime_info"):
         assert hook in cfg.default_hooks

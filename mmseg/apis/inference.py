@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmseg import datasets, models  # noqa: F401  (fill the registries)
 from mmseg.checkpoints.weights import dataset_meta, load_checkpoint
-from mmseg.config.load import load_config
+from mmseg.config.load import load_config, require_model
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.datasets.loaders import data_of
 from mmseg.datasets.transforms.loading import LoadImage
@@ -44,6 +44,7 @@ def init_segmentor(
         ConfigError, CheckpointError: Config or weights are missing or do not fit together.
     """
     cfg = config if isinstance(config, Config) else load_config(config)
+    require_model(cfg)
     model = MODELS.build(without_pretrained(cfg))
     model.classes, model.palette = CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
     if checkpoint is not None:

@@ -21,6 +21,7 @@ from mmseg.apis.evaluation_options import (
 from mmseg.apis.norm_statistics import adapt_norms, image_files
 from mmseg.apis.training import build_runner
 from mmseg.checkpoints.weights import fit_classes, load_checkpoint, require_file
+from mmseg.config.load import require_model
 from mmseg.config.work_dir import work_dir_of
 from mmseg.datasets.folders import common_folder
 from mmseg.datasets.loaders import data_of
@@ -90,8 +91,9 @@ def with_test_data(cfg: Config) -> Config:
     """A config that has data to test on: those for validation where it names no others.
 
     Raises:
-        ConfigError: It has neither.
+        ConfigError: It has neither, or no network that predicts.
     """
+    require_model(cfg)
     if data_of(cfg, "test_dataloader"):
         return cfg
     if not data_of(cfg, "val_dataloader"):

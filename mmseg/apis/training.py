@@ -53,6 +53,7 @@ def build_runner(cfg: Config) -> Runner:
     if data_of(cfg, "train_dataloader"):
         cfg.train_dataloader.dataset.seed = seed
     cfg.setdefault("launcher", "none")
+    cfg.setdefault("model", {})  # a method may train none
     try:
         return SegmentationRunner.from_cfg(cfg)  # makes the folder and opens the log
     except OSError as error:

@@ -12,6 +12,8 @@ NETWORKS = {
     "imagenet": ("imnet_model",),
     "masking-teacher": ("mic.teacher.ema_model",),
     "discriminators": ("model_D",),
+    "generator": ("generator.to_target",),
+    "generator-back": ("generator.to_source",),
 }
 """Prefixes of each network of an adaptation; the first one that a checkpoint holds counts.
 

@@ -476,17 +476,21 @@ def rename_entries(module: Any, state: dict[str, Tensor], prefix: str, *_: Any) 
 def compare(module: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     """Which entries of a state dict fit a network; the batch counters of norms are optional.
 
-    Parts of a network that know other namings than their own have a method ``own_name``.
+    Parts of a network that know other namings than their own have a method ``own_name``; those that give
+    buffers their shape later, in training, name these in ``shaped_in_training``.
     """
     own, state = module.state_dict(), dict(state)
+    any_shape = set()
     for path, part in module.named_modules(remove_duplicate=False):
+        prefix = f"{path}." if path else ""
         if hasattr(part, "own_name"):
-            rename_entries(part, state, f"{path}." if path else "")
+            rename_entries(part, state, prefix)
+        any_shape |= {prefix + name for name in getattr(part, "shaped_in_training", ())}
     report = LoadReport(unexpected=[name for name in state if name not in own])
     for name, value in own.items():
         if name not in state:
             report.missing += [] if name.endswith(OPTIONAL) else [name]
-        elif state[name].shape != value.shape:
+        elif state[name].shape != value.shape and name not in any_shape:
             report.mismatched[name] = state[name], value
         else:
             report.loaded[name] = state[name]

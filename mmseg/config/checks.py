@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from mmseg.argument_types import fits, in_words
 from mmseg.checkpoints.files import is_intact, last_checkpoint, numbered_checkpoints
 from mmseg.checkpoints.weights import TIMM_WEIGHTS, require_file
-from mmseg.config.load import TOP_LEVEL_KEYS, closest_hint, num_classes
+from mmseg.config.load import TOP_LEVEL_KEYS, closest_hint, entries, num_classes
 from mmseg.config.options import held_at
 from mmseg.config.work_dir import work_dir_of
 from mmseg.datasets.domains import check_one_target, domain_configs
@@ -93,7 +93,9 @@ def check_before_training(cfg: Config) -> None:
     if cfg.get("uda"):
         _check_uda(cfg)
     labelling = (cfg.get("rounds") or {}).get("checkpoint")
-    for path in (cfg.model.get("pretrained"), cfg.get("load_from"), labelling):
+    of_method = (value for _, key, value in entries(cfg.get("uda") or {}) if key == "checkpoint")
+    pretrained = (cfg.get("model") or {}).get("pretrained")
+    for path in (pretrained, cfg.get("load_from"), labelling, *of_method):
         if path and path != TIMM_WEIGHTS:
             require_file(path)
     if cfg.get("resume") and cfg.get("load_from") and not is_intact(cfg.load_from):
@@ -241,7 +243,8 @@ def _check_uda(cfg: Config) -> None:
             f"{cfg.filename}: uda.published_double_update=True with fp16: the optimizers share "
             "gradients, but scale losses differently; use --amp bf16"
         )
-    if cfg.uda.get("imnet_feature_dist_lambda") and not cfg.model.get("pretrained") and not cfg.get("resume"):
+    random = not (cfg.get("model") or {}).get("pretrained")
+    if cfg.uda.get("imnet_feature_dist_lambda") and random and not cfg.get("resume"):
         print(
             "warning: the feature distance will hold features close to those of a RANDOM network, since "
             "model.pretrained is None; name ImageNet weights there, or set uda.imnet_feature_dist_lambda=0",
@@ -360,7 +363,8 @@ def check_config(cfg: Config) -> None:
     Raises:
         ConfigError: Names the key and the closest known one.
     """
-    for key in ("model", "train_dataloader", "train_cfg", "optim_wrapper"):
+    needed = ("model",) if trains_student(cfg) else ()
+    for key in (*needed, "train_dataloader", "train_cfg", "optim_wrapper"):
         if not cfg.get(key):
             raise ConfigError(
                 f"{cfg.filename}: {key!r} is missing; see configs/_base_ for the parts of a config"
@@ -402,6 +406,8 @@ def check_config(cfg: Config) -> None:
         )
     _check_accumulation(cfg)
     check_rounds(cfg)
+    if not trains_student(cfg):
+        _check_without_student(cfg)
     for place, wrapper in _optim_wrappers(cfg).items():
         rate = wrapper["optimizer"].get("lr")
         if not fits(rate, float) or rate < 0:
@@ -415,7 +421,31 @@ def _optim_wrappers(cfg: Config) -> dict[str, dict]:
         f"other_networks.{name}.optim_wrapper": {**cfg.optim_wrapper, **network.get("optim_wrapper", {})}
         for name, network in (cfg.get("other_networks") or {}).items()
     }
-    return {"optim_wrapper": cfg.optim_wrapper, **further}
+    student = {"optim_wrapper": cfg.optim_wrapper} if trains_student(cfg) else {}
+    return student | further
+
+
+def trains_student(cfg: Config) -> bool:
+    """Whether the run of a config trains a segmentor; some methods train other networks alone."""
+    name = (cfg.get("uda") or {}).get("type")
+    return getattr(MODELS.get(name) if isinstance(name, str) else name, "has_student", True)
+
+
+def _check_without_student(cfg: Config) -> None:
+    """Refuse what belongs to a segmentor where none is trained."""
+    for key, instead in (
+        ("model", "networks are arguments of uda"),
+        ("val_dataloader", "nothing predicts classes that could be scored"),
+        ("param_scheduler", "schedules stand in other_networks"),
+        ("rounds", "nothing labels the target"),
+        ("load_from", "a run that was interrupted goes on with --resume"),
+    ):
+        found = data_of(cfg, key) if key.endswith("dataloader") else cfg.get(key)
+        if found and not (key == "load_from" and cfg.get("resume")):
+            raise ConfigError(
+                f"{cfg.filename}: found {key}, but {cfg.uda.type} trains no segmentor; {instead}, leave it "
+                "out"
+            )
 
 
 def _check_accumulation(cfg: Config) -> None:
@@ -479,7 +509,8 @@ def _registered_parts(cfg: Config) -> Iterator[tuple[str, Any, Registry]]:
             yield from ((f"{section}.{name}", part, registry) for name, part in value.items() if part)
         elif isinstance(value, dict):
             yield section, value, registry
-    yield "model", cfg.model, MODELS
+    if trains_student(cfg):
+        yield "model", cfg.model, MODELS
     if cfg.get("uda"):
         yield "uda", cfg.uda, MODELS
     for section, wrapper in _optim_wrappers(cfg).items():

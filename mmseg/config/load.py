@@ -200,6 +200,21 @@ def _translated(old: Config, path: Path) -> Config:
     return plain_config(content, path)
 
 
+def require_model(cfg: Config) -> None:
+    """Refuse the config of a run that trains no segmentor where one is needed.
+
+    Raises:
+        ConfigError: There is no ``model``.
+    """
+    if not cfg.get("model"):
+        method = (cfg.get("uda") or {}).get("type")
+        raise ConfigError(
+            f"{cfg.filename}: has no model"
+            + (f", {method} trains no segmentor" if method else "")
+            + "; name config and checkpoint of a run that trains one"
+        )
+
+
 def num_classes(cfg: Config) -> int:
     """Number of classes the network of a config predicts."""
     return cfg.model.decode_head.num_classes

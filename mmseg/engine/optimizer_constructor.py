@@ -70,11 +70,7 @@ class GroupedOptimWrapperConstructor:
         self.wrapper_cfg = dict(optim_wrapper_cfg)
         self.others = self.wrapper_cfg.pop("other_networks", {})
         self.shared = dict(self.wrapper_cfg)
-        if "optimizer" not in self.wrapper_cfg:
-            raise ConfigError(
-                "config: optim_wrapper has no 'optimizer'; expected e.g. dict(type='AdamW', lr=6e-5)"
-            )
-        self.optimizer_cfg = dict(self.wrapper_cfg.pop("optimizer"))
+        self.optimizer_cfg = dict(self.wrapper_cfg.pop("optimizer", {}))
         paramwise_cfg = dict(paramwise_cfg or {})
         self.custom_keys = paramwise_cfg.pop("custom_keys", {})
         self.duplicated = paramwise_cfg.pop("published_duplicate_parameters", None)
@@ -97,7 +93,7 @@ class GroupedOptimWrapperConstructor:
             )
 
     def __call__(self, model: nn.Module) -> OptimWrapper | OptimWrapperDict:
-        """Build the optimizer, or those of the student and of the method's other networks.
+        """Build the optimizer, or those of the student (if the method has one) and of its other networks.
 
         Raises:
             ConfigError: A network has no optimizer, or an optimizer no network.
@@ -110,18 +106,20 @@ class GroupedOptimWrapperConstructor:
                 f"student; found {sorted(self.others)} in other_networks, expected {sorted(networks)} (see "
                 "configs/_base_/uda)"
             )
-        student = self._build(method)
-        student.statistics = [buffer for buffer in method.buffers() if buffer.is_floating_point()]
-        if not networks:
-            return student
-        wrappers = {STUDENT: student}
+        wrappers = {STUDENT: self._build(method)} if getattr(method, "has_student", True) else {}
         for name, network in networks.items():
             settings = {**self.shared, **self.others[name]}
             paramwise_cfg = settings.pop("paramwise_cfg", None)
             wrappers[name] = type(self)(settings, paramwise_cfg)._build(network)
-        return OptimWrapperDict(**wrappers)
+        first = next(iter(wrappers.values()))
+        first.statistics = [buffer for buffer in method.buffers() if buffer.is_floating_point()]
+        return OptimWrapperDict(**wrappers) if networks else first
 
     def _build(self, model: nn.Module) -> OptimWrapper:
+        if not self.optimizer_cfg:
+            raise ConfigError(
+                "config: optim_wrapper has no 'optimizer'; expected e.g. dict(type='AdamW', lr=6e-5)"
+            )
         groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
         named_parameters = getattr(model, "student_parameters", model.named_parameters)
         norms = {

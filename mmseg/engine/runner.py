@@ -102,7 +102,7 @@ class SegmentationRunner(Runner):
         uda = self.cfg.get("uda")
         if not uda:
             return MODELS.build(model)
-        method = MODELS.build(dict(uda, model=model))
+        method = MODELS.build({**uda, "model": model} if model else dict(uda))  # some train no segmentor
         method.begin_run(self.seed, self.cfg.train_cfg.max_iters)
         return method
 
@@ -158,7 +158,9 @@ class SegmentationRunner(Runner):
             further = {name: network.get("optim_wrapper", {}) for name, network in others.items()}
             optim_wrapper = {**optim_wrapper, "other_networks": further}
             schedulers = {name: network.get("param_scheduler", []) for name, network in others.items()}
-            self.param_schedulers: dict = {STUDENT: self.param_schedulers or [], **schedulers}
+            if self.cfg.model:
+                schedulers[STUDENT] = self.param_schedulers or []
+            self.param_schedulers: dict = schedulers
         return build_optim_wrapper(self.model, optim_wrapper)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:

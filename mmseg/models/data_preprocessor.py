@@ -13,6 +13,8 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 OF_SOURCES = {"img", "gt_semantic_seg", "soft_label", "source_domain"}
 """What a batch holds of each of several sources where it has an image of each."""
+SIGNED: dict[str, Any] = dict(mean=(127.5,) * 3, std=(127.5,) * 3)
+"""Statistics that bring values to [-1, 1], the range of networks that draw images."""
 
 
 @MODELS.register_module()

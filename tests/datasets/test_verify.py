@@ -600,7 +600,7 @@ def test_published_resizing_and_cropping(name):
 def test_every_dataset_config_is_tested():
     small = {path.name for path in CONFIGS.glob("*_512x512.py")}
     assert small == {f"{name}_512x512.py" for name in EXPECTED}
-    others = {*HIGH_RESOLUTION, *WHOLE_IMAGES, *FULL_RESOLUTION, *ROUNDS}
+    others = {*HIGH_RESOLUTION, *WHOLE_IMAGES, *FULL_RESOLUTION, *ROUNDS, *TRANSLATION}
     assert {path.name for path in CONFIGS.glob("*.py")} - small == others
 
 
@@ -614,6 +614,21 @@ def test_images_of_cycada_are_cropped_at_a_height_of_1024(name):
         crops = [step.crop_size for step in dataset.pipeline if step.type == "RandomCrop"]
         assert [tuple(size) for size in crops] == [(768, 768)]
         assert [tuple(step.scale) for step in dataset.pipeline if step.type == "Resize"] == [(2048, 1024)]
+
+
+TRANSLATION = ("translate_gta_to_cityscapes_400x400.py", "translate_synthia_to_cityscapes_400x400.py")
+
+
+@pytest.mark.parametrize("name", TRANSLATION)
+def test_images_for_generators_are_cropped_at_a_width_of_1024(name):
+    cfg = Config.fromfile(CONFIGS / name)
+    for dataset in (cfg.train_dataloader.dataset.source, cfg.train_dataloader.dataset.target):
+        steps = {step.type: step for step in dataset.pipeline}
+        assert tuple(steps["RandomCrop"].crop_size) == (400, 400) == tuple(steps["Pad"].size)
+        assert tuple(steps["Resize"].scale) == (1024, 1024) and steps["RandomFlip"].prob == 0.5
+    assert (
+        cfg.train_dataloader.batch_size == 1 and "val_dataloader" not in cfg
+    ) or not cfg.val_dataloader.get("dataset")
 
 
 WHOLE_IMAGES = {

@@ -4,7 +4,7 @@ Shrivastava et al., "Learning from Simulated and Unsupervised Images through Adv
 as CycleGAN (Zhu et al., ICCV 2017) uses it.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,7 @@ class ImagePool(nn.Module):
     """Returns, for each image, the image itself or an older one, whose place it takes.
 
     The first ``size`` images are kept and returned. From then on half of the images are exchanged for one
-    that is drawn from those kept. Images and their number are part of the state; each of several processes
-    has a pool of its own.
+    that is drawn from those kept. Images and their number are part of the state.
 
     Args:
         size: Number of images that are kept; 0 = none, every image is returned.
@@ -25,6 +24,8 @@ class ImagePool(nn.Module):
     Raises:
         ConfigError: The size is negative.
     """
+
+    shaped_in_training: ClassVar[tuple[str, ...]] = ("images",)
 
     def __init__(self, size: int = 50) -> None:
         super().__init__()

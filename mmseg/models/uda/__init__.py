@@ -4,6 +4,7 @@ from mmseg.models.uda.adda import ADDA
 from mmseg.models.uda.adv_ent import AdvEnt
 from mmseg.models.uda.adv_seg import AdvSeg
 from mmseg.models.uda.clan import CLAN
+from mmseg.models.uda.cyclegan import CycleGAN
 from mmseg.models.uda.dacs import DACS
 from mmseg.models.uda.fcan import FCAN
 from mmseg.models.uda.fcns_in_the_wild import FCNsInTheWild
@@ -31,6 +32,7 @@ __all__ = [
     "AdvEnt",
     "AdvSeg",
     "BlockMaskGenerator",
+    "CycleGAN",
     "EMATeacher",
     "FCNsInTheWild",
     "MaskingConsistencyModule",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import torch
-from mmengine.dist import all_reduce, get_dist_info
+from mmengine.dist import all_gather, all_reduce, get_dist_info
 from torch import Tensor
 
 from mmseg.errors import ConfigError
@@ -71,8 +71,20 @@ class StepContext:
 
     def rand(self, number: int, *shape: int, device: torch.device) -> Tensor:
         """(number, *shape) numbers in [0, 1): this process's part of those for all processes."""
-        every = torch.rand(self.world_size * number, *shape, device=device, generator=self.generator(device))
-        return every[self.rank * number : (self.rank + 1) * number]
+        return self.own(self.rand_for_all(number, *shape, device=device))
+
+    def rand_for_all(self, number: int, *shape: int, device: torch.device) -> Tensor:
+        """(world_size · number, *shape) numbers in [0, 1), the same in all processes."""
+        return torch.rand(self.world_size * number, *shape, device=device, generator=self.generator(device))
+
+    def gather(self, values: Tensor) -> Tensor:
+        """(world_size · B, …): the (B, …) values of all processes, in order, without gradient."""
+        values = values.detach()
+        return values if self.world_size == 1 else torch.cat(all_gather(values.contiguous()))
+
+    def own(self, values: Tensor) -> Tensor:
+        """(B, …): this process's part of the (world_size · B, …) values of all."""
+        return values.chunk(self.world_size)[self.rank]
 
     def decide(self, number: int) -> list[float]:
         """Numbers in [0, 1) on the host, the same in all processes."""

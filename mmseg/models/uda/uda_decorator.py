@@ -8,7 +8,8 @@ A method is a generator of loss groups. The step it runs is::
     every optimizer makes its step
 
 A new method subclasses :class:`UDADecorator` and writes ``objectives``. If it trains a second network (a
-discriminator), each group says whose optimizer it belongs to.
+discriminator), each group says whose optimizer it belongs to. A method may also train other networks alone,
+and no segmentor.
 """
 
 import copy
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from mmseg.errors import ConfigError
 from mmseg.labelling.label_folder import RoundLabels
-from mmseg.models.data_preprocessor import SegDataPreprocessor
+from mmseg.models.data_preprocessor import SIGNED, SegDataPreprocessor
 from mmseg.models.layers.precision import full_precision
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder, Losses
 from mmseg.models.uda.parts.ema_teacher import EMATeacher
@@ -72,6 +73,7 @@ class UDADecorator(BaseModel):
 
     Args:
         model: The student segmentor, as a config or a module. Its data preprocessor is that of the method.
+            None for a method without student, whose images have values in [-1, 1].
         masking: Arguments of :class:`MaskingConsistencyModule` (MIC), which adds masked images to the
             objectives of any method; None = without.
         teacher: Arguments of :class:`EMATeacher`, for a method that labels target images; None = without.
@@ -80,7 +82,8 @@ class UDADecorator(BaseModel):
             None = nothing.
 
     Attributes:
-        model: The student; the only network that is tested and (unless a method adds one) optimised.
+        model: The student; the only network that is tested and (unless a method adds one) optimised. None
+            without student, see :attr:`has_student`.
         teacher: Labels target images, see ``teacher``; its network is ``ema_model``.
         iteration: Number of finished training steps; part of the checkpoint.
         seed: Seed of the run, see :meth:`begin_run`; keys what several processes draw together.
@@ -91,6 +94,9 @@ class UDADecorator(BaseModel):
     """
 
     data_preprocessor: SegDataPreprocessor
+    model: EncoderDecoder
+    has_student: ClassVar[bool] = True
+    """Whether the method trains a segmentor, ``model`` of the config; without, only its other networks."""
     needs_equal_crops: ClassVar[bool] = False
     """Whether parts of source images are put into target images, which then have to be of the same size."""
     takes_mixed_batches: ClassVar[bool] = False
@@ -98,13 +104,13 @@ class UDADecorator(BaseModel):
 
     def __init__(
         self,
-        model: dict | EncoderDecoder,
+        model: dict | EncoderDecoder | None,
         masking: dict | None = None,
         teacher: Mapping[str, Any] | None = None,
         translator: Mapping[str, Any] | None = None,
     ) -> None:
-        student: EncoderDecoder = MODELS.build(model) if isinstance(model, dict) else model
-        super().__init__(student.data_preprocessor)
+        student: Any = MODELS.build(model) if isinstance(model, dict) else model
+        super().__init__(SegDataPreprocessor(**SIGNED) if student is None else student.data_preprocessor)
         self.model = student
         self.iteration = 0
         self.seed = 0
@@ -249,13 +255,14 @@ class UDADecorator(BaseModel):
             )
         several = isinstance(optim_wrapper, OptimWrapperDict)
         wrappers = dict(optim_wrapper.items()) if several else {STUDENT: optim_wrapper}
-        steps_done = {name: wrapper.begin_iteration() for name, wrapper in wrappers.items()}[STUDENT]
+        first = next(iter(wrappers.values()))  # the student's, if there is one
+        steps_done = {name: wrapper.begin_iteration() for name, wrapper in wrappers.items()}.get(STUDENT)
         if steps_done is not None:  # the student has changed since the last iteration
             for teacher in self.teachers:
                 teacher.update(self.model, steps_done)
         log: dict = {}
         trained = False
-        for group in self._groups(batch, wrappers[STUDENT]):
+        for group in self._groups(batch, first):
             if not isinstance(group, Objective | Step | Mapping):
                 raise ConfigError(f"{self._said()} yields {group!r}; expected losses by name, {GROUPS}")
             name = getattr(group, "optimizer", STUDENT)  # plain losses are the student's
@@ -338,7 +345,8 @@ class UDADecorator(BaseModel):
 
     def init_weights(self) -> None:
         """Initialise the student and copy it into the frozen networks; teachers copy it in the first step."""
-        self.model.init_weights()
+        if self.has_student:
+            self.model.init_weights()
         for network in self.frozen_networks:
             network.load_state_dict(self.model.state_dict())
 
