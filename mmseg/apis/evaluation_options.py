@@ -10,6 +10,7 @@ from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.datasets.domains import domain_configs
 from mmseg.datasets.files import as_suffixes, find_files
 from mmseg.datasets.folders import Folder, resolve_folders
+from mmseg.datasets.several_test_sets import test_sets_of
 from mmseg.errors import ConfigError
 from mmseg.evaluation.iou_metric import IoUMetric
 from mmseg.models.segmentors import HRDAEncoderDecoder
@@ -137,6 +138,11 @@ def set_inference(cfg: Config, options: EvaluationOptions) -> None:
 
 def _augmentation(loader: ConfigDict, scales: Sequence[float]) -> dict:
     """Let the network resize the images of a loader, which then hands them over as they are."""
+    if len(test_sets_of(loader.dataset)) > 1:
+        raise ConfigError(
+            "test-time augmentation resizes the images of one data set, found several in test_dataloader; "
+            "expected --cfg-options that name one, or a test without --aug-test"
+        )
     pipeline = loader.dataset.pipeline
     resize: dict = next((step for step in pipeline if step["type"] == "Resize"), {})
     loader.dataset.pipeline = [step for step in pipeline if step["type"] != "Resize"]
@@ -157,6 +163,10 @@ def use_test_split(dataset: ConfigDict) -> None:
     Raises:
         ConfigError: An image folder has no part ``val``.
     """
+    if (sets := test_sets_of(dataset)).keys() != {""}:
+        for each in sets.values():
+            use_test_split(each)
+        return
     found = dataset.get("img_dir", "")
     if not all({"test", "val"} & set(PurePosixPath(folder).parts) for folder in _each(found)):
         raise ConfigError(
@@ -192,6 +202,8 @@ def _split_file_of_test(file: str) -> str:
 
 def folders_of(dataset: ConfigDict) -> list[Folder]:
     """The folders that the config of a data set names."""
+    if (sets := test_sets_of(dataset)).keys() != {""}:
+        return [folder for each in sets.values() for folder in folders_of(each)]
     kind = DATASETS.get(dataset.type)
     return resolve_folders(
         dataset.get("data_root", ""),
@@ -213,6 +225,8 @@ def _has_label_files(dataset: ConfigDict) -> bool:
 
 def has_labels(dataset: ConfigDict) -> bool:
     """Whether the config of a data set asks for labels."""
+    if (sets := test_sets_of(dataset)).keys() != {""}:
+        return all(has_labels(each) for each in sets.values())
     kind = DATASETS.get(dataset.type)
     default = getattr(kind, "default_ann_dir", None)
     return dataset.get("load_labels", True) and bool(dataset.get("ann_dir") or default)
@@ -236,7 +250,7 @@ def set_evaluator(cfg: Config, options: EvaluationOptions) -> None:
             f"--eval and --class-subsets name scores of IoUMetric; the evaluator of the config is {names}; "
             "leave them out, or add dict(type='IoUMetric')"
         )
-    dataset = cfg.test_dataloader.dataset
+    dataset = next(iter(test_sets_of(cfg.test_dataloader.dataset).values()))
     classes = dataset.get("classes") or DATASETS.get(dataset.type).default_classes
     if options.class_subsets and tuple(classes) != CITYSCAPES_CLASSES:
         raise ConfigError(

@@ -15,6 +15,7 @@ from mmseg.checkpoints.weights import dataset_meta, load_checkpoint
 from mmseg.config.load import load_config, require_model
 from mmseg.datasets.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.datasets.loaders import data_of
+from mmseg.datasets.several_test_sets import test_sets_of
 from mmseg.datasets.transforms.loading import LoadImage
 from mmseg.errors import ConfigError, DataError
 from mmseg.models.layers.sliding_window import sliding_windows
@@ -202,7 +203,7 @@ def test_pipeline(cfg: Config) -> list[dict]:
     """
     for loader in ("test_dataloader", "val_dataloader"):
         if dataset := data_of(cfg, loader):
-            return dataset.get("pipeline") or []
+            return next(iter(test_sets_of(dataset).values())).get("pipeline") or []
     raise ConfigError(
         f"{cfg.filename}: has no test_dataloader with a data set, whose pipeline says how images are scaled; "
         "expected e.g. test_dataloader=dict(dataset=dict(type='CustomDataset', pipeline=[dict(type="

@@ -12,6 +12,7 @@ from mmseg.datasets.domains import check_one_target, domain_configs
 from mmseg.datasets.files import IMAGE_ENDINGS
 from mmseg.datasets.loaders import data_of
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
+from mmseg.datasets.several_test_sets import test_sets_of
 from mmseg.engine.label_pictures import draw_labels
 from mmseg.engine.prediction import PREDICTION, Predictor, weights_digest
 from mmseg.errors import ConfigError
@@ -98,7 +99,8 @@ def _images(cfg: Config, folder: str | Path | None, model: Any) -> SegmentationD
         check_one_target([target.name for target in targets])
         dataset = {**targets[0].dataset, "pipeline": test_pipeline(cfg), "prepared": None}
     else:
-        dataset = data_of(cfg, "test_dataloader") or data_of(cfg, "val_dataloader")
+        tested = data_of(cfg, "test_dataloader") or data_of(cfg, "val_dataloader")
+        dataset = tested and next(iter(test_sets_of(tested).values()))
     if not dataset:
         raise ConfigError(f"{cfg.filename}: names no images to label; name a folder of them with --images")
     return DATASETS.build({**copy.deepcopy(dict(dataset)), **settings})

@@ -26,6 +26,7 @@ from mmseg.config.work_dir import work_dir_of
 from mmseg.datasets.folders import common_folder
 from mmseg.datasets.loaders import data_of
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
+from mmseg.datasets.several_test_sets import SeveralTestSets, test_sets_of
 from mmseg.datasets.verify import pipeline_problem
 from mmseg.errors import ConfigError
 from mmseg.models.normalization import without_pretrained
@@ -62,8 +63,9 @@ def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float
     runner = build_runner(cfg)
     model: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
     dataset = runner.test_dataloader.dataset
-    if isinstance(dataset, SegmentationDataset) and (problem := pipeline_problem(dataset, is_test=True)):
-        raise ConfigError(f"{cfg.filename}: {problem}")
+    for each in dataset.datasets.values() if isinstance(dataset, SeveralTestSets) else [dataset]:
+        if isinstance(each, SegmentationDataset) and (problem := pipeline_problem(each, is_test=True)):
+            raise ConfigError(f"{cfg.filename}: {problem}")
     classes = dataset.metainfo["classes"]
     if len(classes) != model.num_classes:
         raise ConfigError(
@@ -117,6 +119,11 @@ def test_config(cfg: Config, options: EvaluationOptions) -> Config:
     cfg = copy.deepcopy(with_test_data(cfg))
     cfg.test_cfg = cfg.get("test_cfg") or dict(type="TestLoop")
     dataset = cfg.test_dataloader.dataset
+    if len(test_sets_of(dataset)) > 1 and (options.norm_images or options.submission is not None):
+        raise ConfigError(
+            "--norm-images and --format-only are for one domain, found several in test_dataloader; name one "
+            "with --cfg-options or in a config that is derived from this one"
+        )
     if options.test_set:
         use_test_split(dataset)
     if options.submission is not None:

@@ -60,11 +60,13 @@ def main(argv: list[str] | None = None) -> None:
 def test_images(cfg) -> list[str]:
     """The first images that a config is tested on; none where the data is not there."""
     from mmseg.apis.testing import with_test_data
+    from mmseg.datasets.several_test_sets import test_sets_of
     from mmseg.errors import MMSegError
     from mmseg.registry import DATASETS
 
     try:
-        dataset = DATASETS.build({**with_test_data(cfg).test_dataloader.dataset, "load_labels": False})
+        first = next(iter(test_sets_of(with_test_data(cfg).test_dataloader.dataset).values()))
+        dataset = DATASETS.build({**first, "load_labels": False})
     except MMSegError:
         return []
     return [sample.img_path for sample in dataset.samples[:COMPARED]]

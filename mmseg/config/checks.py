@@ -131,9 +131,10 @@ def schedule_warnings(cfg: Config) -> Iterator[str]:
 
 def validation_problem(training: Part, part: Part) -> str:
     """Why scores on a data set cannot be computed, or would mean something else; empty where they can."""
-    if training.dataset is None or part.dataset is None or part.name not in ("val", "test"):
+    loader = part.name.split()[0]
+    if training.dataset is None or part.dataset is None or loader not in ("val", "test"):
         return ""
-    if part.name == "val" and not part.dataset.has_labels:
+    if loader == "val" and not part.dataset.has_labels:
         return (
             f"the data that training validates on, {part.dataset.img_dir}, have no labels; set ann_dir (and "
             "load_labels=True) of val_dataloader.dataset, or train without scores: --no-validate"

@@ -14,6 +14,7 @@ from mmseg.datasets.sampling.position_sampler import PositionSampler
 from mmseg.datasets.sampling.rare_class_sampling import RareClassSampling
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
 from mmseg.datasets.self_training_dataset import SelfTrainingDataset
+from mmseg.datasets.several_test_sets import SeveralTestSets
 from mmseg.datasets.synthia import SynthiaDataset
 from mmseg.datasets.uda_dataset import UDADataset
 
@@ -30,6 +31,7 @@ __all__ = [
     "RareClassSampling",
     "SegmentationDataset",
     "SelfTrainingDataset",
+    "SeveralTestSets",
     "SynthiaDataset",
     "UDADataset",
     "seg_collate",

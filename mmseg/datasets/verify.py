@@ -33,6 +33,7 @@ from mmseg.datasets.sampling.class_statistics import (
 from mmseg.datasets.sampling.keyed_random import SAMPLE_STREAM, keyed_random_state
 from mmseg.datasets.sampling.rare_class_sampling import FileLookup
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
+from mmseg.datasets.several_test_sets import test_sets_of
 from mmseg.datasets.transforms import (
     LoadImage,
     LoadLabel,
@@ -205,8 +206,9 @@ def parts_of(cfg: Config, loaders: Sequence[str]) -> list[Part]:
             parts.append(Part(f"{name} {each.title}", each.dataset, each.rare_class_sampling, each.role))
         if domains:
             continue
-        if not any(part.cfg == dataset for part in parts):  # validation and test are often the same
-            parts.append(Part(name, dataset))
+        for domain, images in test_sets_of(dataset).items():
+            if not any(part.cfg == images for part in parts):  # validation and test are often the same
+                parts.append(Part(f"{name} {domain}".strip(), images))
     if cfg.get("rounds") and "train_dataloader" in loaders:
         parts.append(Part("rounds.images", {**cfg.rounds["images"], "load_labels": False}))
     return parts

@@ -26,6 +26,7 @@ from rich.table import Table
 from torch import Tensor
 
 from mmseg.checkpoints.atomic import write_text
+from mmseg.evaluation.counting_metric import over_domains
 
 
 def format_scores(scores: Mapping[str, Any], classes: Sequence[str]) -> str:
@@ -89,13 +90,20 @@ def write_results(
     values: dict[str, Any] = {"iteration": iteration, **scores}
     for metric in metrics:
         prefix = f"{metric.prefix}/" if metric.prefix else ""
-        for name, value in getattr(metric, "report", dict)().items():
+        for name, value in _reported(metric).items():
             values[prefix + name] = value
     values = _plain(values)
     tables = [name for name, value in values.items() if isinstance(value, dict | list)]
     for name in tables:
         write_json(Path(folder, name.replace("/", "_") + ".json"), values.pop(name))
     write_json(Path(folder, "results.json"), values)
+
+
+def _reported(metric: BaseMetric) -> dict[str, Any]:
+    """What a metric stores beyond its scores; of several domains their means, and that of each."""
+    if domains := getattr(metric, "of_domains", None):
+        return over_domains({domain: getattr(part, "report", dict)() for domain, part in domains.items()})
+    return getattr(metric, "report", dict)()
 
 
 def write_json(path: str | Path, content: Any) -> None:

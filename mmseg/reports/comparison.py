@@ -14,6 +14,7 @@ from mmseg.checkpoints.files import find_checkpoint, find_config, last_written
 from mmseg.config.load import closest_hint, load_config
 from mmseg.config.work_dir import plain_name, work_dir_of_test
 from mmseg.datasets.segmentation_dataset import SegmentationDataset
+from mmseg.datasets.several_test_sets import SeveralTestSets
 from mmseg.datasets.transforms.loading import LoadImage
 from mmseg.errors import ConfigError, DataError
 from mmseg.registry import DATASETS
@@ -50,7 +51,7 @@ class ShownImages:
     palette: Palette
 
 
-def tested_data(cfg: Config) -> SegmentationDataset:
+def tested_data(cfg: Config) -> SegmentationDataset | SeveralTestSets:
     """What a config tests on, or else validates on.
 
     Raises:
@@ -59,7 +60,9 @@ def tested_data(cfg: Config) -> SegmentationDataset:
     return DATASETS.build(with_test_data(cfg).test_dataloader.dataset)
 
 
-def shown_images(dataset: SegmentationDataset, chosen: int | Sequence[str] = NUM_IMAGES) -> ShownImages:
+def shown_images(
+    dataset: SegmentationDataset | SeveralTestSets, chosen: int | Sequence[str] = NUM_IMAGES
+) -> ShownImages:
     """Images of a test set.
 
     Args:
@@ -95,7 +98,7 @@ def shown_images(dataset: SegmentationDataset, chosen: int | Sequence[str] = NUM
     )
 
 
-def _index_of(dataset: SegmentationDataset, name: str) -> int:
+def _index_of(dataset: SegmentationDataset | SeveralTestSets, name: str) -> int:
     """The position of the image of a name."""
     found = [
         index

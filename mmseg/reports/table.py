@@ -87,7 +87,9 @@ def columns_of(groups: Sequence[Group], per_class: bool) -> list[str]:
     """Scores to show: mIoU, its class subsets and the scores of further metrics that any run has; with
     ``per_class`` also the IoU of every class."""
     runs = [run for group in groups for run in group.runs]
-    means = dict.fromkeys(name for run in runs for name in run.means if name not in STORED_BESIDE)
+    means = dict.fromkeys(
+        name for run in runs for name in run.means if name.rpartition("/")[2] not in STORED_BESIDE
+    )
     if "mIoU" in means or not means:
         means = {"mIoU": None} | means
     classes = dict.fromkeys(name for run in runs for name in run.classes)

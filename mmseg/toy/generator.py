@@ -16,15 +16,13 @@ from mmseg.checkpoints.atomic import write_text
 from mmseg.datasets.parallel import map_in_processes
 from mmseg.errors import ConfigError, DataError
 from mmseg.toy.geometry import Camera
-from mmseg.toy.layouts import SETS, TRAIN, VAL, Picture, write_sample
+from mmseg.toy.layouts import GENERATOR_VERSION, SETS, TRAIN, VAL, Picture, write_sample
 from mmseg.toy.plan import GUEST_PERIOD, draw_guests
 from mmseg.toy.renderers import render_camera, render_game
 from mmseg.toy.scene import Scene
 from mmseg.toy.street import build_scene
 
 SETTINGS_FILE = "toy_dataset.json"
-GENERATOR_VERSION = 2
-"""Raise it whenever the same settings give other images."""
 MIN_SIZE = 32
 
 
@@ -59,8 +57,8 @@ def make_sample(settings: Settings, split: str, index: int) -> tuple[Scene, Pict
     rng = np.random.default_rng((*key, 1, index))
     camera = Camera.draw(rng, (settings.width, settings.height), toy_set.elevation)
     scene = build_scene(camera, rng, guests, toy_set.has_bonnet)
-    if toy_set.is_game:
-        return scene, render_game(scene, rng)
+    if toy_set.style is not None:
+        return scene, render_game(scene, rng, toy_set.style)
     return scene, render_camera(scene, rng, toy_set.conditions[index % len(toy_set.conditions)])
 
 
@@ -95,7 +93,10 @@ def make_toy_dataset(
         DataError: A folder holds files of another origin or of other settings, or cannot be written to.
     """
     _check_arguments(sets, size, train, val, seed, nproc)
-    todo = {name: Settings(name, size[0], size[1], train, val, seed) for name in dict.fromkeys(sets)}
+    todo = {
+        name: Settings(name, size[0], size[1], train, val, seed, SETS[name].version)
+        for name in dict.fromkeys(sets)
+    }
     finished = {name: _is_finished(Path(out) / name, settings) for name, settings in todo.items()}
     written = {}
     for name, settings in todo.items():

@@ -16,10 +16,13 @@ from mmseg.datasets.classes import CITYSCAPES_CLASSES
 from mmseg.datasets.conversion.cityscapes import TRAIN_IDS
 from mmseg.datasets.conversion.synthia import ID_TO_TRAIN_ID as SYNTHIA_IDS
 from mmseg.errors import DataError
+from mmseg.toy.renderers import CARTOON, WATERCOLOUR, GameStyle
 from mmseg.toy.scene import Scene
 
 Picture = npt.NDArray[np.uint8]
 TRAIN, VAL = "train", "val"
+GENERATOR_VERSION = 2
+"""Of all sets that say nothing of their own."""
 
 
 @dataclass(frozen=True)
@@ -30,26 +33,28 @@ class ToySet:
         images: Path below the root of image ``index`` of a split, with {name} for its place.
         number: Position among all toy sets, part of the seed of its images.
         elevation: Range of the height of the camera in metres.
-        is_game: Whether the game renders it; else the camera does.
+        style: How the game that renders it draws; None = the camera does.
         has_val: Whether it has a validation split.
         has_bonnet: Whether the own car is seen.
         conditions: Weather and light, image by image in turn.
+        version: Of its images; to be raised whenever the same settings give others.
     """
 
     name: str
     number: int
-    is_game: bool = False
+    style: GameStyle | None = None
     has_val: bool = True
     has_bonnet: bool = False
     elevation: tuple[float, float] = (1.4, 1.8)
     conditions: tuple[str, ...] = ("clear",)
+    version: int = GENERATOR_VERSION
 
 
 SETS: dict[str, ToySet] = {
     toy_set.name: toy_set
     for toy_set in (
-        ToySet("gta", 0, is_game=True, has_val=False),
-        ToySet("synthia", 1, is_game=True, has_val=False, elevation=(1.6, 2.6)),
+        ToySet("gta", 0, style=CARTOON, has_val=False),
+        ToySet("synthia", 1, style=WATERCOLOUR, has_val=False, elevation=(1.6, 2.6), version=3),
         ToySet("cityscapes", 2, has_bonnet=True),
         ToySet("acdc", 3, conditions=("fog", "night", "rain", "snow")),
         ToySet("dark_zurich", 4, conditions=("night",)),

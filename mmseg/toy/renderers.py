@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +16,32 @@ from mmseg.toy.weather import View, add_lens_effects, apply_condition, rgb
 Picture = npt.NDArray[np.uint8]
 
 
-def render_game(scene: Scene, rng: np.random.Generator) -> Picture:
-    """Flat, saturated colours with thin dark outlines, as RGB (H, W, 3)."""
+@dataclass(frozen=True)
+class GameStyle:
+    """How a game draws; as it stands: flat, saturated colours with thin dark outlines.
+
+    Attributes:
+        saturation: Share of the colour that is kept.
+        tint: Factors of red, green and blue.
+        outline: Brightness along the borders of what has a label; 1 = no outlines.
+        grain: Strength of a texture of a few pixels (relative, standard deviation).
+        haze: Distance in metres in which 63 % of the light is that of the air; infinity = clear air.
+    """
+
+    saturation: float = 1.0
+    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    outline: float = 0.72
+    grain: float = 0.0
+    haze: float = np.inf
+
+
+CARTOON = GameStyle()
+WATERCOLOUR = GameStyle(saturation=0.45, tint=(1.08, 1.0, 0.84), outline=1.0, grain=0.07, haze=90.0)
+"""A second game: pale and warm, grained, without outlines, seen through haze."""
+
+
+def render_game(scene: Scene, rng: np.random.Generator, style: GameStyle = CARTOON) -> Picture:
+    """The scene in the style of a game, as RGB (H, W, 3)."""
     surfaces = scene.surfaces()
     colors = np.array([_variant(GAME[part.material], part.variant) for part in scene.parts], dtype=np.float32)
     # A few percent tell instances of the same colour apart.
@@ -30,8 +56,25 @@ def render_game(scene: Scene, rng: np.random.Generator) -> Picture:
 
     labels = scene.label_ids()
     edges = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0
-    picture[edges] *= 0.72
-    return _to_bytes(picture * np.float32(rng.uniform(0.93, 1.07)))
+    picture[edges] *= style.outline
+    picture = picture * np.float32(rng.uniform(0.93, 1.07))
+    return _to_bytes(picture if style == CARTOON else _in_style(picture, scene, surfaces, rng, style))
+
+
+def _in_style(
+    picture: Array,
+    scene: Scene,
+    surfaces: npt.NDArray[np.int32],
+    rng: np.random.Generator,
+    style: GameStyle,
+) -> Array:
+    """Colours, grain and air of a style, (H, W, 3)."""
+    grey = picture.mean(axis=2, keepdims=True)
+    picture = (grey + np.float32(style.saturation) * (picture - grey)) * rgb(*style.tint)
+    cell = max(2.0, 3.0 * scene.camera.focal / 563)
+    picture *= 1 + np.float32(style.grain) * smooth_noise(rng, surfaces.shape, cell)[..., None]
+    air = 1 - np.exp(-_distances(scene, surfaces) / np.float32(style.haze))
+    return picture + air[..., None] * (rgb(226, 222, 206) - picture)
 
 
 def render_camera(scene: Scene, rng: np.random.Generator, condition: str = "clear") -> Picture:

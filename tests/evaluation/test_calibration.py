@@ -109,7 +109,7 @@ def test_memory_does_not_grow_and_each_evaluation_starts_anew():
     metric, samples = CalibrationMetric(), random_samples(0)
     for _ in range(20):
         metric.process(None, samples)
-    assert metric._counts.shape == (16, 3) and metric.results == []
+    assert metric._counts[""].shape == (16, 3) and metric.results == []
     repeated = metric.evaluate(60)
     metric.process(None, samples)
     assert metric.evaluate(3) == repeated

@@ -255,7 +255,8 @@ def test_memory_does_not_grow_with_images(golden):
     sample = golden_samples(golden)[0]
     for _ in range(50):
         metric.process(None, [sample])
-    tensors = [value for value in vars(metric).values() if isinstance(value, torch.Tensor)]
+    kept = [*metric._counts.values(), metric._last[1], *vars(metric).values()]
+    tensors = [value for value in kept if isinstance(value, torch.Tensor)]
     assert sum(tensor.numel() for tensor in tensors) <= 2 * 21 * 20  # the sum and the last image
     assert metric.results == []
     assert {pixels.untyped_storage().nbytes() for pixels in metric._invalid_pixels} == {8}
@@ -277,16 +278,23 @@ def test_counting_on_the_device_never_waits_for_it(golden):
     assert torch.equal(metric.confusion, 2 * expected[:19])
 
 
+def golden_domains(golden, images):
+    """A metric of two domains and images of them, all but the first of the second domain."""
+    metric = make_metric()
+    metric.dataset_meta = {**META, "domains": ("fog", "night")}
+    samples = golden_samples(golden)[:images]
+    return metric, [dict(each, domain="night" if n else "fog") for n, each in enumerate(samples)]
+
+
 def _evaluate_share(rank, processes, port, golden_arrays, images, broken, results):
     torch.distributed.init_process_group(
         "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=processes
     )
-    samples = golden_samples(golden_arrays)[:images]
+    metric, samples = golden_domains(golden_arrays, images)
     if broken:
         samples[2]["gt"][0, 0] = 77
     total = -(-images // processes) * processes
     share = [samples[index % images] for index in range(total)][rank::processes]  # repeats as samplers do
-    metric = make_metric()
     for sample in share:
         metric.process(None, [sample])
     try:
@@ -318,12 +326,35 @@ def test_two_processes_give_the_result_of_one(golden, images, broken):
         assert found[0] == found[1]
         assert found[0].count("2.png: 1 pixels") == 1
         return
-    single = make_metric()
-    single.process(None, golden_samples(golden)[:images])
+    single, samples = golden_domains(golden, images)
+    single.process(None, samples)
     expected = single.evaluate(images)
     for result in found.values():
         assert list(result) == list(expected)
         np.testing.assert_array_equal(list(result.values()), list(expected.values()))
+
+
+def test_domains_are_counted_apart(golden, tmp_path):
+    metric, samples = golden_domains(golden, 3)
+    metric.process(None, samples)
+    scores = metric.evaluate(3)
+    alone = make_metric()
+    for domain, part in dict(fog=samples[:1], night=samples[1:]).items():
+        alone.process(None, part)
+        expected = {f"{domain}/{name}": value for name, value in alone.evaluate(len(part)).items()}
+        found = {name: scores[name] for name in expected}
+        np.testing.assert_array_equal(list(found.values()), list(expected.values()))
+    assert scores["mIoU"] == pytest.approx((scores["fog/mIoU"] + scores["night/mIoU"]) / 2)
+    everything = make_metric()
+    everything.process(None, samples)
+    everything.evaluate(3)
+    assert torch.equal(metric.confusion, everything.confusion), "one matrix of all images"
+    write_results(tmp_path, 1, scores, [metric])
+    results = json.loads((tmp_path / "results.json").read_text())
+    exact = 100 * metric.of_domains["night"].scores.mean("IoU")
+    assert results["night/mIoU"] == exact and results["night/mIoU"] != scores["night/mIoU"]
+    assert results["mDice"] == pytest.approx((results["fog/mDice"] + results["night/mDice"]) / 2)
+    assert len(results) == 1 + 3 * (len(results) // 3), "means, fog and night"
 
 
 def golden_metric(golden):

@@ -22,7 +22,7 @@ from mmseg.toy import make_toy_dataset
 from mmseg.toy.generator import SETTINGS_FILE, Settings, make_sample
 from mmseg.toy.geometry import Camera, Prism, clip_to_image, inverse_depth
 from mmseg.toy.plan import GUEST_PERIOD, GUESTS, draw_guests
-from mmseg.toy.renderers import render_camera, render_game
+from mmseg.toy.renderers import CARTOON, WATERCOLOUR, render_camera, render_game
 from mmseg.toy.street import build_scene
 from mmseg.toy.weather import CONDITIONS
 
@@ -78,6 +78,18 @@ def test_any_size(size):
         assert picture.std() > 5, condition
     for part in scene.parts:
         assert part.polygon.min() >= -1 and (part.polygon <= size).all()
+
+
+def test_games_draw_the_same_scene_in_their_own_style():
+    """A second source differs by its look; the first game is what it was."""
+    camera = Camera.draw(np.random.default_rng(5), (256, 128))
+    scene = build_scene(camera, np.random.default_rng(5))
+    cartoon, other = (render_game(scene, np.random.default_rng(1), style) for style in (CARTOON, WATERCOLOUR))
+    assert np.array_equal(cartoon, render_game(scene, np.random.default_rng(1)))
+    saturation = [float(np.ptp(picture.astype(float), axis=2).mean()) for picture in (cartoon, other)]
+    assert saturation[1] < 0.75 * saturation[0]
+    difference = np.abs(cartoon.astype(float) - other).mean()
+    assert difference > 25, "in grey levels"
 
 
 def test_both_renderers_show_what_the_labels_say():

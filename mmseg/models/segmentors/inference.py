@@ -155,7 +155,7 @@ class Inference(BaseModel):
                 sample = self._sample(scores[0])
             if gt_semantic_seg is not None:
                 sample["gt"] = gt_semantic_seg[index]
-            samples.append(sample | dict(img_path=meta["img_path"]))
+            samples.append(sample | {key: meta[key] for key in ("img_path", "domain") if key in meta})
         return samples
 
     def _sample(self, scores: Tensor, probabilities: bool = False) -> dict[str, Tensor]:
