@@ -27,6 +27,7 @@ class ConfigRow:
         meaning: What it is, for tables.
         start: Name of an earlier row; a run starts from the final weights of that row's run of the same seed.
         prefix: What the names of the runs begin with, before the name of the file.
+        variant: What stands behind it.
         settings: Dotted key -> value, what the runs change in the file.
         group: Title of the table that it belongs to, where an experiment has several.
         norm_images: Pattern of files, the images of the target without labels. The runs of a benchmark are
@@ -44,12 +45,13 @@ class ConfigRow:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     group: str = ""
     norm_images: str = ""
+    variant: str = ""
     startup: ClassVar[None] = None
 
     @property
     def name(self) -> str:
         """Of the runs, without seed."""
-        return f"{self.prefix}{Path(self.path).stem}"
+        return f"{self.prefix}{Path(self.path).stem}{self.variant}"
 
     @cached_property
     def max_iters(self) -> int:
@@ -102,9 +104,9 @@ Row = Axes | ConfigRow | PartsRow
 
 @dataclass(frozen=True)
 class Run:
-    """One training: the ID it belongs to, its row and its seed."""
+    """One training: the ID (or name of an experiment of one's own) it belongs to, its row and its seed."""
 
-    exp_id: int
+    exp_id: int | str
     row: Row
     seed: int
 
@@ -155,13 +157,13 @@ class Experiment:
     shows_pictures: bool = True
     stages: Sequence[tuple[Sequence[Row], Sequence[int]]] = ()
 
-    def runs(self, exp_id: int) -> list[Run]:
+    def runs(self, exp_id: int | str) -> list[Run]:
         """All runs in the order in which they are trained: of each stage the rows, seeds innermost."""
         stages = self.stages or [(self.rows, self.seeds)]
         return [Run(exp_id, row, seed) for rows, seeds in stages for row in rows for seed in seeds]
 
 
-def runs_of(experiments: Mapping[int, Experiment], exp_id: int) -> list[Run]:
+def runs_of(experiments: Mapping[Any, Experiment], exp_id: int | str) -> list[Run]:
     """The runs of an ID.
 
     Raises:

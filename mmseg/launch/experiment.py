@@ -99,10 +99,12 @@ class ExperimentLauncher:
         ConfigError: The ID is not known.
     """
 
-    def __init__(self, experiments: Mapping[int, Experiment], exp_id: int, args: argparse.Namespace) -> None:
+    def __init__(
+        self, experiments: Mapping[Any, Experiment], exp_id: int | str, args: argparse.Namespace
+    ) -> None:
         self.runs = runs_of(experiments, exp_id)
         self.experiment, self.exp_id, self.args = experiments[exp_id], exp_id, args
-        self.exp = folder_of(f"exp{exp_id}", args)
+        self.exp = folder_of(f"exp{exp_id}" if isinstance(exp_id, int) else exp_id, args)
         page = self.experiment.page
         own = Path("work_dirs", self.exp, "results")
         self.records = page and (page.with_suffix("") if args.write_page else own)
@@ -301,6 +303,8 @@ class ExperimentLauncher:
             done=self.keep,
         )
         self.report(finished | trained)
+        if isinstance(self.exp_id, str) and len(finished | trained) == len(self.runs):
+            print(f"All runs are finished: python tools/results_table.py work_dirs/{self.exp}/*/")
         if failures:
             print(f"{len(failures)} of {len(runs)} runs failed:", file=sys.stderr)
             for name, error in failures.items():

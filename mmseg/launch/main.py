@@ -5,6 +5,8 @@
   %(prog)s --exp 0              all methods in small, on toy scenes: a table and pictures
   %(prog)s --status [--exp ID]  where every run stands
   %(prog)s --config FILE        one run
+  %(prog)s --config FILE --seeds 0 1 2 --grid uda.alpha=0.99,0.999
+                                every combination, with names, status and results as those of an ID
 
 Every run gets a name of its own, a config under configs/generated and a folder under work_dirs. An
 interrupted run of an ID goes on from its last checkpoint.
@@ -15,6 +17,7 @@ import argparse
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import DictAction
 
@@ -22,11 +25,12 @@ from mmseg.cli import add_cfg_options, printing
 from mmseg.config.load import load_config
 from mmseg.config.work_dir import unique_name, work_dir_for
 from mmseg.experiments.experiment import Experiment
+from mmseg.experiments.sweep import sweep
 from mmseg.launch.experiment import ExperimentLauncher, folder_of, mode_settings
 from mmseg.launch.run_folders import write_config
 
 
-def launch(experiments: Mapping[int, Experiment], argv: list[str] | None = None) -> int:
+def launch(experiments: Mapping[Any, Experiment], argv: list[str] | None = None) -> int:
     """The commands ``run_experiments.py`` and ``mmseg-uda run``.
 
     Args:
@@ -40,6 +44,9 @@ def launch(experiments: Mapping[int, Experiment], argv: list[str] | None = None)
         ConfigError: An option does not fit, or the ID is not known.
     """
     args = parse_args(argv, experiments)
+    if is_sweep(args):
+        args.exp = f"sweep_{Path(args.config).stem}"
+        experiments = {args.exp: sweep(args.config, args.seeds or (0,), args.grid or {})}
     if args.list or args.status:
         with printing():
             for exp_id in experiments if args.exp is None else [args.exp]:
@@ -52,6 +59,11 @@ def launch(experiments: Mapping[int, Experiment], argv: list[str] | None = None)
             return launcher.run()
     run_config(args)
     return 0
+
+
+def is_sweep(args: argparse.Namespace) -> bool:
+    """Whether a config file is an experiment of several runs."""
+    return args.config is not None and bool(args.seeds or args.grid)
 
 
 def run_config(args: argparse.Namespace) -> None:
@@ -112,6 +124,11 @@ def parse_args(argv: list[str] | None, experiments: Mapping[int, Experiment]) ->
     )
     parser.add_argument("--exp", type=int, metavar="ID", help="experiment ID, see --list")
     parser.add_argument("--config", metavar="FILE", help="config file to run")
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="several runs of --config")
+    parser.add_argument(
+        "--grid", nargs="+", action=DictAction, metavar="KEY=VALUE,VALUE",
+        help="settings of --config, every combination of which is trained",
+    )  # fmt: skip
     parser.add_argument("--list", action="store_true", help="show experiments, their runs and their state")
     parser.add_argument("--status", action="store_true", help="show where every run stands")
     parser.add_argument("--dry-run", action="store_true", help="show what would run and write nothing")
@@ -135,16 +152,18 @@ def parse_args(argv: list[str] | None, experiments: Mapping[int, Experiment]) ->
     add_cfg_options(parser)
     args = parser.parse_args(argv)
     shows = args.list or args.status
-    if shows and args.config:
-        parser.error("--list and --status show experiment IDs; they take no --config")
+    if (args.seeds or args.grid) and not args.config:
+        parser.error("--seeds and --grid belong to --config; an ID has its own seeds and rows")
+    if shows and args.config and not is_sweep(args):
+        parser.error("--list and --status show experiment IDs, or a --config with --seeds or --grid")
     if not shows and (args.exp is None) == (args.config is None):
         parser.error("give either --exp ID or --config FILE (or --list, --status)")
     for option, given in {
         "--launcher slurm": args.launcher == "slurm",
         "--runs": args.runs is not None,
     }.items():
-        if given and (args.config or shows):
-            parser.error(f"{option} belongs to --exp")
+        if given and (shows or (args.config and not is_sweep(args))):
+            parser.error(f"{option} belongs to --exp, or to --config with --seeds or --grid")
     for option in ("max_parallel", "gpus"):
         value, least = getattr(args, option), 0 if args.launcher == "slurm" and option == "gpus" else 1
         if value is not None and value < least:
