@@ -18,6 +18,7 @@ COMMANDS = {
     "prior": ("make_spatial_prior", "count where in the image classes lie, for CBST"),
     "prepare": ("prepare_data", "decode and resize the training data once"),
     "adapt": ("adapt_appearance", "make images of one folder look like those of another"),
+    "translate": ("translate", "write the images of a source in the look of the target"),
     "configs": ("configs", "copy the configs that come with the package"),
 }
 """Sub-command -> its module, imported when it is asked for, and what it does."""

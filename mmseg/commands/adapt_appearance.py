@@ -6,14 +6,20 @@ goes on when it is started again; --part 1/4, --part 2/4, ... share the images b
 """
 
 import argparse
-import json
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mmseg.checkpoints.atomic import claim, replacing, write_text
+from mmseg.checkpoints.atomic import claim, replacing
 from mmseg.cli import command, writing
-from mmseg.errors import ConfigError, DataError
+from mmseg.commands.image_folders import (
+    check_outside,
+    check_settings,
+    contents,
+    images_below,
+    part_option,
+    size_option,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,29 +27,6 @@ if TYPE_CHECKING:
     from mmseg.models.translation import AppearanceAdaptation
 
 SETTINGS, GRAMS = "appearance.json", "appearance_grams.pt"
-LEAST = 32  # pixels each way, the stride of the last maps
-
-
-def _size(text: str) -> tuple[int, int]:
-    try:
-        width, height = (int(number) for number in text.lower().split("x"))
-    except ValueError:
-        width, height = 0, 0
-    if min(width, height) < LEAST:
-        raise argparse.ArgumentTypeError(
-            f"expected WIDTHxHEIGHT such as 1024x512, from {LEAST} pixels on, got {text!r}"
-        )
-    return width, height
-
-
-def _part(text: str) -> tuple[int, int]:
-    try:
-        part, parts = (int(number) for number in text.split("/"))
-    except ValueError:
-        part, parts = 0, 0
-    if not 1 <= part <= parts:
-        raise argparse.ArgumentTypeError(f"expected PART/PARTS such as 2/4, got {text!r}")
-    return part, parts
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -60,7 +43,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--network", default="resnet50", help="timm's name (default: %(default)s)")
     parser.add_argument(
-        "--size", type=_size, default="1024x512", metavar="WxH",
+        "--size", type=size_option, default="1024x512", metavar="WxH",
         help="size at which both are compared; results have the size of their source (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--iterations", type=int, default=1000, help="of each image (default: %(default)s)")
@@ -73,60 +56,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help="what steps are measured in; the paper says sum (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the white noise (default: %(default)s)")
-    parser.add_argument("--part", type=_part, default="1/1", metavar="I/N", help="every N-th image alone")
+    parser.add_argument(
+        "--part", type=part_option, default="1/1", metavar="I/N",
+        help="every N-th image alone",
+    )  # fmt: skip
     parser.add_argument("--device", help="cpu, cuda:0, …; default: a GPU when there is one")
     return parser.parse_args(argv)
-
-
-def images_below(root: Path) -> list[Path]:
-    """All images of a folder and of the folders in it, relative to it, in order.
-
-    Raises:
-        DataError: There is none.
-    """
-    from mmseg.datasets.files import IMAGE_ENDINGS
-
-    found = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
-    images = sorted(path for path in found if not any(part.startswith(".") for part in path.parts))
-    if not images:
-        raise DataError(f"{root}: no images ({', '.join(IMAGE_ENDINGS)}) in it; name a folder with images")
-    return images
-
-
-def check_folders(source: Path, target: Path, out: Path) -> None:
-    """Keep the images that are made apart from those that they are made of.
-
-    Raises:
-        ConfigError: They would become some of them.
-    """
-    for name, folder in (("SOURCE", source), ("TARGET", target)):
-        if out.resolve().is_relative_to(folder.resolve()):
-            raise ConfigError(f"{out}: OUT is in {name} ({folder}); name a folder outside of it")
-
-
-def contents(root: Path, images: list[Path]) -> str:
-    """What a folder of images is told from another one by: their number, names and sizes in bytes."""
-    lines = "\n".join(f"{path.as_posix()} {(root / path).stat().st_size}" for path in images)
-    return f"{len(images)} images, {zlib.crc32(lines.encode()):08x}"
-
-
-def check_settings(out: Path, settings: dict[str, Any]) -> None:
-    """Keep images of other settings out of a folder.
-
-    Raises:
-        ConfigError: It has some.
-    """
-    path = out / SETTINGS
-    if not path.exists():
-        write_text(path, json.dumps(settings, indent=2) + "\n")
-    elif (found := json.loads(path.read_text(encoding="utf-8"))) != settings:
-        differing = {
-            key: (found.get(key), value) for key, value in settings.items() if found.get(key) != value
-        }
-        raise ConfigError(
-            f"{out}: its images were made with other settings, (there, now): {differing}; take the same, or "
-            "another folder"
-        )
 
 
 def read(path: Path, size: tuple[int, int] | None, device: str) -> "Tensor":
@@ -189,7 +124,7 @@ def main(argv: list[str] | None = None) -> None:
     from mmseg.visualization.palette_image import save_picture
 
     args = parse_args(argv)
-    check_folders(args.source, args.target, args.out)
+    check_outside(args.out, SOURCE=args.source, TARGET=args.target)
     images, targets = images_below(args.source), images_below(args.target)
     names = ("network", "pretrained", "size", "iterations", "alpha", "rate", "gradient_norm", "seed")
     settings = {name: getattr(args, name) for name in names} | dict(target=str(args.target))
@@ -199,7 +134,7 @@ def main(argv: list[str] | None = None) -> None:
     device = args.device or get_device()
     optimised = dict(alpha=args.alpha, rate=args.rate, iterations=args.iterations)
     network = AppearanceAdaptation(encoder, **optimised, gradient_norm=args.gradient_norm).to(device)
-    check_settings(args.out, settings)
+    check_settings(args.out / SETTINGS, settings)
     grams = mean_grams(network, args.target, targets, args.size, device, args.out / GRAMS)
     part, parts = args.part
     count = 0

@@ -38,6 +38,7 @@ from mmseg.registry import (
     OPTIM_WRAPPERS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
+    TRANSLATORS,
     VISBACKENDS,
     VISUALIZERS,
     check_arguments,
@@ -514,6 +515,8 @@ def _registered_parts(cfg: Config) -> Iterator[tuple[str, Any, Registry]]:
         yield "model", cfg.model, MODELS
     if cfg.get("uda"):
         yield "uda", cfg.uda, MODELS
+    if (cfg.get("uda") or {}).get("translator"):
+        yield "uda.translator", cfg.uda.translator, TRANSLATORS
     for section, wrapper in _optim_wrappers(cfg).items():
         yield section, wrapper, OPTIM_WRAPPERS
         yield f"{section}.optimizer", wrapper.get("optimizer"), OPTIMIZERS

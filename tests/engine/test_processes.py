@@ -12,8 +12,8 @@ import torch
 import toy_run
 from mmengine.config import Config
 from rounds_run import LAST, NUMBER, rounds_config
-from test_translation_runs import translation_config
 from toy_run import ROOT, log_entries, run_training, toy_config, uda_config, write_config
+from translation_run import translation_config
 
 from mmseg.checkpoints.weights import read_checkpoint
 

@@ -5,42 +5,14 @@ import re
 
 import pytest
 import torch
-from mmengine.config import Config
 from test_second_optimizer import assert_equal_trees
-from toy_run import CROP_SIZE, ROOT, log_entries, run_training, toy_config
+from toy_run import CROP_SIZE, log_entries, run_training, toy_config
+from translation_run import translation_config
 
 from mmseg import apis
 from mmseg.checkpoints.weights import read_checkpoint
 from mmseg.config.checks import check_config
 from mmseg.errors import CheckpointError, ConfigError
-
-UDA = ROOT / "configs" / "_base_" / "uda"
-PARTS = ("uda", "other_networks", "optim_wrapper")
-TINY = {
-    "uda.generator": dict(type="ResnetGenerator", blocks=1, channels=4, dropout_ratio=0.5),
-    "uda.discriminator": dict(type="PatchDiscriminator", layers=1, channels=4),
-    "uda.pool_size": 2,
-}
-
-
-def translation_config(data, work_dir, options: dict | None = None, method: str = "cyclegan") -> Config:
-    """The quickstart's data with generators in place of a segmentor."""
-    cfg = toy_config("dacs", data, work_dir, {"train_dataloader.dataset.rare_class_sampling": None})
-    for key in (
-        "model",
-        "uda",
-        "param_scheduler",
-        "val_dataloader",
-        "val_cfg",
-        "val_evaluator",
-        "optim_wrapper",
-    ):
-        cfg.pop(key, None)
-    part = Config.fromfile(UDA / f"{method}.py")
-    cfg.merge_from_dict({name: part[name] for name in PARTS if name in part})
-    kept = {"default_hooks.checkpoint.max_keep_ckpts": 5, "custom_hooks.0.interval": 2}
-    cfg.merge_from_dict(TINY | kept | (options or {}))
-    return cfg
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Networks and operations that change how an image looks."""
 
 from mmseg.models.translation.fourier import FourierTranslator
+from mmseg.models.translation.generator_translator import GeneratorTranslator
 from mmseg.models.translation.generators import ResnetGenerator, UNetGenerator
 from mmseg.models.translation.image_discriminators import ColourDiscriminator, PatchDiscriminator
 from mmseg.models.translation.image_pool import ImagePool
@@ -10,6 +11,7 @@ __all__ = [
     "AppearanceAdaptation",
     "ColourDiscriminator",
     "FourierTranslator",
+    "GeneratorTranslator",
     "ImagePool",
     "PatchDiscriminator",
     "ResnetGenerator",

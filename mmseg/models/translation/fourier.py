@@ -4,6 +4,7 @@ Yang, Soatto, "FDA: Fourier Domain Adaptation for Semantic Segmentation", CVPR 2
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ class FourierTranslator(nn.Module):
     Raises:
         ConfigError: β is not in [0, 0.5).
     """
+
+    needs_target: ClassVar[bool] = True
 
     def __init__(self, beta: float = 0.01) -> None:
         super().__init__()

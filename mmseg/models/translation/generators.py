@@ -30,6 +30,9 @@ class ResnetGenerator(nn.Module):
         ConfigError: The norm is unknown, or there is no block.
     """
 
+    multiple = 4
+    """Height and width that are multiples of it are kept."""
+
     def __init__(
         self, blocks: int = 9, channels: int = 64, norm: str = "instance", dropout_ratio: float = 0.0
     ) -> None:

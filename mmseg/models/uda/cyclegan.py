@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
+from mmseg.checkpoints.generators import TO_SOURCE, TO_TARGET
 from mmseg.errors import ConfigError
 from mmseg.models.losses.adversarial_loss import GAN_LOSSES
 from mmseg.models.segmentors.encoder_decoder import Losses
@@ -20,7 +21,6 @@ from mmseg.registry import MODELS
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 """Names of the optimizers."""
-TO_TARGET, TO_SOURCE = "to_target", "to_source"
 SOURCE, TARGET = "source", "target"
 
 Further = Callable[[str, Tensor], Losses]
