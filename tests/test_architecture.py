@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "config": FOUNDATION | {"datasets", "labelling", "legacy"},
     "experiments": FOUNDATION | {"config", "datasets", "legacy", "toy"},
     "apis": FOUNDATION | {"config", "datasets", "engine", "evaluation", "labelling", "visualization"}
-    | {"models", "models.layers", "models.segmentors", "models.uda"},
+    | {"models", "models.layers", "models.segmentors", "models.translation", "models.uda"},
     "reports": FOUNDATION | {"apis", "config", "datasets", "evaluation", "visualization"}
     | {"experiments", "legacy", "models", "toy"},
     "launch": FOUNDATION | {"apis", "cli", "config", "experiments", "reports"},

@@ -35,8 +35,8 @@ def load_generator(
     if misfits := report.misfits():
         raise CheckpointError(
             f"{path}: the generator is not of the network in the config: {misfits}. Name the blocks, "
-            "channels and norm that it was trained with; with dropout_ratio the second convolution of a block "
-            "is conv_block.6, without conv_block.5"
+            "channels and norm that it was trained with; with dropout_ratio the second convolution of a "
+            "block is conv_block.6, without conv_block.5"
         )
     network.load_state_dict(report.loaded, strict=False)
 
