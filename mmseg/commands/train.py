@@ -5,6 +5,7 @@ import sys
 
 from mmseg.cli import add_cfg_options, command
 from mmseg.config.load import load_config
+from mmseg.config.tracking import TRACKERS, track
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -38,6 +39,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tf32", action=argparse.BooleanOptionalAction, default=None,
         help="on a GPU, products and convolutions of float32 numbers in TF32 (default: convolutions only)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--track", nargs="+", choices=TRACKERS, default=[],
+        help="send numbers and pictures there, too (TensorBoard files are written anyway)",
     )  # fmt: skip
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     add_cfg_options(parser)
@@ -79,6 +84,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.tf32 is not None:
         cfg.merge_from_dict({"env_cfg.tf32": args.tf32})
     cfg.launcher = args.launcher
+    track(cfg, args.track)
     train(cfg)
 
 

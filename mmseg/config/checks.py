@@ -20,6 +20,7 @@ from mmseg.checkpoints.files import is_intact, last_checkpoint, numbered_checkpo
 from mmseg.checkpoints.weights import TIMM_WEIGHTS, require_file
 from mmseg.config.load import TOP_LEVEL_KEYS, closest_hint, entries, num_classes
 from mmseg.config.options import held_at
+from mmseg.config.tracking import check_trackers
 from mmseg.config.work_dir import work_dir_of
 from mmseg.datasets.domains import check_one_target, domain_configs
 from mmseg.datasets.loaders import LOADERS, data_of
@@ -387,6 +388,7 @@ def check_config(cfg: Config) -> None:
             raise ConfigError(f"config: {place}={value!r}; expected {in_words(hint)}")
     for place, part, registry in _registered_parts(cfg):
         check_part(part, registry, place)
+    check_trackers(cfg)
     for section, known in PLAIN_SECTIONS.items():
         for key in sorted(set(cfg.get(section) or {}) - known):
             raise ConfigError(f"config: {section} has no {key!r}{closest_hint(key, known)}")

@@ -15,6 +15,7 @@ from mmseg.checkpoints.atomic import claim
 from mmseg.checkpoints.files import last_written
 from mmseg.config.load import entries, override
 from mmseg.config.options import typed
+from mmseg.config.tracking import track
 from mmseg.config.work_dir import unique_name, work_dir_for
 from mmseg.errors import ConfigError
 from mmseg.experiments.experiment import Experiment, Run, runs_of
@@ -126,6 +127,7 @@ class ExperimentLauncher:
         cfg = run.config()
         others_start_here = any(other.start == run.name for other in self.runs)
         override(cfg, mode_settings(cfg, self.args, others_start_here, run.row.startup), Path(run.name))
+        track(cfg, self.args.track)
         return cfg
 
     def status(self, run: Run) -> Status:

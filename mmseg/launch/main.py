@@ -23,6 +23,7 @@ from mmengine.config import DictAction
 
 from mmseg.cli import add_cfg_options, printing
 from mmseg.config.load import load_config
+from mmseg.config.tracking import TRACKERS, track
 from mmseg.config.work_dir import unique_name, work_dir_for
 from mmseg.experiments.experiment import Experiment
 from mmseg.experiments.sweep import sweep
@@ -76,6 +77,7 @@ def run_config(args: argparse.Namespace) -> None:
     if args.dry_run:
         print(f"{base_name} -> {work_dir_for(f'<date>_<time>_{base_name}_<id>', exp)}")
         return
+    track(cfg, args.track)
     check_before_training(cfg)
     path = write_config(cfg, unique_name(base_name), exp)
     print(f"Run job {base_name}")
@@ -147,6 +149,9 @@ def parse_args(argv: list[str] | None, experiments: Mapping[int, Experiment]) ->
         "--write-page",
         action="store_true",
         help="put table and picture of an experiment with a page into it (--exp 0: docs/toy_benchmark.md)",
+    )
+    parser.add_argument(
+        "--track", nargs="+", choices=TRACKERS, default=[], help="send numbers and pictures there, too"
     )
     add_launch_options(parser)
     add_cfg_options(parser)

@@ -5,6 +5,7 @@ from pathlib import Path
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
+from mmseg.engine.hooks.trackers import show_picture
 from mmseg.registry import HOOKS
 from mmseg.visualization.debug_pictures import draw_step
 
@@ -13,7 +14,8 @@ from mmseg.visualization.debug_pictures import draw_step
 class DebugPicturesHook(Hook):
     """Draw what a UDA step saw: images, labels, pseudo-labels, the mixed image, weights, masks.
 
-    Writes ``WORK_DIR/debug/{iteration:06d}_{sample}.png`` in the first iteration and then every ``interval``.
+    Writes ``WORK_DIR/debug/{iteration:06d}_{sample}.png`` in the first iteration and then every ``interval``;
+    the picture of the first sample also goes to the trackers of the run.
 
     Args:
         interval: Iterations between pictures.
@@ -35,10 +37,11 @@ class DebugPicturesHook(Hook):
         if not pictures:
             return
         model = getattr(runner.model, "module", runner.model)
-        draw_step(
+        paths = draw_step(
             pictures,
             denormalize=model.data_preprocessor.denormalize,
             palette=runner.train_dataloader.dataset.metainfo["palette"],
             out_dir=Path(runner.work_dir) / "debug",
             prefix=f"{batch_idx + 1:06d}",
         )
+        show_picture(runner.visualizer, "debug", paths[0], batch_idx + 1)
