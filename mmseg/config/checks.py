@@ -239,8 +239,34 @@ def _check_launcher(launcher: str) -> None:
         raise ConfigError("launcher='slurm': found no GPU; on CPUs start the processes with torchrun")
 
 
+def _check_sources(cfg: Config) -> None:
+    """Refuse data that do not show sources as the method needs them.
+
+    Raises:
+        ConfigError: It pairs images, or works on each of some sources.
+    """
+    method, dataset = MODELS.get(cfg.uda.type), cfg.train_dataloader.dataset
+    sources = domain_configs("source", dataset.get("source") or dataset)
+    joint = len(sources) if dataset.get("mode") == "joint" else 1
+    if joint > 1 and getattr(method, "needs_equal_crops", False):
+        raise ConfigError(
+            f"config: {cfg.uda.type} pairs each source image with a target image, found mode='joint' of "
+            f"{joint} sources in train_dataloader.dataset; expected mode='mixed'"
+        )
+    if getattr(method, "needs_each_source", False):
+        number = cfg.uda.get("num_sources", inspect.signature(method).parameters["num_sources"].default)
+        if number != joint:
+            raise ConfigError(
+                f"config: uda.num_sources={number} of {cfg.uda.type}, found images of {joint} in each sample "
+                f"(sources {', '.join(each.name for each in sources) or 'without name'}, mode="
+                f"{dataset.get('mode', 'mixed')!r}); expected so many named sources in "
+                "train_dataloader.dataset, and mode='joint'"
+            )
+
+
 def _check_uda(cfg: Config) -> None:
     """Refuse loss scaling where two optimizers share gradients; warn of a distance to random features."""
+    _check_sources(cfg)
     if cfg.uda.get("published_double_update") and cfg.optim_wrapper.get("precision") == "fp16":
         raise ConfigError(
             f"{cfg.filename}: uda.published_double_update=True with fp16: the optimizers share "

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 from mmseg.commands.prepare_data import training_sets
-from mmseg.config.checks import check_crops
+from mmseg.config.checks import _check_sources, check_crops
 from mmseg.datasets import seg_collate
 from mmseg.datasets.sampling.class_statistics import Counted, write_class_statistics
 from mmseg.datasets.verify import open_parts, quick_check, verify
@@ -264,6 +264,23 @@ def test_crops_of_all_domains_fit(root):
         list(check_crops(cfg, open_parts(cfg)))
     with pytest.raises(DataError, match=r"img: images of different size .*gta.*\(20, 20\), .*synthia"):
         DATASETS.build(several(root, mode="joint", source=cfg.train_dataloader.dataset.source.to_dict()))[0]
+
+
+def test_data_show_sources_as_the_method_needs_them(root):
+    cfg = run_config(root, mode="joint")
+    cfg.uda, cfg.optim_wrapper = dict(type="MDAN"), {}
+    _check_sources(cfg)
+    cfg.uda.num_sources = 3
+    with pytest.raises(ConfigError, match=r"num_sources=3 of MDAN, found images of 2 .* gta, synthia"):
+        _check_sources(cfg)
+    cfg.uda = dict(type="DACS")
+    with pytest.raises(ConfigError, match=r"DACS pairs each .* mode='joint' of 2 sources"):
+        _check_sources(cfg)
+    cfg.train_dataloader.dataset.mode = "mixed"
+    _check_sources(cfg)
+    cfg.uda = dict(type="MDAN")
+    with pytest.raises(ConfigError, match=r"num_sources=2 of MDAN, found images of 1 .* mode='mixed'"):
+        _check_sources(cfg)
 
 
 WRONG = {

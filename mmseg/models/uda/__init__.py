@@ -9,6 +9,7 @@ from mmseg.models.uda.dacs import DACS
 from mmseg.models.uda.fcan import FCAN
 from mmseg.models.uda.fcns_in_the_wild import FCNsInTheWild
 from mmseg.models.uda.fda import FDA
+from mmseg.models.uda.mdan import MDAN
 from mmseg.models.uda.min_ent import MinEnt
 from mmseg.models.uda.parts.ema_teacher import EMATeacher, PseudoLabel
 from mmseg.models.uda.parts.mask_generator import BlockMaskGenerator
@@ -27,6 +28,7 @@ __all__ = [
     "DACS",
     "FCAN",
     "FDA",
+    "MDAN",
     "ROAD",
     "TPLD",
     "AdvEnt",

@@ -99,6 +99,8 @@ class UDADecorator(BaseModel):
     """Whether the method trains a segmentor, ``model`` of the config; without, only its other networks."""
     needs_equal_crops: ClassVar[bool] = False
     """Whether parts of source images are put into target images, which then have to be of the same size."""
+    needs_each_source: ClassVar[bool] = False
+    """Whether every batch holds images of each of ``num_sources`` sources."""
     takes_mixed_batches: ClassVar[bool] = False
     """Whether a batch may be a mixed one, see :class:`UDABatch`, instead of pairs of source and target."""
 
