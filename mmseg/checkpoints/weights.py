@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from mmseg.checkpoints.atomic import claim
 from mmseg.checkpoints.download import download
+from mmseg.checkpoints.hub_weights import HUB_WEIGHTS, hub_file
 from mmseg.checkpoints.model_folder import HUB, WEIGHTS, find_model, is_model_folder, meta_beside
 from mmseg.checkpoints.networks import find_network, split_networks
 from mmseg.checkpoints.packaged import PACKAGED_WEIGHTS
@@ -88,6 +89,7 @@ def require_file(path: str | Path) -> Path:
         path: Of the file, or a folder that holds a network (also ``hf://owner/name`` on the hub), see
             :mod:`~mmseg.checkpoints.model_folder`, or a name in
             :data:`~mmseg.checkpoints.packaged.PACKAGED_WEIGHTS` for the file in an installed package, or
+            in :data:`~mmseg.checkpoints.hub_weights.HUB_WEIGHTS` for one on the Hugging Face hub, or
             ``open-mmlab://<name>`` for OpenMMLab's weights of this name in ``pretrained/``, or an address
             (``https://…``) to download to ``pretrained/`` once. The file is
             checked against ``#sha256=<digits>`` at the end of the address, or the digits that OpenMMLab,
@@ -98,6 +100,8 @@ def require_file(path: str | Path) -> Path:
     """
     if packaged := PACKAGED_WEIGHTS.get(str(path)):
         return packaged.path()
+    if str(path) in HUB_WEIGHTS:
+        return hub_file(str(path))
     if str(path).startswith(OPEN_MMLAB):
         return _open_mmlab_file(str(path).removeprefix(OPEN_MMLAB))
     if str(path).startswith(("http://", "https://")):
