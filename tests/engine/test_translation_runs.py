@@ -3,6 +3,7 @@
 import copy
 import re
 
+import networks
 import pytest
 import torch
 from test_second_optimizer import assert_equal_trees
@@ -49,6 +50,29 @@ def test_translation_resumes_bit_by_bit(cyclegan_run, toy_data, tmp_path, iterat
     expected = read_checkpoint(cyclegan_run.checkpoint)
     for part in ("state_dict", "optimizer", "param_schedulers"):
         assert_equal_trees(resumed[part], expected[part], part)
+
+
+CLASSIFIER = networks.tiny()
+CLASSIFIER["decode_head"]["num_classes"] = 19
+LEARNT = {
+    "uda.type": "CyCADA",
+    "uda.consistency": dict(type="LearntConsistency", classifier=CLASSIFIER, threshold=10.0),
+    "uda.pool_size": 0,
+    "other_networks.classifier": dict(optim_wrapper=dict(optimizer=dict(type="Adam", lr=1e-3))),
+}
+
+
+def test_the_gate_of_cycada_resumes_bit_by_bit(toy_data, tmp_path):
+    """The classifier's loss of the iteration before decides, also behind a resumption."""
+    whole = run_training(translation_config(toy_data, tmp_path / "whole", copy.deepcopy(LEARNT)))
+    semantic = [line["to_target.loss_semantic"] for line in log_entries(whole.work_dir) if "C.loss" in line]
+    assert semantic[0] == 0 < semantic[2], "not believed in the first iteration"
+    options = {"resume": True, "load_from": str(whole.work_dir / "iter_2.pth"), **copy.deepcopy(LEARNT)}
+    resumed = run_training(translation_config(toy_data, tmp_path / "resumed", options))
+    found, expected = (read_checkpoint(run.checkpoint) for run in (resumed, whole))
+    assert expected["state_dict"]["consistency.last_loss"].isfinite()
+    for part in ("state_dict", "optimizer"):
+        assert_equal_trees(found[part], expected[part], part)
 
 
 def test_translation_in_half_precision(toy_data, tmp_path):

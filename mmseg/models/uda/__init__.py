@@ -4,6 +4,7 @@ from mmseg.models.uda.adda import ADDA
 from mmseg.models.uda.adv_ent import AdvEnt
 from mmseg.models.uda.adv_seg import AdvSeg
 from mmseg.models.uda.clan import CLAN
+from mmseg.models.uda.cycada import CyCADA
 from mmseg.models.uda.cyclegan import CycleGAN
 from mmseg.models.uda.dacs import DACS
 from mmseg.models.uda.fcan import FCAN
@@ -14,6 +15,7 @@ from mmseg.models.uda.min_ent import MinEnt
 from mmseg.models.uda.parts.ema_teacher import EMATeacher, PseudoLabel
 from mmseg.models.uda.parts.mask_generator import BlockMaskGenerator
 from mmseg.models.uda.parts.masking_consistency_module import MaskingConsistencyModule
+from mmseg.models.uda.parts.semantic_consistency import DynamicConsistency, LearntConsistency
 from mmseg.models.uda.road import ROAD
 from mmseg.models.uda.self_training import SelfTraining
 from mmseg.models.uda.source_only import SourceOnly
@@ -34,9 +36,12 @@ __all__ = [
     "AdvEnt",
     "AdvSeg",
     "BlockMaskGenerator",
+    "CyCADA",
     "CycleGAN",
+    "DynamicConsistency",
     "EMATeacher",
     "FCNsInTheWild",
+    "LearntConsistency",
     "MaskingConsistencyModule",
     "MinEnt",
     "Objective",

@@ -1,5 +1,8 @@
 """Methods that train generators: two steps in double precision against the published code."""
 
+from collections.abc import Callable
+
+import networks
 import numpy as np
 import pytest
 import torch
@@ -7,11 +10,12 @@ from golden_data import gen, load, norm
 from mmengine.optim import OptimWrapperDict
 from networks import host
 from torch import Tensor, nn
-from uda_steps import step_without_values
+from uda_steps import step_without_values, tiny
 
 from mmseg.config.base import base
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
-from mmseg.models.uda import CycleGAN
+from mmseg.errors import ConfigError
+from mmseg.models.uda import CyCADA, CycleGAN, DynamicConsistency
 from mmseg.models.uda.uda_decorator import UDADecorator
 from mmseg.registry import MODELS
 
@@ -114,10 +118,19 @@ def check_states(golden: dict[str, np.ndarray], iteration: int, networks: dict[s
     np.testing.assert_allclose(found[:, 2], stored[:, 2], rtol=0, atol=1e-6)
 
 
-def check_pictures(
-    golden: dict[str, np.ndarray], iteration: int, pictures: dict[str, Tensor], names: dict
-) -> None:
-    for published, own in names.items():
+PICTURES = {
+    "fake_B": "translated",
+    "rec_A": "reconstructed",
+    "fake_A": "target_translated",
+    "rec_B": "target_reconstructed",
+}
+"""Stored image -> name of the picture."""
+
+
+def check_pictures(golden: dict[str, np.ndarray], iteration: int, pictures: dict[str, Tensor]) -> None:
+    stored = {key: own for key, own in PICTURES.items() if f"it{iteration}_{key}_digest" in golden}
+    assert stored
+    for published, own in stored.items():
         found = host(pictures[own])
         np.testing.assert_allclose(
             found[..., ::4, ::4], golden[f"it{iteration}_{published}_s4"], rtol=0, atol=1e-6
@@ -136,38 +149,93 @@ def inputs(source: np.ndarray, target: np.ndarray, labels: Tensor | None = None)
     )  # fmt: skip
 
 
-def test_cyclegan_steps_equal_the_published_ones():
-    golden = load("domains/step_cyclegan")
-    settings = {**base("uda/cyclegan")["uda"], **SMALL}
-    method = MODELS.build(settings)
-    networks = of_cyclegan(method)
-    double(method, networks)
-    wrapper = own_adams(method)
-    gradients = Gradients(wrapper, networks)
+def compare_steps(
+    golden: dict[str, np.ndarray],
+    method: CycleGAN,
+    parts: dict[str, nn.Module],
+    images: Callable[[int], dict[str, Tensor]],
+    names: dict[str, str],
+    optimizers: list[str],
+    others: dict | None = None,
+) -> None:
+    """Two steps; ``names`` are those of losses, published -> in the log."""
+    double(method, parts)
+    wrapper = own_adams(method, others)
+    gradients = Gradients(wrapper, parts)
     for iteration in (0, 1):
-        shape = (1, 3, 64, 96)
-        data = inputs(colours(100 + iteration, shape), colours(200 + iteration, shape))
-        log = method.train_step(data, wrapper)
-        stored = dict(
-            zip(
-                golden[f"it{iteration}_loss_names"].tolist(),
-                golden[f"it{iteration}_loss_values_f64"],
-                strict=True,
-            )
-        )
-        total = sum(float(log[own]) for name, own in LOSSES.items() if not name.startswith("D"))
-        assert {name: float(log[own]) for name, own in LOSSES.items()} | {"G": total} == pytest.approx(
-            stored, rel=1e-7
-        )
-        names = {
-            "fake_B": "translated",
-            "rec_A": "reconstructed",
-            "fake_A": "target_translated",
-            "rec_B": "target_reconstructed",
-        }
-        check_pictures(golden, iteration, log["pictures"], names)
-        gradients.check(golden, iteration, ["G", "D"])
-        check_states(golden, iteration, networks)
+        log = method.train_step(images(iteration), wrapper)
+        values = golden[f"it{iteration}_loss_values_f64"]
+        stored = dict(zip(golden[f"it{iteration}_loss_names"].tolist(), values, strict=True))
+        found = {name: float(log.get(own, 0.0)) for name, own in names.items()}
+        found["G"] = sum(value for name, value in found.items() if not name.startswith(("D", "CLS")))
+        assert found == pytest.approx(stored, rel=1e-7, abs=1e-12)
+        check_pictures(golden, iteration, log["pictures"])
+        gradients.check(golden, iteration, optimizers)
+        check_states(golden, iteration, parts)
+
+
+def test_cyclegan_steps_equal_the_published_ones():
+    method = MODELS.build({**base("uda/cyclegan")["uda"], **SMALL})
+    shape = (1, 3, 64, 96)
+    compare_steps(
+        load("domains/step_cyclegan"),
+        method,
+        of_cyclegan(method),
+        lambda iteration: inputs(colours(100 + iteration, shape), colours(200 + iteration, shape)),
+        LOSSES,
+        ["G", "D"],
+    )
+
+
+SEMANTIC = {
+    "sem_AB": "to_target.loss_semantic",
+    "sem_BA": "to_source.loss_semantic",
+    "CLS": "C.loss",
+}
+
+
+@pytest.mark.parametrize("case", ["on", pytest.param("off", marks=pytest.mark.slow)])
+def test_cycada_steps_of_digits_equal_the_published_ones(case):
+    """The classifier is believed in the first iteration alone, or in neither."""
+    consistency = dict(type="LearntConsistency", classifier=dict(type="DigitClassifier", channels=16))
+    method = CyCADA(**SMALL, consistency=consistency)
+    if case == "on":
+        method.consistency.last_loss.fill_(0.5)
+    labels = [np.random.RandomState(300 + i).randint(0, 10, (2, 6))[0] for i in (0, 1)]
+    shape = (6, 3, 32, 32)
+    compare_steps(
+        load(f"domains/step_cycada_digits_{case}"),
+        method,
+        of_cyclegan(method) | {"CLS": method.consistency.network},
+        lambda i: inputs(
+            colours(100 + i, shape, 4), colours(200 + i, shape, 4), torch.from_numpy(labels[i]).long()
+        ),
+        LOSSES | SEMANTIC,
+        ["G", "D", "CLS"],
+        {"classifier": dict(optimizer=ADAM["optimizer"] | dict(lr=1e-3))},
+    )
+    assert float(method.state_dict()["consistency.last_loss"]) > 1
+
+
+def with_convolution(consistency: DynamicConsistency) -> DynamicConsistency:
+    """A convolution as segmentation network, as in the stored steps."""
+    consistency.network = nn.Conv2d(3, 19, 3, padding=1).requires_grad_(False)
+    return consistency
+
+
+def test_cycada_steps_of_segmentation_equal_the_published_ones():
+    consistency = dict(type="DynamicConsistency", segmentor=tiny(), weight=200.0, published_input=True)
+    method = CyCADA(**SMALL, consistency=consistency)
+    with_convolution(method.consistency)
+    shape = (2, 3, 48, 64)
+    compare_steps(
+        load("domains/step_cycada_seg"),
+        method,
+        of_cyclegan(method) | {"PixelCLS": method.consistency.network},
+        lambda i: inputs(colours(100 + i, shape), colours(200 + i, shape)),
+        LOSSES | {"sem_AB": SEMANTIC["sem_AB"]},
+        ["G", "D"],
+    )
 
 
 def tiny_images() -> dict[str, Tensor]:
@@ -206,3 +274,52 @@ def test_what_drawn_images_are_judged_by_comes_from_the_pool():
         assert torch.equal(seen[0], drawn), "the generators are trained on those of now"
         older += not torch.equal(seen[2], drawn)
     assert 3 <= older <= 16
+
+
+def test_steps_of_cycada_read_nothing_back():
+    learnt = dict(type="LearntConsistency", classifier=dict(type="DigitClassifier", channels=2))
+    data = {name: x[:, 0, 0] if name == "gt_semantic_seg" else x for name, x in tiny_images().items()}
+    step_without_values(CyCADA(**TINY, consistency=learnt), data, steps=2)
+    dynamic = dict(type="DynamicConsistency", segmentor=tiny())
+    step_without_values(CyCADA(**TINY, consistency=dynamic), tiny_images())
+
+
+def test_the_classifier_may_label_pixels_and_is_believed_when_it_is_good():
+    method = CyCADA(
+        **TINY, consistency=dict(type="LearntConsistency", classifier=tiny(), threshold=1e-3)
+    ).train()
+    wrapper = own_adams(method)
+    assert set(wrapper.keys()) == {"generator", "discriminator", "classifier"}
+    for believed in (False, True):
+        method.consistency.last_loss.fill_(0.0 if believed else 1.0)
+        log = method.train_step(tiny_images(), wrapper)
+        assert (log["to_target.loss_semantic"] > 0) == (log["to_source.loss_semantic"] > 0) == believed
+        assert float(method.consistency.last_loss) == pytest.approx(float(log["C.loss"]))
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_the_segmentation_network_sees_images_as_it_was_trained(published):
+    """By default normalised and in eval mode; as published in [-1, 1] and with statistics of the batch."""
+    consistency = dict(type="DynamicConsistency", segmentor=networks.tiny(), published_input=published)
+    method = CyCADA(**TINY, consistency=consistency).train()
+    network = method.consistency.network
+    start = {name: value.clone() for name, value in network.state_dict().items()}
+    seen = []
+    network.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    data = tiny_images()
+    method.train_step(data, own_adams(method))
+    signed = data["img"] / 127.5 - 1
+    expected = (
+        signed
+        if published
+        else (data["img"] - network.data_preprocessor.mean) / network.data_preprocessor.std
+    )
+    torch.testing.assert_close(seen[0], expected, rtol=1e-4, atol=1e-4)
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, start[name])}
+    assert bool(changed) == published and all("running" in name or "num_batches" in name for name in changed)
+
+
+def test_a_consistency_without_weights_is_refused():
+    method = CyCADA(**TINY, consistency=dict(type="DynamicConsistency", segmentor=tiny()))
+    with pytest.raises(ConfigError, match="checkpoint=None"):
+        method.begin_run(0, 10)
