@@ -7,6 +7,7 @@ from mmseg.models.uda.clan import CLAN
 from mmseg.models.uda.cycada import CyCADA
 from mmseg.models.uda.cyclegan import CycleGAN
 from mmseg.models.uda.dacs import DACS
+from mmseg.models.uda.dctn import DCTN
 from mmseg.models.uda.fcan import FCAN
 from mmseg.models.uda.fcns_in_the_wild import FCNsInTheWild
 from mmseg.models.uda.fda import FDA
@@ -28,6 +29,7 @@ __all__ = [
     "ADDA",
     "CLAN",
     "DACS",
+    "DCTN",
     "FCAN",
     "FDA",
     "MDAN",

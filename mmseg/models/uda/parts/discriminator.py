@@ -46,8 +46,11 @@ def downsampling(in_channels: int, out_channels: int) -> nn.Conv2d:
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
     """What is computed inside sends gradients through the network, but none to its parameters."""
-    network.requires_grad_(False)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
     try:
         yield
     finally:
-        network.requires_grad_(True)
+        for parameter in trained:
+            parameter.requires_grad_(True)
