@@ -18,11 +18,12 @@ setup(
     packages=[*find_packages(include=["mmseg", "mmseg.*"]), "mmseg._configs"],
     package_dir={"mmseg._configs": "configs"},  # in the checkout they are where people look for them
     package_data={
+        "mmseg": ["py.typed"],
         "mmseg._configs": [
             str(path)
             for path in (file.relative_to(CONFIGS) for file in CONFIGS.rglob("*.py"))
             if path.parts[0] != "generated"
-        ]
+        ],
     },
     entry_points={"console_scripts": ["mmseg-uda = mmseg.commands:main"]},
     install_requires=[
@@ -30,6 +31,7 @@ setup(
         "torchvision>=0.26,<0.30",
         "timm>=1.0.20",
         "safetensors>=0.4",
+        "huggingface_hub>=0.30",
         "onedl-mmengine>=0.10.12,<0.11",
         "onedl-mmcv>=2.3.6,<2.4",
         "kornia>=0.8,<0.10",

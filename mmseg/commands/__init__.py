@@ -8,6 +8,7 @@ COMMANDS = {
     "test": ("test", "test a checkpoint"),
     "predict": ("predict", "segment your own images"),
     "export": ("export", "write a network as ONNX or PyTorch program"),
+    "publish": ("publish_model", "make a network fit to be passed on"),
     "run": ("run", "start the runs of an experiment of the papers"),
     "results": ("results", "show what finished runs reached, over their seeds"),
     "toy": ("make_toy_dataset", "draw toy street scenes"),

@@ -13,9 +13,9 @@ from mmseg import apis
 from mmseg.apis import from_pretrained, inference_segmentor, init_segmentor, push_to_hub, save_pretrained
 from mmseg.checkpoints.model_folder import ABOUT, CARD, CONFIG, WEIGHTS, find_model
 from mmseg.checkpoints.weights import read_checkpoint
+from mmseg.commands.publish_model import main as publish
 from mmseg.config.load import load_config
 from mmseg.errors import CheckpointError, ConfigError
-from tools.publish_model import main as publish
 
 
 @pytest.fixture(scope="module")

@@ -20,12 +20,12 @@ from mmseg.apis import init_segmentor
 from mmseg.checkpoints.export import extract_network
 from mmseg.checkpoints.networks import NETWORKS, split_networks
 from mmseg.checkpoints.weights import dataset_meta, read_checkpoint
+from mmseg.commands.publish_model import main as publish
 from mmseg.config.load import load_config
 from mmseg.errors import CheckpointError
 from mmseg.models.backbones.timm_backbone import todays_name
 from mmseg.registry import MODELS
 from tools.convert_checkpoint import main as convert
-from tools.publish_model import main as publish
 
 PREFIXES = ("model", "ema_model", "imnet_model", "mic.teacher.ema_model")
 
