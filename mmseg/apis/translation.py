@@ -90,7 +90,7 @@ class Translation:
                     f"generator in {self.checkpoint}"
                 )
             translator: Any = GeneratorTranslator(
-                str(self.checkpoint), uda.generator, way, self.source, self.dropout
+                str(self.checkpoint), uda.generator, way, self.source, dropout=self.dropout
             )
         elif uda.get("translator") and way == TO_TARGET:
             translator = TRANSLATORS.build(copy.deepcopy(dict(uda.translator)))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mmseg.checkpoints.weights import compare, read_checkpoint, require_file, state_dict_of
 from mmseg.errors import CheckpointError
 
-PREFIX = "generator."
+PREFIX, TRANSLATOR = "generator.", "translator.network."
 TO_TARGET, TO_SOURCE = "to_target", "to_source"
 
 
@@ -19,8 +19,8 @@ def load_generator(
 
     Args:
         network: The generator.
-        path: Checkpoint of a run that trains generators, or the file of a single one as published with
-            CycleGAN (``latest_net_G_A.pth``).
+        path: Checkpoint of a run that trains generators, or of one whose translator is a generator, or the
+            file of a single one as published with CycleGAN (``latest_net_G_A.pth``).
         way: ``'to_target'`` or ``'to_source'``.
         source: Name of the source, where the run has several.
 
@@ -31,6 +31,8 @@ def load_generator(
     state = state_dict_of(read_checkpoint(path), path)
     if any(name.startswith(PREFIX) for name in state):
         state = _of_run(state, path, way, source)
+    elif any(name.startswith(TRANSLATOR) for name in state):
+        state = {name.removeprefix(TRANSLATOR): x for name, x in state.items() if name.startswith(TRANSLATOR)}
     report = compare(network, state)
     if misfits := report.misfits():
         raise CheckpointError(

@@ -14,7 +14,8 @@ from mmseg.errors import ConfigError
 from mmseg.experiments.names import Axes
 
 BY_START = "start"
-"""As ``rounds.checkpoint``: the network of the run that a row starts from labels, the row's own is new."""
+"""As ``load_from``, or as ``checkpoint`` of a part of the config: that of the run that a row starts from. So
+a labeller, a translator or a consistency has its network from there; the student only with ``load_from``."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from mmseg.experiments.appearance import APPEARANCE
 from mmseg.experiments.experiment import ConfigRow as ConfigRow  # for rows of one's own in experiments.py
 from mmseg.experiments.experiment import Experiment, Run, runs_of
 from mmseg.experiments.names import Axes, Detail, Masking, Optimization
@@ -254,6 +255,7 @@ EXPERIMENTS: dict[int, Experiment] = {
     ),
     **SURVEY,
     **ROUNDS,
+    **APPEARANCE,
 }  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def small_settings(cfg: Config) -> dict[str, Any]:
         for place, key, value in entries(cfg.get(section) or {})
         if key in names
     }
-    return {"model.pretrained": None, **sizes}
+    return sizes | ({"model.pretrained": None} if cfg.get("model") else {})
 
 
 def mode_settings(

@@ -103,7 +103,13 @@ def differing_sections(cfg: Config, stored: Path) -> list[str]:
 
 def _comparable(content: dict[str, Any]) -> dict[str, Any]:
     content = {key: value for key, value in content.items() if key not in IDENTITY}
-    for section, weights in (("model", "pretrained"), ("rounds", "checkpoint")):
-        if isinstance(content.get(section), dict):
-            content[section] = {key: x for key, x in content[section].items() if key != weights}
-    return json.loads(json.dumps(content, default=repr))  # tuples are stored as tuples or lists
+    if isinstance(content.get("model"), dict):
+        content["model"] = {key: x for key, x in content["model"].items() if key != "pretrained"}
+    return json.loads(json.dumps(_without_checkpoints(content), default=repr))  # tuples are stored as lists
+
+
+def _without_checkpoints(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = {key: x for key, x in value.items() if not (key == "checkpoint" and isinstance(x, str))}
+        return {key: _without_checkpoints(x) for key, x in kept.items()}
+    return [_without_checkpoints(x) for x in value] if isinstance(value, list | tuple) else value

@@ -8,12 +8,14 @@ from mmengine.config import Config
 
 from mmseg.checkpoints.atomic import replacing
 from mmseg.checkpoints.files import find_checkpoint
-from mmseg.config.load import load_config
+from mmseg.config.load import entries, load_config
 from mmseg.experiments.experiment import BY_START
 
 if TYPE_CHECKING:
     import torch
 
+WEIGHTS = ("load_from", "checkpoint")
+"""Keys of a config that name files of weights."""
 START = "start.pth"
 """Weights that have to be put together for a run, in its work dir."""
 SCALE_SHARED_HEAD = "decode_head.head."
@@ -23,8 +25,9 @@ SCALE_SHARED_HEAD = "decode_head.head."
 def start_from(config: Path, finished: Path) -> None:
     """Make a run start from the final weights of another run.
 
-    An HRDA network may start from those of the same network without HRDA, and one with auxiliary heads from
-    those of one without.
+    Where the config says ``'start'`` (in ``load_from``, or a ``checkpoint`` anywhere), the checkpoint of that
+    run is meant, and it goes nowhere else; otherwise the student has its weights. An HRDA network may start
+    from those of the same network without HRDA, and one with auxiliary heads from those of one without.
 
     Args:
         config: Its config file, which is changed. Weights that have to be put together are written to its
@@ -39,8 +42,8 @@ def start_from(config: Path, finished: Path) -> None:
 
     cfg = load_config(config)
     weights = find_checkpoint(finished)
-    if (cfg.get("rounds") or {}).get("checkpoint") == BY_START:
-        cfg.rounds.checkpoint = str(weights)
+    if asked := [place for place, key, x in entries(cfg.to_dict()) if key in WEIGHTS and x == BY_START]:
+        cfg.merge_from_dict(dict.fromkeys(asked, str(weights)))
         cfg.dump(config)
         return
     cfg.load_from = str(weights)

@@ -600,7 +600,7 @@ def test_published_resizing_and_cropping(name):
 def test_every_dataset_config_is_tested():
     small = {path.name for path in CONFIGS.glob("*_512x512.py")}
     assert small == {f"{name}_512x512.py" for name in EXPECTED}
-    others = {*HIGH_RESOLUTION, *WHOLE_IMAGES, *FULL_RESOLUTION, *ROUNDS, *TRANSLATION}
+    others = {*HIGH_RESOLUTION, *WHOLE_IMAGES, *FULL_RESOLUTION, *ROUNDS, *TRANSLATION, *FDA}
     assert {path.name for path in CONFIGS.glob("*.py")} - small == others
 
 
@@ -614,6 +614,23 @@ def test_images_of_cycada_are_cropped_at_a_height_of_1024(name):
         crops = [step.crop_size for step in dataset.pipeline if step.type == "RandomCrop"]
         assert [tuple(size) for size in crops] == [(768, 768)]
         assert [tuple(step.scale) for step in dataset.pipeline if step.type == "Resize"] == [(2048, 1024)]
+
+
+FDA = {"uda_gta_to_cityscapes_fda.py": (1280, 720), "uda_synthia_to_cityscapes_fda.py": (1280, 760)}
+
+
+@pytest.mark.parametrize("name", FDA)
+def test_images_of_fda_are_resized_and_those_of_the_source_cropped(name):
+    cfg = Config.fromfile(CONFIGS / name)
+    dataset = cfg.train_dataloader.dataset
+    kinds = {role: [step.type for step in dataset[role].pipeline] for role in ("source", "target")}
+    assert kinds["source"] == ["LoadImage", "LoadLabel", "Resize", "RandomCrop", "PackInputs"]
+    assert kinds["target"] == ["LoadImage", "Resize", "PackInputs"]
+    scales = [tuple(dataset.source.pipeline[2].scale), tuple(dataset.target.pipeline[1].scale)]
+    assert scales == [FDA[name], (1024, 512)]
+    assert tuple(dataset.source.pipeline[3].crop_size) == (512, 1024)
+    assert tuple(cfg.val_dataloader.dataset.pipeline[1].scale) == (1344, 576)
+    assert cfg.test_dataloader == cfg.val_dataloader and cfg.val_dataloader.dataset.test_mode
 
 
 TRANSLATION = ("translate_gta_to_cityscapes_400x400.py", "translate_synthia_to_cityscapes_400x400.py")

@@ -17,6 +17,7 @@ import run_experiments
 from experiments import EXPERIMENTS, runs
 from mmseg import apis
 from mmseg.checkpoints.atomic import replacing
+from mmseg.checkpoints.weights import read_checkpoint
 from mmseg.config.checks import check_config
 from mmseg.config.load import load_config
 from mmseg.config.work_dir import unique_name
@@ -444,6 +445,7 @@ def sizes_in(value: object) -> list[int]:
         (202, "syn2cs_advent-cp_dlv2_vgg16"),
         (203, "gta2cs_clan_dlv2_r101"),
         (204, "gta2cs_road_dlv2_vgg16"),
+        (224, "gta2cs_fda-05_dlv2_r101"),
     ],
 )
 def test_a_startup_test_of_the_survey(small_images, monkeypatch, exp_id, name):
@@ -458,6 +460,35 @@ def test_a_startup_test_of_the_survey(small_images, monkeypatch, exp_id, name):
     monkeypatch.setattr(local, "train_in_a_process", train)
     assert run_experiments.main(["--exp", str(exp_id), "--startup-test", "--runs", f"{name}_s0"]) == 0
     assert losses["step"] == 2 and losses["decode.loss_seg"] > 0
+
+
+def test_stages_of_cycada_follow_each_other(small_images, monkeypatch):
+    """Generators, a network on images that they draw, its scores aligned on such images."""
+
+    def train(job: Job, *arguments) -> None:
+        cfg = load_config(job.config)
+        cfg.train_dataloader.num_workers, cfg.default_hooks.logger.interval = 0, 1
+        stages[job.name] = cfg
+        apis.train(cfg)
+        write_state(job.work_dir, RunState("ended", job.max_iters, exit_status=0))
+
+    stages: dict[str, Config] = {}
+    monkeypatch.setattr(local, "train_in_a_process", train)
+    command = ["--exp", "221", "--startup-test", "--runs", "gta2cs_cycada_drn26_s0"]
+    assert run_experiments.main(command) == 0
+    names = ["gta2cs_cyclegan_s0", "gta2cs_cycada-pixel_drn26_s0", "gta2cs_cycada_drn26_s0"]
+    assert list(stages) == names
+    first, pixel, both = (stages[name] for name in names)
+    assert pixel.uda.translator.checkpoint == str(Path(first.work_dir) / "iter_2.pth")
+    assert not pixel.load_from, "the student begins with its own weights"
+    assert both.uda.translator.checkpoint == both.load_from == str(Path(pixel.work_dir) / "iter_2.pth")
+    generators = [read_checkpoint(Path(cfg.work_dir) / "iter_2.pth")["state_dict"] for cfg in (first, pixel)]
+    drawn = {name for name in generators[0] if name.startswith("generator.to_target.")}
+    for name in drawn:
+        handed_on = name.replace("generator.to_target.", "translator.network.")
+        assert torch.equal(generators[1][handed_on], generators[0][name])
+    folders = [Path(cfg.work_dir) for cfg in stages.values()]
+    assert len(set(folders)) == 3 and not list(folders[2].glob("*.pth"))
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmseg.checkpoints.generators import TO_SOURCE, TO_TARGET, load_generator
 from mmseg.errors import ConfigError
+from mmseg.models.layers.resize import resize
 from mmseg.registry import MODELS, TRANSLATORS
 
 
@@ -23,6 +24,8 @@ class GeneratorTranslator(nn.Module):
         generator: Config of its network, ``uda.generator`` of that run.
         way: ``'to_target'``, or ``'to_source'`` for the other generator of the run.
         source: Name of the source, where that run has several.
+        scale: Size of the image that the generator sees, as a share of the image's own: below 1 where crops
+            are larger than those that it learnt from. What it draws is resized back; both bilinearly.
         dropout: Leave values out as in training, if the generator does so there. As published: the code of
             CyCADA and MADAN draws anew for each image. Without, a generator with dropout draws paler images
             than it learnt to.
@@ -40,9 +43,13 @@ class GeneratorTranslator(nn.Module):
         generator: Mapping[str, Any] | None = None,
         way: str = TO_TARGET,
         source: str | None = None,
+        scale: float = 1.0,
         dropout: bool = True,
     ) -> None:
         super().__init__()
+        if scale <= 0:
+            raise ConfigError(f"translator: scale={scale}; expected a share above 0")
+        self.scale = scale
         if way not in (TO_TARGET, TO_SOURCE):
             raise ConfigError(f"translator: way={way!r}; expected {TO_TARGET!r} or {TO_SOURCE!r}")
         self.checkpoint, self.way, self.source, self.dropout = checkpoint, way, source, dropout
@@ -76,8 +83,10 @@ class GeneratorTranslator(nn.Module):
             source: The images.
             target: Not looked at; other translators take it as an example.
         """
-        height, width = source.shape[2:]
+        size = source.shape[2:]
+        image = resize(source, [max(1, round(self.scale * length)) for length in size])
+        height, width = image.shape[2:]
         multiple = self.network.multiple
         missing = [math.ceil(length / multiple) * multiple - length for length in (width, height)]
-        padded = F.pad(2 * source - 1, (0, missing[0], 0, missing[1]), mode="replicate")
-        return (self.network(padded)[..., :height, :width] + 1) / 2
+        padded = F.pad(2 * image - 1, (0, missing[0], 0, missing[1]), mode="replicate")
+        return resize((self.network(padded)[..., :height, :width] + 1) / 2, size)
