@@ -190,7 +190,7 @@ def test_every_network_of_the_base_configs(name, tmp_path):
         network["test_cfg"] = dict(mode="slide", batched_slide=True, crop_size=(128, 128), stride=(64, 64))
         network["hr_crop_size"] = (64, 64)
     parity = export(exportable(network), tmp_path / "net.onnx", size=size)
-    assert parity.differing == 0 and parity.pixels > 20_000
+    assert parity.differing <= 3 and parity.pixels > 20_000, "two classes may be equal but for rounding"
 
 
 def test_description_is_plain_json(file):
