@@ -59,6 +59,7 @@ class RoundsTrainLoop(SafeTrainLoop):
         self.labeller: Labeller = LABELLERS.build(dict(self.rounds.labeller))
         settings = {**self.rounds.images, "load_labels": False, "test_mode": True}
         self.images: SegmentationDataset = DATASETS.build(settings)
+        self.labeller.check_images(self.rounds.number, len(self.images), trains=True)
         names = [self.rounds.images, [sample.name for sample in self.images.samples]]
         self.prediction = {
             **{key: getattr(self.rounds, key) for key in PREDICTION},

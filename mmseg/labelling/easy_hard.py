@@ -13,7 +13,7 @@ from torch import Tensor
 from mmseg.errors import ConfigError
 from mmseg.labelling.by_threshold import ByThreshold, check_shares
 from mmseg.labelling.class_balanced import ClassBalanced
-from mmseg.labelling.image_scores import ImageScores
+from mmseg.labelling.image_scores import ImageScores, check_easy_share
 from mmseg.labelling.labeller import Choice, ImageLabel, Survey, of_round
 from mmseg.registry import LABELLERS
 
@@ -85,6 +85,9 @@ class EasyHard(ClassBalanced):
         if gamma <= 0:
             raise ConfigError(f"EasyHard: gamma={gamma}; expected a positive number")
         self.easy_share, self.gamma = easy_share, gamma
+
+    def check_images(self, rounds: int, images: int, trains: bool) -> None:
+        check_easy_share(type(self).__name__, self.easy_share, rounds, images, trains)
 
     def choose(self, round: int, num_classes: int) -> Generator[Survey, None, Choice]:
         summary = (yield from super().choose(round, num_classes)).summary

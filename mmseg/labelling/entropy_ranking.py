@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmseg.errors import ConfigError
 from mmseg.labelling.by_threshold import check_shares
-from mmseg.labelling.image_scores import ImageScores
+from mmseg.labelling.image_scores import ImageScores, check_easy_share
 from mmseg.labelling.labeller import Choice, ImageLabel, Labeller, Survey, of_round
 from mmseg.registry import LABELLERS
 
@@ -68,6 +68,9 @@ class EntropyRanking(Labeller):
                 f"EntropyRanking: normalize with rare_classes={list(rare_classes)}; expected classes"
             )
         self.easy_share, self.normalize, self.rare_classes = easy_share, normalize, list(rare_classes)
+
+    def check_images(self, rounds: int, images: int, trains: bool) -> None:
+        check_easy_share(type(self).__name__, self.easy_share, rounds, images, trains)
 
     def choose(self, round: int, num_classes: int) -> Generator[Survey, None, Choice]:
         entropies = ImageScores(self.score)

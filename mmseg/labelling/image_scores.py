@@ -1,11 +1,12 @@
 """One number per image, by which images are ranked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mmengine.dist import all_gather_object
 from torch import Tensor
 
-from mmseg.labelling.labeller import Survey
+from mmseg.errors import ConfigError
+from mmseg.labelling.labeller import Survey, of_round
 
 
 class ImageScores(Survey):
@@ -35,5 +36,36 @@ class ImageScores(Survey):
         """
         sign = 1 if ascending else -1
         order = sorted(self.scores, key=lambda name: (sign * self.scores[name], name))
-        number = int(share * len(order))
+        number = number_of_easy(share, len(order))
         return {"easy": order[:number], "hard": order[number:]}
+
+
+def number_of_easy(share: float, images: int) -> int:
+    """How many of the images are easy, ⌊share · n⌋."""
+    return int(share * images)
+
+
+def check_easy_share(
+    kind: str, easy_share: float | Sequence[float], rounds: int, images: int, hard_ones_too: bool
+) -> None:
+    """Refuse a share that leaves no easy images, before anything is labelled.
+
+    Args:
+        kind: Type of the labeller, for the message.
+        easy_share: Its share of easy images, one or one for each round.
+        rounds: Number of rounds.
+        images: Number of images.
+        hard_ones_too: Whether hard images are needed as well, as in training.
+
+    Raises:
+        ConfigError: In some round there are none.
+    """
+    for round in range(rounds):
+        share = of_round(easy_share, round)
+        easy = number_of_easy(share, images)
+        missing = "easy" if easy < 1 else "hard" if hard_ones_too and easy == images else ""
+        if missing:
+            raise ConfigError(
+                f"{kind}: easy_share={share} of {images} images are {easy} easy ones, which leaves no "
+                f"{missing} images in round {round + 1}; change easy_share, or give more images"
+            )

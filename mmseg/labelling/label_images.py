@@ -50,9 +50,11 @@ def label_images(
 
     Raises:
         DataError: There is no image, or the folder holds something else than labels.
+        ConfigError: The images cannot be labelled as the labeller should.
     """
     if not names:
         raise DataError(f"{folder}: there is no image to label; name a folder or split that holds some")
+    labeller.check_images(1, len(names), trains=False)
     folder = Path(folder)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / SUMMARY).is_file():
         raise DataError(

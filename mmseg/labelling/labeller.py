@@ -90,6 +90,18 @@ class Labeller(ABC):
             num_classes: Number of classes K.
         """
 
+    def check_images(self, rounds: int, images: int, trains: bool) -> None:  # noqa: B027
+        """Refuse images that cannot be labelled as it should, before anything is predicted.
+
+        Args:
+            rounds: Number of rounds.
+            images: Number of images.
+            trains: Whether a training follows, which needs the images without labels, too.
+
+        Raises:
+            ConfigError: They cannot.
+        """
+
     @property
     def settings(self) -> dict[str, Any]:
         """Type and public attributes."""

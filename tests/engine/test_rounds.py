@@ -342,6 +342,17 @@ def test_rounds_that_do_not_fit(options, message, toy_data, tmp_path):
         check_config(cfg)
 
 
+def test_a_share_without_easy_images_is_found_before_anything_is_labelled(toy_data, tmp_path):
+    cfg = rounds_config(toy_data, tmp_path / "run")
+    target = cfg.train_dataloader.dataset.target
+    cfg.train_dataloader.dataset = dict(type="EasyHardDataset", target=target)
+    cfg.rounds["labeller"] = dict(type="EntropyRanking", easy_share=0.1)
+    cfg.uda = dict(type="MinEnt")
+    with pytest.raises(ConfigError, match=r"easy_share=0\.1 of 4 images are 0 easy ones"):
+        run_training(cfg)
+    assert not (tmp_path / "run/rounds").exists()
+
+
 def test_rounds_need_a_method(toy_data, tmp_path):
     cfg = rounds_config(toy_data, tmp_path)
     cfg.pop("uda")

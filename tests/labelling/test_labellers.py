@@ -369,3 +369,13 @@ def test_wrong_priors_are_explained(tmp_path):
             SpatialPrior.read(tmp_path / "prior.npz")
     with pytest.raises(DataError, match="no pixel of the labels has a class"):
         SpatialPrior.of_labels([np.full((4, 4), 255, np.uint8)], 2, (4, 4))
+
+
+@pytest.mark.parametrize("labeller", [EntropyRanking, lambda share: EasyHard(portion=0.2, easy_share=share)])
+def test_shares_that_leave_no_easy_or_hard_images_are_found_before(labeller):
+    labeller(0.3).check_images(3, 4, trains=True)
+    labeller(1.0).check_images(3, 4, trains=False)
+    with pytest.raises(ConfigError, match=r"easy_share=0\.2 of 4 images are 0 .*no easy images in round 2"):
+        labeller([0.3, 0.2]).check_images(2, 4, trains=False)
+    with pytest.raises(ConfigError, match=r"easy_share=1\.0 of 4 images are 4 .*no hard images in round 1"):
+        labeller(1.0).check_images(1, 4, trains=True)
