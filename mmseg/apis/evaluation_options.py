@@ -42,6 +42,7 @@ class EvaluationOptions:
         test_set: Test the ``test`` split instead of ``val``.
         inference_mode: ``whole`` or ``slide`` instead of ``same``, what the config says.
         augment: Scales of test-time augmentation, each also mirrored; empty = none.
+        augment_average: What is averaged over them, ``probabilities`` or ``logits``.
         remap_classes: Where data and checkpoint have the same classes in another order, give the network
             that of the data.
         ensemble: Further checkpoints of the config's network; the logits of all are averaged.
@@ -64,6 +65,7 @@ class EvaluationOptions:
     test_set: bool = False
     inference_mode: str = "same"
     augment: Sequence[float] = ()
+    augment_average: str = "probabilities"
     remap_classes: bool = False
     ensemble: Sequence[str | Path] = ()
     norm_images: Sequence[str | Path] = ()
@@ -130,7 +132,8 @@ def set_inference(cfg: Config, options: EvaluationOptions) -> None:
             )
         test_cfg.hrda_out = options.hrda_out
     if options.augment:
-        test_cfg.augmentation = _augmentation(cfg.test_dataloader, options.augment)
+        augmentation = _augmentation(cfg.test_dataloader, options.augment)
+        test_cfg.augmentation = dict(augmentation, average=options.augment_average)
     if options.calibration:
         test_cfg.confidence = True
     cfg.model.test_cfg = test_cfg

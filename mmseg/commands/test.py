@@ -49,6 +49,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     network.add_argument("--aug-scales", nargs="+", type=float, metavar="S", help="other scales for it")
     network.add_argument(
+        "--aug-average", dest="augment_average", choices=["probabilities", "logits"], default="probabilities",
+        help="what is averaged over them (default: probabilities)",
+    )  # fmt: skip
+    network.add_argument(
         "--hrda-out", choices=["LR", "HR", "ATT"],
         help="predict from the context (LR) or the detail (HR) alone, or write the attention (ATT)",
     )  # fmt: skip

@@ -219,9 +219,11 @@ def test_run_without_teacher_is_explained(source_run, capsys):
     assert "iter_4.pth: holds no teacher (no entry starts with 'ema_model.'); it has student" in message
 
 
-def test_augmented_prediction_is_the_mean_of_explicit_passes(source_run, toy_data, tmp_path):
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_augmented_prediction_is_the_mean_of_explicit_passes(source_run, toy_data, tmp_path, average):
     out = tmp_path / "preds.npz"
     options = ["--aug-test", "--aug-scales", 1, 1.5, "--out", out, "--work-dir", tmp_path / "work"]
+    options += ["--aug-average", average] if average == "logits" else []
     assert run_tool(source_run, *options) == 0
     model = init_segmentor(source_run.work_dir / "source_only.py", source_run.checkpoint, device="cpu")
     with np.load(out, allow_pickle=False) as archive:
@@ -231,7 +233,8 @@ def test_augmented_prediction_is_the_mean_of_explicit_passes(source_run, toy_dat
                 version = network_input(model, image, size)
                 for mirrored in (False, True):
                     logits = model.predict(version.flip(3) if mirrored else version, IMAGE_SIZE[::-1])
-                    total = total + (logits.flip(3) if mirrored else logits).softmax(dim=1)
+                    scores = logits.softmax(dim=1) if average == "probabilities" else logits
+                    total = total + (scores.flip(3) if mirrored else scores)
             name = image.relative_to(toy_data / "cityscapes/leftImg8bit/val").with_suffix("").as_posix()
             assert archive[name].dtype == np.uint8
             assert (archive[name] == total[0].argmax(0).numpy()).mean() > 0.99  # grey values are not rounded

@@ -52,6 +52,18 @@ def test_wrong_scales_and_tiny_versions_are_explained():
         TestTimeAugmentation((0.5, 1), base_scale=(72, 48)).sizes(64, 96, "a.png")
 
 
+def test_probabilities_of_mean_logits():
+    model, img = network(), torch.from_numpy(gen.image(7, (2, 3, 64, 96)))
+    with torch.no_grad():
+        both = [model.encode_decode(img), model.encode_decode(img.flip(3)).flip(3)]
+    expected = (sum(both) / 2).softmax(dim=1)
+    found = model.predict_probabilities(img, flip=True, average="logits")
+    torch.testing.assert_close(found, expected)
+    assert (found - model.predict_probabilities(img, flip=True)).abs().max() > 1e-4
+    with pytest.raises(ConfigError, match=r"average='logit'; expected probabilities or logits"):
+        TestTimeAugmentation(average="logit")
+
+
 def test_probabilities_are_the_mean_of_explicit_passes():
     model, img = network(), torch.from_numpy(gen.image(7, (2, 3, 64, 96)))
     sizes = [(32, 48), (64, 96), (80, 120)]

@@ -111,14 +111,16 @@ class Inference(BaseModel):
         size: Sequence[int] | None = None,
         flip: bool = False,
         input_sizes: Sequence[Sequence[int]] | None = None,
+        average: str = "probabilities",
     ) -> Tensor:
-        """Class probabilities, the mean over versions of the image.
+        """Class probabilities, the mean over versions of the image or those of its mean logits.
 
         Args:
             img: (B, 3, H, W), normalised.
             size: (H, W) of the result; by default that of the image.
             flip: Predict each version for the mirrored image as well.
             input_sizes: (H, W) that the image is resized to, bilinearly; by default its own size alone.
+            average: What is averaged, ``probabilities`` or ``logits``.
 
         Returns:
             (B, C, *size) float32.
@@ -129,11 +131,12 @@ class Inference(BaseModel):
             version = resize(img, input_size)
             for mirrored in (False, True) if flip else (False,):
                 logits = self.predict(version.flip(3) if mirrored else version, size)
-                probabilities = logits.softmax(dim=1)
-                probabilities = probabilities.flip(3) if mirrored else probabilities
-                total = probabilities if total is None else total.add_(probabilities)
+                scores = logits if average == "logits" else logits.softmax(dim=1)
+                scores = scores.flip(3) if mirrored else scores
+                total = scores if total is None else total.add_(scores)
         assert total is not None  # there is at least one version
-        return total.div_(len(input_sizes or [size]) * (1 + flip))
+        total.div_(len(input_sizes or [size]) * (1 + flip))
+        return total.softmax(dim=1) if average == "logits" else total
 
     def _predict_samples(
         self, img: Tensor, img_metas: Sequence[Mapping[str, Any]], gt_semantic_seg: Tensor | None
@@ -146,7 +149,8 @@ class Inference(BaseModel):
             content = maps[index : index + 1, :, :height, :width]  # without the padding of a batch
             if self.augmentation is not None:
                 sizes = self.augmentation.sizes(height, width, meta["img_path"])
-                scores = self.predict_probabilities(content, size, self.augmentation.flip, sizes)
+                flip, average = self.augmentation.flip, self.augmentation.average
+                scores = self.predict_probabilities(content, size, flip, sizes, average)
                 sample = self._sample(scores[0], probabilities=True)
             else:
                 if content.device.type == "cpu":  # there, resizing and arg-max take a third of the time so

@@ -10,6 +10,7 @@ from mmseg.errors import ConfigError, DataError
 
 MIN_SIDE = 32
 """Stride of the coarsest features; an encoder cannot take less."""
+AVERAGES = ("probabilities", "logits")
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,11 @@ class TestTimeAugmentation:
         flip: Predict each size for the mirrored image as well.
         base_scale: (width, height) of the box that the image fits into at scale 1; None = its own size.
         keep_ratio: Keep the aspect ratio of the image.
+        average: Of the versions, ``probabilities`` or ``logits`` (as CRST: Zou et al., ICCV 2019, tests with
+            the scales 0.9, 1.0 and 1.2).
 
     Raises:
-        ConfigError: There is no scale, or one is not a positive number.
+        ConfigError: There is no scale, one is not a positive number, or there is no such average.
     """
 
     __test__ = False  # nothing that pytest should collect
@@ -32,11 +35,16 @@ class TestTimeAugmentation:
     flip: bool = False
     base_scale: Sequence[int] | None = None
     keep_ratio: bool = True
+    average: str = "probabilities"
 
     def __post_init__(self) -> None:
         if not self.scales or not all(0 < scale < math.inf for scale in self.scales):
             raise ConfigError(
                 f"test_cfg: augmentation scales={list(self.scales)}; expected one or more positive numbers"
+            )
+        if self.average not in AVERAGES:
+            raise ConfigError(
+                f"test_cfg: augmentation average={self.average!r}; expected {' or '.join(AVERAGES)}"
             )
 
     def sizes(self, height: int, width: int, name: str) -> list[tuple[int, int]]:
