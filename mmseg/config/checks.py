@@ -436,6 +436,7 @@ def check_config(cfg: Config) -> None:
         )
     _check_accumulation(cfg)
     check_rounds(cfg)
+    _check_names_of_sources(cfg)
     if not trains_student(cfg):
         _check_without_student(cfg)
     for place, wrapper in _optim_wrappers(cfg).items():
@@ -459,6 +460,22 @@ def trains_student(cfg: Config) -> bool:
     """Whether the run of a config trains a segmentor; some methods train other networks alone."""
     name = (cfg.get("uda") or {}).get("type")
     return getattr(MODELS.get(name) if isinstance(name, str) else name, "has_student", True)
+
+
+def _check_names_of_sources(cfg: Config) -> None:
+    """Refuse a method whose sources have other names, or another order, than those of the data.
+
+    Raises:
+        ConfigError: Names both.
+    """
+    expected = (cfg.get("uda") or {}).get("sources")
+    source = (data_of(cfg, "train_dataloader") or {}).get("source")
+    found = [domain.name for domain in domain_configs("source", source)] if source else []
+    if expected is not None and list(expected) != found:
+        raise ConfigError(
+            f"{cfg.filename}: uda.sources={list(expected)}; expected the sources of train_dataloader.dataset "
+            f"in their order, found {', '.join(found) or 'none'}"
+        )
 
 
 def _check_without_student(cfg: Config) -> None:

@@ -6,6 +6,7 @@ import re
 import networks
 import pytest
 import torch
+from mmengine.config import Config
 from test_second_optimizer import assert_equal_trees
 from toy_run import CROP_SIZE, log_entries, run_training, toy_config
 from translation_run import translation_config
@@ -73,6 +74,38 @@ def test_the_gate_of_cycada_resumes_bit_by_bit(toy_data, tmp_path):
     assert expected["state_dict"]["consistency.last_loss"].isfinite()
     for part in ("state_dict", "optimizer"):
         assert_equal_trees(found[part], expected[part], part)
+
+
+def madan_config(data, work_dir, options: dict) -> Config:
+    """Two sources, whose images are those of one; the generators' terms begin in the third iteration."""
+    cfg = translation_config(data, work_dir, options, "madan")
+    source = copy.deepcopy(cfg.train_dataloader.dataset.source)
+    named = {name: dict(dataset=copy.deepcopy(source)) for name in ("synthia", "gta")}
+    cfg.train_dataloader.dataset.source, cfg.train_dataloader.dataset.mode = named, "joint"
+    cfg.uda.consistency = None
+    cfg.uda.update(aggregation_from=2, cross_from=2)
+    return cfg
+
+
+def test_madan_resumes_bit_by_bit(toy_data, tmp_path):
+    """All pools, of which that of the first source is asked twice, and the beginning of further terms."""
+    whole = run_training(madan_config(toy_data, tmp_path / "whole", {}))
+    lines = [line for line in log_entries(whole.work_dir) if "D_target.loss_gta" in line]
+    terms = ("synthia_gta.loss_aggregation", "gta_via_target_synthia.loss_cross")
+    assert [[term in line for term in terms] for line in lines] == [[False] * 2] * 2 + [[True] * 2] * 2
+    options = {"resume": True, "load_from": str(whole.work_dir / "iter_2.pth")}
+    resumed = run_training(madan_config(toy_data, tmp_path / "resumed", options))
+    found, expected = (read_checkpoint(run.checkpoint) for run in (resumed, whole))
+    pools = {name for name in expected["state_dict"] if name.startswith("pool.") and name.endswith("images")}
+    assert len(pools) == 6
+    for part in ("state_dict", "optimizer"):
+        assert_equal_trees(found[part], expected[part], part)
+
+
+def test_sources_of_madan_are_those_of_the_data(toy_data, tmp_path):
+    cfg = madan_config(toy_data, tmp_path, {"uda.sources": ["gta", "synthia"]})
+    with pytest.raises(ConfigError, match=r"uda.sources=\['gta', 'synthia'\].*found synthia, gta"):
+        check_config(cfg)
 
 
 def test_translation_in_half_precision(toy_data, tmp_path):

@@ -11,6 +11,7 @@ from mmseg.models.uda.dctn import DCTN
 from mmseg.models.uda.fcan import FCAN
 from mmseg.models.uda.fcns_in_the_wild import FCNsInTheWild
 from mmseg.models.uda.fda import FDA
+from mmseg.models.uda.madan import MADAN
 from mmseg.models.uda.mdan import MDAN
 from mmseg.models.uda.min_ent import MinEnt
 from mmseg.models.uda.parts.ema_teacher import EMATeacher, PseudoLabel
@@ -32,6 +33,7 @@ __all__ = [
     "DCTN",
     "FCAN",
     "FDA",
+    "MADAN",
     "MDAN",
     "ROAD",
     "TPLD",

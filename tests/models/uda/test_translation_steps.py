@@ -15,7 +15,7 @@ from uda_steps import step_without_values, tiny
 from mmseg.config.base import base
 from mmseg.engine.optimizer_constructor import GroupedOptimWrapperConstructor
 from mmseg.errors import ConfigError
-from mmseg.models.uda import CyCADA, CycleGAN, DynamicConsistency
+from mmseg.models.uda import MADAN, CyCADA, CycleGAN, DynamicConsistency
 from mmseg.models.uda.uda_decorator import UDADecorator
 from mmseg.registry import MODELS
 
@@ -236,6 +236,107 @@ def test_cycada_steps_of_segmentation_equal_the_published_ones():
         LOSSES | {"sem_AB": SEMANTIC["sem_AB"]},
         ["G", "D"],
     )
+
+
+MADAN_NETWORKS = {"SYN": ("1", "synthia"), "GTA": ("2", "gta")}
+AB, BA = "to_target", "to_source"
+OF_MADAN = {
+    f"{loss}_{number}": f"{name}.{way}.{part}"
+    for number, name in MADAN_NETWORKS.values()
+    for loss, way, part in (
+        ("G_A", AB, "loss_gan"), ("cycle_A", AB, "loss_cycle"),
+        ("G_B", BA, "loss_gan"), ("cycle_B", BA, "loss_cycle"),
+    )
+} | {
+    "D_A_1": "D_target.loss_synthia",
+    "D_A_2": "D_target.loss_gta",
+    "D_B_1": "D_synthia.loss",
+    "D_B_2": "D_gta.loss",
+    "D_3_1": "D_synthia_gta.loss",
+    "G_s1s2": "synthia_gta.loss_aggregation",
+    "D_21": "D_gta_via_target_synthia.loss",
+    "G_s1s21": "gta_via_target_synthia.loss_cross",
+    "D_12": "D_synthia_via_target_gta.loss",
+    "G_s2s12": "synthia_via_target_gta.loss_cross",
+    "sem_syn": "synthia.to_target.loss_semantic",
+    "sem_gta": "gta.to_target.loss_semantic",
+}  # fmt: skip
+PIXELS = 19 * 48 * 64
+LOGGED = {"sem_syn": PIXELS / 20, "sem_gta": PIXELS / 20, "G_s1s21": 5.0, "G_s2s12": 5.0}
+"""The published log has some losses without their weights."""
+
+
+def madan(**settings) -> tuple[MADAN, dict[str, nn.Module]]:
+    """With the stored networks by published names."""
+    segmentor = dict(type="DynamicConsistency", segmentor=tiny(), weight=200.0, published_input=True)
+    method = MADAN(
+        **SMALL,
+        sources=("synthia", "gta"),
+        consistency=dict.fromkeys(("synthia", "gta"), segmentor),
+        aggregation=[("synthia", "gta")],
+        **settings,
+    )
+    judge, parts = method.discriminator, {}
+    for published, (number, name) in MADAN_NETWORKS.items():
+        parts[f"G_A_{number}"] = method.generator[name]["to_target"]
+        parts[f"G_B_{number}"] = method.generator[name]["to_source"]
+        parts[f"D_B_{number}"] = judge[name]
+        parts[f"PixelCLS_{published}"] = with_convolution(method.consistency[name]).network
+    parts |= {"D_A": judge["target"], "D_3": judge["synthia_gta"]}
+    parts |= {"D_21": judge["gta_via_target_synthia"], "D_12": judge["synthia_via_target_gta"]}
+    return method, parts
+
+
+@pytest.mark.parametrize("case", ["", pytest.param("_early", marks=pytest.mark.slow)])
+def test_madan_steps_equal_the_published_ones(case):
+    """Early, discriminators of aggregation and cross-domain cycle are trained, the generators not by them."""
+    golden = load(f"domains/step_madan{case}")
+    begin = dict(aggregation_from=2, cross_from=2) if case else {}
+    method, parts = madan(**begin)
+    double(method, parts)
+    wrapper = own_adams(method)
+    gradients = Gradients(wrapper, parts)
+    shape = (2, 3, 48, 64)
+    for iteration in (0, 1):
+        sources = [torch.from_numpy(colours(seed + iteration, shape)) for seed in (100, 150)]
+        data = dict(
+            img=torch.stack(sources, dim=1),
+            target_img=torch.from_numpy(colours(200 + iteration, shape)),
+            gt_semantic_seg=torch.zeros(2, 2, 48, 64, dtype=torch.long),
+            wants_pictures=True,
+        )
+        log = method.train_step(data, wrapper)
+        names = golden[f"it{iteration}_loss_names"].tolist()
+        stored = dict(zip(names, golden[f"it{iteration}_loss_values_f64"], strict=True))
+        found = {name: float(log.get(own, 0.0)) for name, own in OF_MADAN.items()}
+        found["G"] = sum(value for name, value in found.items() if not name.startswith("D"))
+        found |= {name: factor * found[name] for name, factor in LOGGED.items()}
+        identity = dict.fromkeys([name for name in names if name.startswith("idt")], 0.0)
+        assert found | identity == pytest.approx(stored, rel=1e-7, abs=1e-12)
+        for number, name in MADAN_NETWORKS.values():
+            picture = host(log["pictures"][f"{name}_translated"])
+            expected = golden[f"it{iteration}_fake_B_{number}_digest"]
+            assert norm(gen.digest(picture)) == pytest.approx(norm(expected), rel=1e-6)
+        gradients.check(golden, iteration, ["G_1", "G_2", "D", "D_3", "D_21", "D_12"])
+        check_states(golden, iteration, parts)
+
+
+def test_steps_of_madan_read_nothing_back():
+    three = MADAN(**TINY, sources=("a", "b", "c"), aggregation=[("a", "b"), ("c", "b")])
+    assert len(three.crossings) == 6 and {"a_b", "c_b", "c_via_target_a"} <= three.discriminator.keys()
+    method = MADAN(**TINY, sources=("a", "b"), aggregation=[("a", "b")], pool_size=1)
+    images = tiny_images()
+    data = images | {key: torch.stack([images[key]] * 2, dim=1) for key in ("img", "gt_semantic_seg")}
+    step_without_values(method, data)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [dict(sources=["a"]), dict(sources=["a", "b"], aggregation=[("a", "c")]), dict(sources=["a", "a"])],
+)
+def test_impossible_sources_of_madan_are_refused(settings):
+    with pytest.raises(ConfigError, match="expected two sources at least, and names of these"):
+        MADAN(**TINY, **settings)
 
 
 def tiny_images() -> dict[str, Tensor]:
