@@ -327,7 +327,10 @@ def main(argv: list[str] | None = None) -> int:
     """Segment what is named."""
     args = parse_args(argv)
     if is_video(args.input):
-        predict_video(Network(args), args)
+        try:
+            predict_video(Network(args), args)
+        except OSError as error:
+            raise DataError(f"{args.input}: its result cannot be written ({error})") from error
         return 0
     find_images(args.input)  # before the network is loaded
     return predict_images(Network(args), args)

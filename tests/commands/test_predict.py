@@ -168,6 +168,8 @@ def test_videos_that_are_none(network, tmp_path, capsys, video):
     assert main([str(broken), network]) == 1
     assert f"{broken}: no frame can be read" in capsys.readouterr().err
     assert not list(tmp_path.glob("*_pred*")) and not list(tmp_path.glob(".*"))
+    assert main([str(video), network, "--out-dir", str(broken)]) == 1
+    assert f"{video}: its result cannot be written" in capsys.readouterr().err
     assert main([str(video), network, "--save", "ids"]) == 1
     assert "leave --save out" in capsys.readouterr().err
     assert main(["camera:front", network]) == 1
