@@ -45,7 +45,8 @@ class EvaluationOptions:
         augment_average: What is averaged over them, ``probabilities`` or ``logits``.
         remap_classes: Where data and checkpoint have the same classes in another order, give the network
             that of the data.
-        ensemble: Further checkpoints of the config's network; the logits of all are averaged.
+        ensemble: Further checkpoints of the config's network.
+        ensemble_average: What is averaged over them, ``logits`` or ``probabilities``.
         norm_images: Files or folders of images without labels, whose statistics the batch norms take before
             the test (:func:`~mmseg.apis.norm_statistics.adapt_norms`); empty = those of the training.
         hrda_out: Of a multi-resolution network ``LR``, the prediction of the context alone, ``HR``, that of
@@ -68,6 +69,7 @@ class EvaluationOptions:
     augment_average: str = "probabilities"
     remap_classes: bool = False
     ensemble: Sequence[str | Path] = ()
+    ensemble_average: str = "logits"
     norm_images: Sequence[str | Path] = ()
     hrda_out: str | None = None
 

@@ -79,7 +79,7 @@ def test(cfg: Config, checkpoint: str | Path, **options: Any) -> dict[str, float
         if chosen.norm_images:
             adapt_norms(network, cfg.test_dataloader.dataset.pipeline, image_files(chosen.norm_images))
     if chosen.ensemble:
-        runner.model = Ensemble(networks)
+        runner.model = Ensemble(networks, chosen.ensemble_average)
     if not cfg.test_evaluator:
         print_log(_reason(cfg, chosen), "current")
     scores = runner.test()

@@ -20,8 +20,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("checkpoint", help="its weights")
     parser.add_argument(
         "--labeller", metavar="TYPE",
-        help="ClassBalanced, GlobalThreshold, SoftClassBalanced, EntropyRanking, EasyHard, Voting or one of "
-        "your own (default: that of rounds in the config)",
+        help="ClassBalanced, ClassQuantile, GlobalThreshold, SoftClassBalanced, EntropyRanking, EasyHard, "
+        "Voting or one of your own (default: that of rounds in the config)",
     )  # fmt: skip
     parser.add_argument(
         "--labeller-options", nargs="+", default=[], metavar="KEY=VALUE", help="its arguments: portion=0.3"

@@ -64,7 +64,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
     network.add_argument(
         "--ensemble", nargs="+", default=(), metavar="CHECKPOINT",
-        help="more weights for the network of the config; the logits of all are averaged",
+        help="more weights for the network of the config; all of them predict together",
+    )  # fmt: skip
+    network.add_argument(
+        "--ensemble-average", choices=("logits", "probabilities"), default="logits",
+        help="what is averaged over them (default: %(default)s; FDA: probabilities)",
     )  # fmt: skip
     network.add_argument(
         "--norm-images", nargs="+", default=(), metavar="PATH",

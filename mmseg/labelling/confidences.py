@@ -94,8 +94,16 @@ class Confidences(Survey):
     def _threshold(self, classes: list[int], portion: float, zeros: int) -> float:
         size = sum(self.sizes[index] for index in classes)
         rank = math.floor((size + zeros) * portion)
-        if not 0 < rank <= size:
-            return 1.0
+        return self._of_rank(classes, rank) if 0 < rank <= size else 1.0
+
+    def quantiles(self, share: float) -> list[float]:
+        """Of each class the confidence number round(share · n), from 0 on, of n in ascending order; 1 where
+        there are no so many."""
+        ranks = [size - round(share * size) for size in self.sizes]
+        return [self._of_rank([index], rank) if rank > 0 else 1.0 for index, rank in enumerate(ranks)]
+
+    def _of_rank(self, classes: list[int], rank: int) -> float:
+        """The ``rank``-th largest confidence of some classes."""
         if self.exact:
             values = torch.cat([part for index in classes for part in self._lists[index]])
             return values.sort(descending=True).values[rank - 1].item() or 1.0

@@ -459,6 +459,11 @@ def test_an_ensemble_averages_the_logits_of_several_checkpoints(uda_run, tmp_pat
     image = torch.randn(1, 3, *TEST_SIZE)
     expected = torch.stack([network.predict(image, (50, 70)) for network in networks]).mean(0)
     assert torch.equal(Ensemble(networks).predict(image, (50, 70)), expected)
+    mean = torch.stack([network.predict(image, (50, 70)).softmax(1) for network in networks]).mean(0)
+    found = Ensemble(networks, "probabilities").predict(image, (50, 70))
+    torch.testing.assert_close(found.softmax(1), mean)
+    with pytest.raises(ConfigError, match="average='scores'; expected one of logits, probabilities"):
+        Ensemble(networks, "scores")
     with pytest.raises(ConfigError, match="Ensemble: has no network"):
         Ensemble([])
     networks[1].data_preprocessor.mean += 1

@@ -14,6 +14,7 @@ from rounds_inputs import prior, probability_maps, softmax
 from mmseg.errors import ConfigError, DataError
 from mmseg.labelling import (
     ClassBalanced,
+    ClassQuantile,
     EasyHard,
     EntropyRanking,
     GlobalThreshold,
@@ -379,3 +380,47 @@ def test_shares_that_leave_no_easy_or_hard_images_are_found_before(labeller):
         labeller([0.3, 0.2]).check_images(2, 4, trains=False)
     with pytest.raises(ConfigError, match=r"easy_share=1\.0 of 4 images are 4 .*no hard images in round 1"):
         labeller(1.0).check_images(1, 4, trains=True)
+
+
+# ------------------------------------------------------------------------------------------------------- FDA
+
+
+def maps_of_fda():
+    """The stored mean of three networks at the size of the labels."""
+    for image in (0, 1):
+        (common,) = gen.feats(90 + image, [(1, 19, 9, 17)])
+        mean = torch.zeros(1, 19, 65, 129)
+        for network, weight in enumerate((0.3333, 0.3333, 0.3334)):
+            (own,) = gen.feats(95 + 10 * network + image, [(1, 19, 9, 17)])
+            logits = torch.from_numpy(8 * common + own)
+            scores = torch.nn.functional.interpolate(logits, (65, 129), mode="bilinear", align_corners=True)
+            mean += weight * scores.softmax(dim=1)
+        yield torch.nn.functional.interpolate(mean, (512, 1024), mode="bilinear", align_corners=True)[0]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_labels_of_fda_are_the_published_ones(exact):
+    golden, maps = load("domains/fda_pseudo_labels"), list(maps_of_fda())
+    choice = choice_of(ClassQuantile(exact=exact), maps)
+    tolerance = 1e-6 if exact else 2e-5
+    assert choice.summary["quantiles"] == pytest.approx(golden["quantiles_f64"].tolist(), abs=tolerance)
+    assert choice.summary["thresholds"] == pytest.approx(golden["thresholds_f64"].tolist(), abs=tolerance)
+    labels = labels_of(choice, maps)
+    assert (labels[:, ::8, ::8] == golden["labels_s8"]).mean() >= (1 if exact else 0.9995)
+    histogram = np.bincount(labels.reshape(-1), minlength=256)
+    assert np.abs(histogram - golden["labels_histogram"]).max() <= (0 if exact else 60)
+
+
+def test_a_class_of_one_pixel_needs_the_largest_threshold():
+    """The published code fails there."""
+    map = torch.tensor([[[0.95, 0.6, 0.7]], [[0.05, 0.4, 0.3]], [[0.0, 0.0, 0.0]]])
+    lonely = torch.tensor([[[0.2]], [[0.8]], [[0.0]]])
+    choice = choice_of(ClassQuantile(exact=True), [torch.cat([map, lonely], dim=2)])
+    assert choice.summary["thresholds"] == pytest.approx([0.9, 0.9, 0.9])
+    assert choice.label("0", map).label.tolist() == [[0, 255, 255]]
+
+
+@pytest.mark.parametrize("bad", [dict(quantile=1.1), dict(largest_threshold=-0.1), dict(stride=0)])
+def test_impossible_quantiles_are_refused(bad):
+    with pytest.raises(ConfigError, match="ClassQuantile: quantile"):
+        ClassQuantile(**bad)

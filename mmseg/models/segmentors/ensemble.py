@@ -9,27 +9,36 @@ from torch import Tensor, nn
 from mmseg.errors import ConfigError
 from mmseg.models.segmentors.inference import Inference
 
+AVERAGES = ("logits", "probabilities")
+
 
 class Ensemble(Inference):
-    """Networks whose logits are averaged at the size of the result, for tests.
+    """Networks whose logits or probabilities are averaged at the size of the result, for tests.
 
-    As the row "AdvEnt + MinEnt" of ADVENT (Vu et al., CVPR 2019).
+    Logits as in the row "AdvEnt + MinEnt" of ADVENT (Vu et al., CVPR 2019), probabilities as in FDA (Yang,
+    Soatto, CVPR 2020).
 
     Args:
         networks: Segmentors of the same classes; each predicts by its own ``test_cfg``. Images are prepared
             as the first one expects.
+        average: ``'logits'`` or ``'probabilities'``; of the latter the logarithm is given, whose softmax they
+            are.
 
     Raises:
-        ConfigError: There is none, or they have other classes or other statistics of the images.
+        ConfigError: The average is unknown; there is no network, or they have other classes or other
+            statistics of the images.
     """
 
-    def __init__(self, networks: Sequence[Inference]) -> None:
+    def __init__(self, networks: Sequence[Inference], average: str = "logits") -> None:
+        if average not in AVERAGES:
+            raise ConfigError(f"Ensemble: average={average!r}; expected one of {', '.join(AVERAGES)}")
         if not networks:
             raise ConfigError("Ensemble: has no network; expected one at least")
         first = networks[0]
         super().__init__(None, first.test_cfg)
         self.data_preprocessor = first.data_preprocessor
         self.networks: Any = nn.ModuleList(networks)
+        self.average = average
         for network in networks:
             same = all(
                 torch.equal(a, b)
@@ -52,13 +61,19 @@ class Ensemble(Inference):
         return self.networks[0].align_corners
 
     def encode_decode(self, img: Tensor, upscale_pred: bool = True) -> Tensor:
-        """Mean logits of one pass of each network; see :class:`EncoderDecoder`."""
-        return torch.stack([x.encode_decode(img, upscale_pred) for x in self.networks]).mean(dim=0)
+        """Mean of one pass of each network, as logits; see :class:`EncoderDecoder`."""
+        return self.mean([network.encode_decode(img, upscale_pred) for network in self.networks])
 
     @torch.no_grad()
     def predict(self, img: Tensor, size: Sequence[int] | None = None) -> Tensor:
-        """Mean logits (B, C, *size) of the predictions of each network; see :class:`Inference`."""
-        return torch.stack([network.predict(img, size) for network in self.networks]).mean(dim=0)
+        """Mean (B, C, *size) of the predictions of each network, as logits; see :class:`Inference`."""
+        return self.mean([network.predict(img, size) for network in self.networks])
+
+    def mean(self, logits: Sequence[Tensor]) -> Tensor:
+        """(B, C, H, W) logits of what the networks say together."""
+        if self.average == "logits":
+            return torch.stack(list(logits)).mean(dim=0)
+        return torch.stack([each.softmax(dim=1) for each in logits]).mean(dim=0).log()
 
     def forward(
         self,
