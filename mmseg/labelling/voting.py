@@ -6,12 +6,13 @@ happens at borders, whether the weight 0.7 is that of the pixel or of its neighb
 were voted for vote in the next pass.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, max_pool2d
+from torch.nn.functional import pad
 
 from mmseg.errors import ConfigError
 from mmseg.labelling.by_threshold import ByThreshold
@@ -22,23 +23,33 @@ from mmseg.labels import IGNORE_INDEX
 from mmseg.registry import LABELLERS
 
 
-def pooled_neighbours(values: Tensor, voters: Tensor, window: int, pooling: str) -> Tensor:
-    """Mean or maximum over the voters in a window around each pixel, 0 where there is none.
+def pooled_neighbours(values: Tensor, label: Tensor, candidates: Tensor, window: int, pooling: str) -> Tensor:
+    """Mean or maximum over the neighbours that have a candidate as label, 0 where there is none.
 
     Args:
-        values: (K, H, W), not negative.
-        voters: (K, H, W) bool. There are none beyond the border.
-        window: Odd width of the square window.
+        values: (H, W), what each labelled pixel votes with, not negative.
+        label: (H, W) classes; IGNORE_INDEX for pixels that do not vote. There are none beyond the border.
+        candidates: (N, H, W) classes that each pixel asks its neighbours for.
+        window: Odd width of the square window around each pixel.
         pooling: ``mean`` or ``max``.
+
+    Returns:
+        (N, H, W).
     """
-    voting = (values * voters)[None]
-    if pooling == "max":
-        return max_pool2d(voting, window, stride=1, padding=window // 2)[0]
-    total, number = (
-        avg_pool2d(each, window, stride=1, padding=window // 2)[0]
-        for each in (voting, voters[None].to(values))
-    )
-    return torch.where(number > 0, total / number, 0)
+    height, width = label.shape
+    edge = [window // 2] * 4
+    labels, votes = pad(label, edge, value=IGNORE_INDEX), pad(values, edge)
+    result = torch.zeros_like(candidates, dtype=values.dtype)
+    number = torch.zeros_like(result)
+    for row, column in itertools.product(range(window), repeat=2):
+        shifted = slice(row, row + height), slice(column, column + width)
+        agree = labels[shifted] == candidates
+        if pooling == "max":
+            result = result.maximum(votes[shifted] * agree)
+        else:
+            result.addcmul_(votes[shifted], agree.to(result))
+            number.add_(agree)
+    return result if pooling == "max" else result.div_(number.clamp_(min=1))
 
 
 class ByVoting(ByThreshold):
@@ -65,18 +76,17 @@ class ByVoting(ByThreshold):
     def label(self, name: str, probabilities: Tensor) -> ImageLabel | None:
         # Values relative to the threshold of their class: votes of a class are weighed among themselves.
         ratios = self.ratios(probabilities)
-        best, label = ratios.max(dim=0)
-        label = label.masked_fill(best < 1, IGNORE_INDEX)
-        classes = torch.arange(len(ratios), device=ratios.device)[:, None, None]
-        candidates = ratios.topk(2, dim=0).indices  # (2, H, W)
+        best, first = ratios.max(dim=0)
+        second_best, second = ratios.scatter(0, first[None], -1.0).max(dim=0)
+        candidates, own = torch.stack([first, second]), torch.stack([best, second_best])
+        label, values = first.masked_fill(best < 1, IGNORE_INDEX), best
         for _ in range(self.passes):
-            neighbours = pooled_neighbours(ratios, label == classes, self.window, self.pooling)
-            votes = self.own_weight * ratios + (1 - self.own_weight) * neighbours
-            best, place = votes.gather(0, candidates).max(dim=0)
+            neighbours = pooled_neighbours(values, label, candidates, self.window, self.pooling)
+            votes = self.own_weight * own + (1 - self.own_weight) * neighbours
+            best, place = votes.max(dim=0)
             won = (label == IGNORE_INDEX) & (best > 1)
-            winner = candidates.gather(0, place[None])[0]
-            label = torch.where(won, winner, label)
-            ratios = torch.where(won & (winner == classes), votes, ratios)
+            label = torch.where(won, candidates.gather(0, place[None])[0], label)
+            values = torch.where(won, best, values)
         return ImageLabel(label.byte())
 
 

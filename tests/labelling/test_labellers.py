@@ -281,14 +281,16 @@ def test_neighbours_vote():
 @pytest.mark.parametrize("pooling", ["mean", "max"])
 def test_neighbours_are_pooled_in_a_window(pooling):
     generator = torch.Generator().manual_seed(0)
-    values = torch.rand(2, 5, 6, generator=generator)
-    voters = torch.rand(2, 5, 6, generator=generator) < 0.3
-    found = pooled_neighbours(values, voters, 3, pooling)
-    for k, y, x in itertools.product(range(2), range(5), range(6)):
-        window = (k, slice(max(y - 1, 0), y + 2), slice(max(x - 1, 0), x + 2))
-        votes = values[window][voters[window]]
+    values = torch.rand(5, 6, generator=generator)
+    label = torch.randint(0, 4, (5, 6), generator=generator)
+    label[label == 3] = 255
+    candidates = torch.randint(0, 3, (2, 5, 6), generator=generator)
+    found = pooled_neighbours(values, label, candidates, 3, pooling)
+    for n, y, x in itertools.product(range(2), range(5), range(6)):
+        window = (slice(max(y - 1, 0), y + 2), slice(max(x - 1, 0), x + 2))
+        votes = values[window][label[window] == candidates[n, y, x]]
         expected = (votes.mean() if pooling == "mean" else votes.max()) if len(votes) else torch.tensor(0.0)
-        assert torch.allclose(found[k, y, x], expected)
+        assert torch.allclose(found[n, y, x], expected)
 
 
 def test_voting_only_adds_labels(maps):
