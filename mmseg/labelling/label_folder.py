@@ -65,8 +65,10 @@ class RoundLabels:
         path = Path(folder) / SUMMARY
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))
-            if (found := _number_of_files(Path(folder) / "labels")) < summary["labelled_images"]:
-                raise ValueError(f"labels of {summary['labelled_images']} images, but found {found} files")
+            expected = {"labels": summary["labelled_images"], "soft": summary.get("soft_images", 0)}
+            for part, number in expected.items():
+                if (found := _number_of_files(Path(folder) / part)) < number:
+                    raise ValueError(f"{part} of {number} images, but found {found} files in {part}/")
             splits = {name: _lines(Path(folder) / f"{name}.txt") for name in summary["splits"]}
             return cls(
                 Path(folder),
@@ -179,7 +181,7 @@ def write_summary(folder: Path, summary: dict[str, Any], splits: dict[str, list[
 
 
 def _number_of_files(folder: Path) -> int:
-    return sum(1 for _ in folder.rglob("*.png"))
+    return sum(1 for path in folder.rglob("[!.]*") if path.suffix in (".png", ".npz"))
 
 
 def _lines(path: Path) -> list[str]:

@@ -95,6 +95,7 @@ def label_images(
         "images": len(names),
         "labelled_images": int(images[0]),
         "soft": bool(images[1]),
+        "soft_images": int(images[1]),
         "pixels": counts,
         "unlabelled_pixels": unlabelled,
         "labelled_share": labelled / max(1, labelled + unlabelled),

@@ -128,6 +128,11 @@ def test_wrong_folders_are_explained(tmp_path):
         read_soft(labels.soft_path("c"), np.zeros((5, 7), np.uint8))
     with pytest.raises(DataError, match="there is no image to label"):
         label_images(Sure(0.4), 0, [], predict, tmp_path / "1", "digest", CLASSES)
+    lost = labels.soft_path("c").rename(tmp_path / "lost")
+    with pytest.raises(DataError, match=r"soft of \d images, but found \d files in soft/"):
+        RoundLabels.read(tmp_path / "0")
+    lost.rename(tmp_path / "0" / "soft" / "c.npz")
+    RoundLabels.read(tmp_path / "0")
     (tmp_path / "0" / "even.txt").unlink()
     with pytest.raises(DataError, match=r"even\.txt"):
         RoundLabels.read(tmp_path / "0")
