@@ -70,10 +70,13 @@ def data(axes: Axes) -> dict[str, Any]:
     cfg, target = base("datasets/parts/loaders"), domain(axes.target)
     cfg["train_dataloader"].update(num_workers=axes.workers)
     if axes.adapts:
-        source = domain(axes.source)
+        sources = {name.removesuffix("HR"): domain(name) for name in axes.source.split("+")}
+        labelled = {
+            name: dict(dataset=cropped(source["train"], axes.crop)) for name, source in sources.items()
+        }
         dataset: dict[str, Any] = dict(
             type="UDADataset",
-            source=cropped(source["train"], axes.crop),
+            source=labelled if len(labelled) > 1 else next(iter(labelled.values()))["dataset"],
             target=cropped(target["target"], axes.crop),
         )
         if axes.temperature is not None:
@@ -84,10 +87,11 @@ def data(axes: Axes) -> dict[str, Any]:
             )
         if axes.sync_crop:
             dataset["sync_crop_size"] = (axes.sync_crop, axes.sync_crop)
-        evaluator = source.get("evaluator", cfg["val_evaluator"])
+        evaluators = [source["evaluator"] for source in sources.values() if "evaluator" in source]
+        evaluator = evaluators[0] if evaluators else cfg["val_evaluator"]
     else:
-        labelled = domain(getattr(axes, SUPERVISED[axes.uda]))["train"]
-        dataset, evaluator = augmented(cropped(labelled, axes.crop)), cfg["val_evaluator"]
+        images = domain(getattr(axes, SUPERVISED[axes.uda]))["train"]
+        dataset, evaluator = augmented(cropped(images, axes.crop)), cfg["val_evaluator"]
     cfg["train_dataloader"]["dataset"] = dataset
     for split in ("val", "test"):
         cfg[f"{split}_dataloader"]["dataset"] = copy.deepcopy(target["val"])

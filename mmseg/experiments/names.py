@@ -55,8 +55,8 @@ class Axes:
     """What the runs of the papers differ in.
 
     Attributes:
-        source: Data set; a name that ends in HR is the set at full resolution, CAug stands for colour
-            augmentation.
+        source: Data set, or several as ``gta+synthia``; a name that ends in HR is the set at full resolution,
+            CAug stands for colour augmentation.
         target: The same.
         crop: Edge of the training crop in pixels.
         network: ``<decoder>_<encoder>``, see :mod:`mmseg.experiments.networks`.
@@ -134,7 +134,7 @@ MASK_CODES = {
     "separatetrg": "spt", "separatetrgaug": "spta",
 }  # fmt: skip
 ABBREVIATIONS = {
-    ".": "", "True": "T", "False": "F", "None": "N",
+    ".": "", "+": "", "True": "T", "False": "F", "None": "N",
     "cityscapes": "cs", "synthia": "syn", "darkzurich": "dzur",
 }  # fmt: skip
 """What the name of a run shortens, in this order."""

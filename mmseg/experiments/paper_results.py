@@ -23,6 +23,7 @@ CBST = "CBST (Zou et al., ECCV 2018)"
 CRST = "CRST (Zou et al., ICCV 2019)"
 INTRADA = "IntraDA (Pan et al., CVPR 2020)"
 TPLD = "TPLD (Shin et al., ECCV 2020)"
+MADAN = "MADAN (Zhao et al., NeurIPS 2019)"
 RESNET38 = "from the README of its code, with ResNet-38"
 FROM_MEMORY = "from memory; networks and training data of the paper may differ"
 UNCHECKED = "taken from notes on the paper, not checked there"
@@ -242,6 +243,14 @@ PAPER_RESULTS = (
     *_survey(TPLD, "gta2cs", "mIoU", {"tpld_dlv2_r101": 51.2}, note=""),
     *_survey(TPLD, "syn2cs", "mIoU16", {"tpld_dlv2_r101": 47.3}, note=""),
     *_survey(TPLD, "syn2cs", "mIoU13", {"tpld_dlv2_r101": 53.5}, note=""),
+    *_survey(
+        MADAN, "gtasyn2cs", "mIoU16", {"source-only_fcn8s_vgg16": 24.0},
+        note="from memory, about, and of 16 classes presumably; sources combined",
+    ),
+    *_survey(
+        MADAN, "gtasyn2cs", "mIoU16", {"mdan-hard-sum_fcn8s_vgg16": 29.4, "mdan-soft-sum_fcn8s_vgg16": 29.4},
+        note="from memory; which bound, and whether of 16 classes, is not known",
+    ),
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from mmseg.experiments.experiment import Experiment, Run, runs_of
 from mmseg.experiments.names import Axes, Detail, Masking, Optimization
 from mmseg.experiments.photos import PHOTOS
 from mmseg.experiments.rounds import ROUNDS
+from mmseg.experiments.several_sources import SEVERAL_SOURCES
 from mmseg.experiments.survey import SURVEY
 from mmseg.experiments.toy import TOY
 
@@ -256,6 +257,14 @@ EXPERIMENTS: dict[int, Experiment] = {
     **SURVEY,
     **ROUNDS,
     **APPEARANCE,
+    **SEVERAL_SOURCES,
+    225: Experiment(
+        "DAFormer, HRDA and MIC from GTA and Synthia together to Cityscapes",
+        [
+            replace(DAFORMER, source="gta+synthia"),
+            *(replace(row, source="gtaHR+synthiaHR") for row in (HRDA, MIC)),
+        ],
+    ),
 }  # fmt: skip
 
 

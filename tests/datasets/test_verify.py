@@ -599,9 +599,23 @@ def test_published_resizing_and_cropping(name):
 
 def test_every_dataset_config_is_tested():
     small = {path.name for path in CONFIGS.glob("*_512x512.py")}
-    assert small == {f"{name}_512x512.py" for name in EXPECTED}
+    assert small == {f"{name}_512x512.py" for name in EXPECTED} | {SEVERAL_SOURCES}
     others = {*HIGH_RESOLUTION, *WHOLE_IMAGES, *FULL_RESOLUTION, *ROUNDS, *TRANSLATION, *FDA}
     assert {path.name for path in CONFIGS.glob("*.py")} - small == others
+
+
+SEVERAL_SOURCES = "uda_gta_synthia_to_cityscapes_512x512.py"
+
+
+def test_two_sources_are_cropped_as_each_alone():
+    cfg = Config.fromfile(CONFIGS / SEVERAL_SOURCES)
+    train = cfg.train_dataloader.dataset
+    assert list(train.source) == ["gta", "synthia"] and train.get("mode", "mixed") == "mixed"
+    for name, source in train.source.items():
+        alone = Config.fromfile(CONFIGS / f"uda_{name}_to_cityscapes_512x512.py").train_dataloader.dataset
+        assert (source.dataset, train.target) == (alone.source, alone.target)
+    assert cfg.val_dataloader.dataset.type == "CityscapesDataset"
+    assert cfg.test_evaluator.class_subsets == ("16", "13")
 
 
 FULL_RESOLUTION = ("uda_gta_to_cityscapes_768x768.py", "uda_synthia_to_cityscapes_768x768.py")

@@ -26,7 +26,8 @@ COUNTS = {
 
 
 SURVEY_COUNTS = {
-    201: 45, 202: 30, 203: 12, 204: 78, 211: 24, 212: 42, 213: 18, 214: 18, 221: 27, 224: 36,
+    201: 45, 202: 30, 203: 12, 204: 78, 211: 24, 212: 42, 213: 18, 214: 18, 221: 27, 223: 18, 224: 36,
+    225: 9,
 }  # fmt: skip
 PUBLISHED = published_settings()
 FIRST_SEEDS = [run for exp_id in COUNTS for run in runs(exp_id) if run.seed == 0]

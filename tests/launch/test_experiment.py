@@ -25,6 +25,7 @@ from mmseg.datasets.conversion.cityscapes import convert_cityscapes
 from mmseg.datasets.conversion.gta import GTA
 from mmseg.datasets.conversion.runner import convert_dataset
 from mmseg.datasets.conversion.synthia import SYNTHIA
+from mmseg.datasets.domains import domains_of
 from mmseg.evaluation.report import write_json
 from mmseg.experiments.names import Axes
 from mmseg.launch import local, process, slurm
@@ -379,8 +380,8 @@ def small_images(checkout, monkeypatch):
         cfg = published(axes)
         cfg.train_dataloader.num_workers = 0
         train_set, edge = cfg.train_dataloader.dataset, (128, 128)
-        for dataset in filter(None, (train_set.get("source", train_set), train_set.get("target"))):
-            for transform in dataset.pipeline:
+        for dataset in [each.dataset for each in domains_of(train_set)] or [train_set]:
+            for transform in dataset["pipeline"]:
                 sizes = dict(
                     Resize=dict(scale=(192, 128)), RandomCrop=dict(crop_size=edge), Pad=dict(size=edge)
                 )
@@ -415,7 +416,7 @@ def test_startup_test_of_mic_on_all_pairs_of_domains(small_images, capfd):
         assert written.train_cfg.max_iters == 2 and written.uda.masking.mask_generator.mask_block_size == 64
 
 
-SURVEY_IDS = (201, 202, 203, 204)
+SURVEY_IDS = (201, 202, 203, 204, 223)
 
 
 @pytest.mark.parametrize("exp_id", SURVEY_IDS)
@@ -426,7 +427,7 @@ def test_startup_tests_of_the_survey_see_small_images(trained, exp_id):
         check_config(cfg)
         assert cfg.model.pretrained is None and cfg.train_cfg.max_iters == 2
         train_set = cfg.train_dataloader.dataset
-        steps = [step for name in ("source", "target") for step in train_set[name].pipeline]
+        steps = [step for each in domains_of(train_set) for step in each.dataset["pipeline"]]
         edges = [
             edge for step in steps for key, size in step.items() if "s" in key for edge in sizes_in(size)
         ]

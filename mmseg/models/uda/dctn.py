@@ -54,8 +54,8 @@ class DCTN(UDADecorator):
 
     Published: the losses, the choice of one source, the weights as plain sums, the threshold. Chosen here,
     for segmentation: the discriminators, of single positions of the encoder's last features; pixels instead
-    of images; labels of the vote as the network is at each step, where the published code labels all images at
-    the start of a part; lengths in iterations (there 10 and 5 epochs, eight times); optimizers that go on
+    of images; labels of the vote as the network is at each step, where the published code labels all images
+    at the start of a part; lengths in iterations (there 10 and 5 epochs, eight times); optimizers that go on
     instead of new ones in each part. A run starts with a discriminative part, which no target pixel enters
     before the classifiers are sure.
 

@@ -106,10 +106,16 @@ class UDABatch:
 
         Args:
             pictures: Name -> (B, 3, H, W) normalised image, (B, H, W) label map (integer) or (B, H, W) weight
-                in [0, 1] (float). The first picture of a name stays.
+                in [0, 1] (float). The first picture of a name stays. What has an entry for each of several
+                sources becomes ``NAME_0``, ``NAME_1``, …, (B, ...) each.
         """
-        if self.wants_pictures:
-            self.pictures.update({name: x for name, x in pictures.items() if name not in self.pictures})
+        sources = self.joint_sources if self.wants_pictures else 0
+        for name, x in pictures.items() if sources else ():
+            if sources > 1 and len(x) == len(self.img):
+                parts = {f"{name}_{number}": x[number::sources] for number in range(sources)}
+            else:
+                parts = {name: x}
+            self.pictures.update({key: part for key, part in parts.items() if key not in self.pictures})
 
     def labelled_by(self, teacher: EMATeacher) -> PseudoLabel:
         """The target images as a teacher labels them, except for pixels whose label a round has chosen: those

@@ -145,7 +145,10 @@ SMALL = dict(channels=8, units=(16, 8))
 @pytest.mark.parametrize("choice", ["hard", "soft"])
 def test_a_step_trains_on_the_bound(choice):
     method = tiny_method(MDAN, tiny(), bound=choice, mu=1.0, **SMALL)
-    log = method.train_step(joint_batch(), wrappers(method))
+    batch = joint_batch() | dict(wants_pictures=True)
+    log = method.train_step(batch, wrappers(method))
+    assert list(log["pictures"]) == ["source_0", "source_1", "source_label_0", "source_label_1", "target"]
+    assert torch.equal(log["pictures"]["source_1"], batch["img"][1::2])
     tasks, domains = (
         torch.stack([log[f"source_{k}.{name}"] for k in range(2)]) for name in ("decode.task_seg", "domain")
     )
