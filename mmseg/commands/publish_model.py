@@ -20,6 +20,7 @@ from mmseg.models.backbones.timm_backbone import todays_name
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """The options."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -38,6 +39,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 @command
 def main(argv: list[str] | None = None) -> None:
+    """Write what the options say."""
     args = parse_args(argv)
     if args.config:
         return publish_folder(args)
