@@ -109,7 +109,10 @@ class OnnxSession:
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         """Images (B, 3, H, W) uint8 to the outputs of the network."""
-        return self.session.run(None, {self.session.get_inputs()[0].name: images})
+        try:
+            return self.session.run(None, {self.session.get_inputs()[0].name: images})
+        except Exception as error:  # the runtime has no common error for it
+            raise ConfigError(refusal(images, str(error).splitlines()[0])) from error
 
 
 class ProgramSession:
@@ -127,12 +130,17 @@ class ProgramSession:
         try:
             outputs = self.program(torch.from_numpy(images))
         except AssertionError as error:  # sizes at which the network would take another way
-            height, width = images.shape[2:]
-            raise ConfigError(
-                f"the program does not hold for images of {width}x{height} ({error}); export the network "
-                f"with --size {height} {width}, or as ONNX"
-            ) from error
+            raise ConfigError(refusal(images, str(error))) from error
         return [x.numpy() for x in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+
+def refusal(images: np.ndarray, reason: str) -> str:
+    """Why a file does not take images (B, 3, H, W) of a size that the network itself does take."""
+    height, width = images.shape[2:]
+    return (
+        f"the file does not hold for images of {width}x{height} ({reason}); export the network with "
+        f"--size {height} {width}"
+    )
 
 
 def session_of(path: Path, suffix: str) -> OnnxSession | ProgramSession:

@@ -131,6 +131,14 @@ def test_what_cannot_be_exported_is_said_before(tmp_path, small, monkeypatch):
         export(small, tmp_path / "net.onnx")
 
 
+def test_a_size_that_the_file_does_not_take_is_explained(file, small):
+    exported = ExportedSegmentor(file)
+    with pytest.raises(
+        ConfigError, match=r"does not hold for images of 1x1 \(.*\); export .* with --size 1 1"
+    ):
+        exported.session(np.zeros((1, 4, 1, 1), np.uint8))  # four channels
+
+
 def test_files_that_are_none(tmp_path, small):
     with pytest.raises(CheckpointError, match="no such file"):
         ExportedSegmentor(tmp_path / "net.onnx")
@@ -161,7 +169,10 @@ def test_command_compares_on_the_images_of_the_test_set(uda_run, tmp_path, capsy
     out = tmp_path / "net.pt2"
     arguments = [str(uda_run.work_dir / "daformer.py"), str(uda_run.checkpoint), "--format", "pt2"]
     assert main([*arguments, "--out", str(out)]) == 1
-    assert "does not hold for images of 72x48" in capsys.readouterr().err and not out.exists()
+    assert (
+        "the file does not hold for images of 72x48 (Guard failed" in capsys.readouterr().err
+        and not out.exists()
+    )
     assert main([*arguments, "--out", str(out), "--size", "48", "72"]) == 0
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.startswith(f"{out}: ") and said.endswith("0 of 6,912 pixels differ on 2 images")
@@ -176,20 +187,27 @@ ENCODERS = {
 }
 
 
+OF_ONE_SIZE = ("fcn8s_clan_vgg16", "pspnet_r50-d8", "upernet_ch256_mit", "upernet_mit")
+"""Networks whose pooling or cropping is fixed to one size in ONNX."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.py")))
 def test_every_network_of_the_base_configs(name, tmp_path):
     encoder = next((small for part, small in ENCODERS.items() if part in name), None)
     network = model_config(name, encoder)
-    size = (
-        (128, 192)
-        if network["type"] == "HRDAEncoderDecoder" or "slide" in str(network.get("test_cfg"))
-        else None
-    )
-    if size is not None:
+    size = None
+    if network["type"] == "HRDAEncoderDecoder" or "slide" in str(network.get("test_cfg")):
+        size = (128, 192)
         network["test_cfg"] = dict(mode="slide", batched_slide=True, crop_size=(128, 128), stride=(64, 64))
         network["hr_crop_size"] = (64, 64)
-    parity = export(exportable(network), tmp_path / "net.onnx", size=size)
+    model = exportable(network)
+    if name in OF_ONE_SIZE:
+        size = (128, 192)
+        with pytest.raises((ConfigError, CheckpointError), match=r"--size|predicts otherwise"):
+            export(model, tmp_path / "net.onnx")
+        assert not (tmp_path / "net.onnx").exists()
+    parity = export(model, tmp_path / "net.onnx", size=size)
     assert parity.differing <= 3 and parity.pixels > 20_000, "two classes may be equal but for rounding"
 
 
