@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.hooks import LoggerHook
 from mmengine.logging import MessageHub
-from mmengine.visualization import Visualizer
+from mmengine.visualization import LocalVisBackend, Visualizer
 from networks import tiny
 
 from mmseg.engine import BufferedRuntimeInfoHook, DebugPicturesHook, IterationRandomnessHook, ResultsHook
@@ -102,11 +102,18 @@ def test_summary_leaves_out_single_classes():
 
 
 def test_debug_pictures_are_drawn_at_the_interval(tmp_path):
+    tracked: list[tuple] = []
     preprocessor = SegDataPreprocessor()
     runner = SimpleNamespace(
         model=SimpleNamespace(data_preprocessor=preprocessor),
         train_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo=dict(palette=[(10, 20, 30)]))),
         work_dir=str(tmp_path),
+        visualizer=SimpleNamespace(
+            _vis_backends=dict(
+                local=LocalVisBackend(str(tmp_path / "vis_data")),
+                tracker=SimpleNamespace(add_image=lambda *shown: tracked.append(shown)),
+            )
+        ),
     )
     red = preprocessor.normalize01(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(2, 3, 8, 12))
     pictures = dict(
@@ -126,6 +133,9 @@ def test_debug_pictures_are_drawn_at_the_interval(tmp_path):
     assert grid.shape == (LINE_HEIGHT + 8, 3 * MIN_WIDTH + 2 * GAP, 3)
     middle = [grid[22, (MIN_WIDTH + GAP) * column + 6].tolist() for column in range(3)]
     assert middle == [[255, 0, 0], [10, 20, 30], [127, 127, 127]]
+    assert [(name, step) for name, _, step in tracked] == [("debug", 1), ("debug", 3)]
+    np.testing.assert_array_equal(tracked[0][1], grid)
+    assert not (tmp_path / "vis_data").exists(), "the folder of the run has the picture already"
 
 
 def test_results_are_written_after_each_evaluation(tmp_path, request):

@@ -127,8 +127,8 @@ def test_misspelt_settings_are_refused():
         GroupedOptimWrapperConstructor(
             dict(type="SegmentationOptimWrapper", optimizer=dict(type="SGD", lr=1)), dict(custom_key={})
         )
-    with pytest.raises(ConfigError, match="optimizer"):
-        GroupedOptimWrapperConstructor(dict(type="SegmentationOptimWrapper"))
+    with pytest.raises(ConfigError, match="optim_wrapper has no 'optimizer'"):
+        GroupedOptimWrapperConstructor(dict(type="SegmentationOptimWrapper"))(torch.nn.Linear(1, 1))
 
 
 def test_learning_rates_of_clan():
