@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from traceback import walk_tb
 
 import torch
 from mmengine.dist import is_main_process
@@ -146,7 +147,8 @@ def alone_in(work_dir: Path) -> Iterator[None]:
 def explaining_dead_workers() -> Iterator[None]:
     """Say what to do when a process that loads data was killed.
 
-    torch raises this from a signal handler, so it can hide behind the error of whatever ran at that moment.
+    torch raises this from a signal handler, so it can hide behind the error of whatever ran at that moment,
+    or be lost there; then the connection to the process breaks.
     """
     try:
         yield
@@ -154,9 +156,12 @@ def explaining_dead_workers() -> Iterator[None]:
         cause: BaseException | None = error
         while cause is not None and not DEAD_WORKER.search(str(cause)):
             cause = cause.__cause__ or cause.__context__
-        if cause is None:
+        frames = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
+        lost = isinstance(error, ConnectionError) and any("torch/utils/data" in name for name in frames)
+        if cause is None and not lost:
             raise
+        reason = str(cause).splitlines()[0] if cause else "DataLoader worker is gone while it sent a batch."
         raise TrainingError(
-            f"a data worker died: {str(cause).splitlines()[0]} Often memory is short: lower "
+            f"a data worker died: {reason} Often memory is short: lower "
             "train_dataloader.num_workers, then continue with --resume"
         ) from error

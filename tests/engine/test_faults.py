@@ -15,6 +15,7 @@ from mmseg.checkpoints.atomic import claim
 from mmseg.checkpoints.files import is_intact
 from mmseg.checkpoints.weights import read_checkpoint
 from mmseg.engine.runner import SegmentationRunner
+from mmseg.engine.train_loop import explaining_dead_workers
 from mmseg.errors import CheckpointError, ConfigError, DataError, Preempted, TrainingError
 from mmseg.registry import HOOKS
 from tools import train as train_tool
@@ -270,6 +271,17 @@ def test_killed_data_worker_is_explained(toy_data, tmp_path):
     with pytest.raises(TrainingError, match=r"data worker died: DataLoader worker.*num_workers.*--resume"):
         run_training(toy_config("oracle", toy_data, tmp_path, options))
     assert is_intact(tmp_path / "iter_2.pth")
+
+
+@pytest.mark.parametrize("file, explained", [("torch/utils/data/dataloader.py", True), ("tracker.py", False)])
+def test_a_worker_that_dies_while_it_sends_a_batch_is_explained(file, explained):
+    broken = compile("raise ConnectionResetError(104, 'Connection reset by peer')", file, "exec")
+    error, message = (TrainingError, "a data worker died: DataLoader worker is gone.*num_workers.*--resume")
+    with (
+        pytest.raises(error if explained else ConnectionResetError, match=message if explained else "reset"),
+        explaining_dead_workers(),
+    ):
+        exec(broken)
 
 
 def test_loss_that_is_not_a_number_stops_the_run_and_is_named(toy_data, tmp_path):
